@@ -1,0 +1,32 @@
+/* What a platform gives to the application; nothing else may differ between boards. */
+#ifndef MH_PORT_H
+#define MH_PORT_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Clocks, console and tick counter; called once, first thing in main. */
+void mh_port_init(void);
+/* Bytes that have arrived, at most cap, at once; 0 where there are none. */
+uint32_t mh_port_read(uint8_t *dst, uint32_t cap);
+/* Sends n bytes; returns when they are handed to the hardware. */
+void mh_port_write(const uint8_t *src, uint32_t n);
+/* Free-running 32-bit counter, counting up, MH_TICK_HZ per second (board_config.h). */
+uint32_t mh_port_ticks(void);
+/* High-water mark of the stack in bytes since reset (the start-up code paints it). */
+uint32_t mh_port_stack_used(void);
+/* Bytes of RAM taken at link time: .data + .bss (the arena included). */
+uint32_t mh_port_static_ram(void);
+/* Restarts the firmware; does not return. */
+void mh_port_reset(void);
+/* The platform's fault handler calls this (implemented by the harness): sends a fault frame with the
+ * layer, then resets. code: 0 hard fault, 1 memory, 2 bus, 3 usage. */
+void mh_fault(uint32_t code, uint32_t pc, uint32_t address);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

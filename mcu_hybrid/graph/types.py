@@ -1,0 +1,100 @@
+"""Frozen types of the graph IR. Tensors are addressed by their index in ``Graph.tensors``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from mcu_hybrid.quant import QuantParams
+
+ITEM_BYTES = {"int8": 1, "int16": 2, "int32": 4, "int64": 8, "float32": 4, "bool": 1, "uint8": 1}
+ABSENT = -1  # an optional input that is not there (a convolution without bias)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor: ``data`` is set for constants only. Shapes are NHWC, batch 1."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    quant: QuantParams | None = None
+    data: np.ndarray | None = field(default=None, compare=False)
+
+    @property
+    def elements(self) -> int:
+        """Number of elements (1 for a scalar)."""
+        return prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """Size in bytes."""
+        return self.elements * ITEM_BYTES[self.dtype]
+
+    @property
+    def is_const(self) -> bool:
+        """True for weights and other constants."""
+        return self.data is not None
+
+    def require_quant(self) -> QuantParams:
+        """Return the quantisation; the graph verifier guarantees it for every int8 tensor."""
+        assert self.quant is not None, self.name
+        return self.quant
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operator. ``kind`` is TFLite's builtin name or one of our own; ``attrs`` is typed."""
+
+    kind: str
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    attrs: Any = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A verified order of operators over tensors; ``notes`` name what was taken off or changed."""
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    ops: tuple[Op, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+    def tensor(self, index: int) -> Tensor:
+        """Return the tensor with this index."""
+        return self.tensors[index]
+
+    def in_tensors(self, op: Op) -> tuple[Tensor, ...]:
+        """The operator's inputs, absent ones left out."""
+        return tuple(self.tensors[i] for i in op.inputs if i != ABSENT)
+
+    def out_tensors(self, op: Op) -> tuple[Tensor, ...]:
+        """The operator's outputs."""
+        return tuple(self.tensors[i] for i in op.outputs)
+
+    def activations(self) -> Iterator[int]:
+        """Indices of the tensors that live in the arena: graph inputs and operator outputs."""
+        seen = dict.fromkeys(self.inputs)
+        for op in self.ops:
+            seen.update(dict.fromkeys(op.outputs))
+        return iter(seen)
+
+    def producer(self, tensor: int) -> Op | None:
+        """The operator that writes this tensor, or None."""
+        return next((op for op in self.ops if tensor in op.outputs), None)
+
+    def consumers(self, tensor: int) -> tuple[Op, ...]:
+        """The operators that read this tensor."""
+        return tuple(op for op in self.ops if tensor in op.inputs)
+
+    def with_(self, **changes: Any) -> Graph:
+        """A copy with these fields replaced."""
+        return replace(self, **changes)

@@ -1,0 +1,88 @@
+"""The one seam through which programs are started; tests hand in a fake and compare argv."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcu_hybrid.errors import MissingTool, ToolError
+
+INSTALL_HINTS = {
+    "arm-none-eabi-gcc": "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "arm-none-eabi-g++": "sudo apt-get install gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib",
+    "arm-none-eabi-objcopy": "sudo apt-get install binutils-arm-none-eabi",
+    "qemu-system-arm": "sudo apt-get install qemu-system-arm",
+    "openocd": "sudo apt-get install openocd",
+    "st-flash": "sudo apt-get install stlink-tools",
+    "pyocd": "pip install pyocd",
+    "gcc": "sudo apt-get install gcc",
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished program left behind."""
+
+    argv: tuple[str, ...]
+    code: int
+    output: str
+
+
+class Tools:
+    """Runs programs; ``dry_run`` records the argv lists in ``planned`` and starts nothing."""
+
+    def __init__(self, dry_run: bool = False) -> None:
+        self.dry_run = dry_run
+        self.planned: list[tuple[str, ...]] = []
+
+    def find(self, program: str) -> str | None:
+        """Return the program's path, or None where it is not installed."""
+        return shutil.which(program)
+
+    def require(self, program: str) -> str:
+        """Return the program's path; raise MissingTool with the install command."""
+        path = self.find(program)
+        if path is None:
+            hint = INSTALL_HINTS.get(program, f"install {program} and put it on PATH")
+            raise MissingTool(f"{program} is not installed", hint, argv=(program,))
+        return path
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        timeout_s: float = 600.0,
+        check: bool = True,
+    ) -> Result:
+        """Run to the end, stdout and stderr together; raise ToolError on a non-zero exit code."""
+        argv = tuple(str(a) for a in argv)
+        self.planned.append(argv)
+        if self.dry_run:
+            return Result(argv, 0, "")
+        self.require(argv[0])
+        try:
+            done = subprocess.run(  # noqa: S603 - argv is built by us, never a shell line
+                argv,
+                cwd=cwd,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ToolError(f"{argv[0]} did not end within {timeout_s:g} s", argv=argv) from error
+        output = done.stdout.decode("utf-8", "replace")
+        if check and done.returncode != 0:
+            tail = "\n".join(output.splitlines()[-25:])
+            raise ToolError(
+                f"{argv[0]} failed with exit code {done.returncode}: {shlex.join(argv)}",
+                argv=argv,
+                code=done.returncode,
+                tail=tail,
+            )
+        return Result(argv, done.returncode, output)

@@ -1,0 +1,24 @@
+"""Where boards, firmware templates and kernels live: in the checkout or inside the wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mcu_hybrid.errors import McuHybridError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def root(name: str) -> Path:
+    """Return the folder ``boards`` or ``firmware_templates``: the wheel's copy, else the checkout's."""
+    for candidate in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):
+        if candidate.is_dir():
+            return candidate
+    raise McuHybridError(
+        f"the data folder '{name}' is missing from this installation", "reinstall: pip install ."
+    )
+
+
+def kernels() -> Path:
+    """Return the folder of the C kernels (include/, ref/, and one folder per instruction set)."""
+    return _PACKAGE / "kernels"
