@@ -1,0 +1,40 @@
+/* Route features: what the router reads, from the int8 class logits (see ops/route_features.py).
+ *
+ *   e_i = exp_table[max(q) - q_i]          Q20, exp_table[0] = 2^20
+ *   out1 = entropy of softmax              int32, nats in Q16
+ *   out0[0], out0[1..top] = entropy, largest probabilities (Q15, descending); feature i is
+ *       clamp(requantize(x_i - offset[i], mult[i], shift[i]) + out_zero_point)
+ *
+ * Integer arithmetic only; equal to the numpy reference on every input.
+ */
+#ifndef MH_NN_ROUTE_H
+#define MH_NN_ROUTE_H
+
+#include "mh_types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MH_ROUTE_MAX_TOP 10
+#define MH_ROUTE_MAX_CLASSES 1024
+
+typedef struct {
+    int32_t classes;           /* K, 2..MH_ROUTE_MAX_CLASSES */
+    int32_t top;               /* min(MH_ROUTE_MAX_TOP, K) */
+    int32_t scale_q24;         /* scale of the logits in Q24, 1..2^30 */
+    int32_t out_zero_point;    /* of the int8 features */
+    const uint32_t *exp_table; /* 256 entries, Q20, falling */
+    const int32_t *offset;     /* 1 + top: entropy in Q16, probabilities in Q15 */
+    const int32_t *mult;       /* 1 + top */
+    const int32_t *shift;      /* 1 + top, -31..7 */
+} mh_route_features_params;
+
+/* in: classes int8 logits. out0: 1 + top int8. out1: one int32, aligned. scratch: not used. */
+mh_status mh_route_features_s8(const mh_route_features_params *p, const int8_t *in, int8_t *out0,
+                               void *out1, void *scratch);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,90 @@
+"""CONCATENATION int8 along any axis: bytes are moved, so all tensors share one quantisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from mcu_hybrid.errors import ModelError, UnsupportedOp
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops.base import (
+    CStruct,
+    CTable,
+    KernelCall,
+    RawOp,
+    no_macs,
+    no_scratch,
+    not_inplace,
+)
+from mcu_hybrid.ops.checks import (
+    positive_axis,
+    require_int8,
+    require_same_quant,
+    require_shape,
+    where,
+    with_size,
+)
+
+KINDS = ("CONCATENATION",)
+
+macs = no_macs
+scratch_bytes = no_scratch
+inplace = not_inplace
+
+
+@dataclass(frozen=True)
+class Attrs:
+    """The axis; it may count from the back."""
+
+    axis: int
+
+
+def from_tflite(raw: RawOp) -> Attrs:
+    """Reads the axis; raises UnsupportedOp for a fused activation, as TFLM does."""
+    if raw.options.get("fused_activation_function", 0) != 0:
+        raise UnsupportedOp(
+            "has a fused activation, which TFLM does not run here",
+            "put the activation after the concatenation as a layer of its own",
+            key=f"{raw.kind} '{raw.name}'",
+        )
+    return Attrs(axis=int(raw.options.get("axis", 0)))
+
+
+def check(graph: Graph, op: Op) -> None:
+    """int8 tensors of one quantisation whose shapes differ along the axis only."""
+    sources = [graph.tensor(i) for i in op.inputs]
+    out = graph.tensor(op.outputs[0])
+    if not sources:
+        raise ModelError("has no inputs", "export the model again", key=where(op))
+    require_int8(op, *sources, out)
+    axis = positive_axis(where(op), op.attrs.axis, len(out.shape))
+    for source in sources:
+        require_same_quant(op, source, out)
+        along = source.shape[axis] if len(source.shape) == len(out.shape) else 0
+        require_shape(op, source, with_size(out.shape, axis, along))
+    total = sum(source.shape[axis] for source in sources)
+    require_shape(op, out, with_size(out.shape, axis, total))
+
+
+def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+    """The operator in numpy."""
+    return (np.concatenate([np.asarray(array) for array in inputs], axis=op.attrs.axis),)
+
+
+def lower(graph: Graph, op: Op) -> KernelCall:
+    """The call of mh_concatenation_s8: per outer index, one run of bytes from each input."""
+    out = graph.tensor(op.outputs[0])
+    axis = op.attrs.axis % len(out.shape)
+    runs = [prod(graph.tensor(i).shape[axis:]) for i in op.inputs]
+    fields = (
+        ("outer", prod(out.shape[:axis])),
+        ("inputs", len(op.inputs)),
+        ("runs", CTable("runs", "int32_t", np.array(runs, np.int32))),
+    )
+    params = CStruct("mh_concatenation_params", fields)
+    return KernelCall(
+        "mh_concatenation_s8", params, "nary_in", op.inputs, op.outputs, "concatenation_s8"
+    )

@@ -1,0 +1,104 @@
+"""CONV_2D int8: any kernel, stride, dilation and padding; groups where the filter has fewer channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcu_hybrid.errors import ModelError
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops.activation import read_activation
+from mcu_hybrid.ops.base import CStruct, KernelCall, RawOp, no_scratch, not_inplace
+from mcu_hybrid.ops.checks import where
+from mcu_hybrid.ops.padding import Window, padded, read_window, require_window, tap, window_fields
+from mcu_hybrid.ops.weighted import (
+    check_weighted,
+    range_fields,
+    requantised,
+    table_fields,
+    weights_of,
+)
+
+KINDS = ("CONV_2D",)
+
+scratch_bytes = no_scratch
+inplace = not_inplace
+
+
+@dataclass(frozen=True)
+class Attrs:
+    """The window, and the fused activation as TFLite numbers it."""
+
+    window: Window
+    activation: int
+
+
+def from_tflite(raw: RawOp) -> Attrs:
+    """Read the options table."""
+    return Attrs(read_window(raw, dilated=True), read_activation(raw))
+
+
+def check(graph: Graph, op: Op) -> None:
+    """Maps that fit the window; filter [out, height, width, in / groups]."""
+    check_weighted(graph, op, channel_axis=0, rank=4)
+    out_c, height, width, depth = weights_of(graph, op).shape
+    require_window(graph, op, op.attrs.window, (height, width), out_c)
+    in_c = graph.tensor(op.inputs[0]).shape[3]
+    if in_c % depth or out_c % (in_c // depth):
+        raise ModelError(
+            f"a filter of shape {[out_c, height, width, depth]} does not divide {in_c} input channels "
+            "into groups",
+            "export the model again; the filter's last dimension must be input channels / groups",
+            key=where(op),
+        )
+
+
+def reference(
+    graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]
+) -> tuple[np.ndarray, ...]:
+    """The operator in integer numpy, bit-exact with TFLM."""
+    # float64 products are exact: every partial sum is an integer below 2**53.
+    weights = weights_of(graph, op).astype(np.float64)
+    out_c, height, width, depth = weights.shape
+    zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
+    image = np.asarray(inputs[0])[0].astype(np.float64) - zero_point
+    window, out_shape = op.attrs.window, graph.tensor(op.outputs[0]).shape
+    image = padded(image, window, (height, width), 0)
+    out_h, out_w = out_shape[1], out_shape[2]
+    groups = image.shape[2] // depth
+    sums = np.zeros((groups, out_h * out_w, out_c // groups))
+    for y in range(height):
+        for x in range(width):
+            seen = tap(image, window, (out_h, out_w), (y, x)).reshape(-1, groups, depth)
+            filters = weights[:, y, x].reshape(groups, out_c // groups, depth)
+            sums += np.matmul(seen.transpose(1, 0, 2), filters.transpose(0, 2, 1))
+    exact = sums.transpose(1, 0, 2).reshape(out_shape).astype(np.int64)
+    return (requantised(graph, op, exact, op.attrs.activation),)
+
+
+def macs(graph: Graph, op: Op) -> int:
+    """Nominal multiply-accumulates, those with padding included."""
+    out = graph.tensor(op.outputs[0])
+    return out.elements * (weights_of(graph, op).size // out.shape[3])
+
+
+def lower(graph: Graph, op: Op) -> KernelCall:
+    """The call of mh_conv2d_s8."""
+    source, target = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
+    out_c, height, width, depth = weights_of(graph, op).shape
+    fields = (
+        *table_fields(graph, op, out_c),
+        ("in_h", source[1]),
+        ("in_w", source[2]),
+        ("in_c", source[3]),
+        ("out_h", target[1]),
+        ("out_w", target[2]),
+        ("out_c", out_c),
+        *window_fields(graph, op, op.attrs.window, (height, width), dilated=True),
+        ("groups", source[3] // depth),
+        *range_fields(graph, op, op.attrs.activation),
+    )
+    params = CStruct("mh_conv2d_params", fields)
+    return KernelCall("mh_conv2d_s8", params, "unary", op.inputs[:1], op.outputs, "conv2d_s8")

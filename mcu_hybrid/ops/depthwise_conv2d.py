@@ -1,0 +1,101 @@
+"""DEPTHWISE_CONV_2D int8: any kernel, stride, dilation, padding and depth multiplier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcu_hybrid.errors import ModelError
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops.activation import read_activation
+from mcu_hybrid.ops.base import CStruct, KernelCall, RawOp, no_scratch, not_inplace
+from mcu_hybrid.ops.checks import where
+from mcu_hybrid.ops.padding import Window, padded, read_window, require_window, tap, window_fields
+from mcu_hybrid.ops.weighted import (
+    check_weighted,
+    range_fields,
+    requantised,
+    table_fields,
+    weights_of,
+)
+
+KINDS = ("DEPTHWISE_CONV_2D",)
+
+scratch_bytes = no_scratch
+inplace = not_inplace
+
+
+@dataclass(frozen=True)
+class Attrs:
+    """The window, output channels per input channel, and the fused activation's number."""
+
+    window: Window
+    multiplier: int
+    activation: int
+
+
+def from_tflite(raw: RawOp) -> Attrs:
+    """Read the options table."""
+    window = read_window(raw, dilated=True)
+    return Attrs(window, int(raw.options["depth_multiplier"]), read_activation(raw))
+
+
+def check(graph: Graph, op: Op) -> None:
+    """Maps that fit the window; filter [1, height, width, in channels * multiplier]."""
+    check_weighted(graph, op, channel_axis=3, rank=4)
+    first, height, width, out_c = weights_of(graph, op).shape
+    require_window(graph, op, op.attrs.window, (height, width), out_c)
+    in_c = graph.tensor(op.inputs[0]).shape[3]
+    if first != 1 or out_c != in_c * op.attrs.multiplier:
+        raise ModelError(
+            f"a filter of shape {[first, height, width, out_c]} does not fit {in_c} input channels and "
+            f"depth multiplier {op.attrs.multiplier}",
+            "export the model again; the filter must be [1, height, width, channels * multiplier]",
+            key=where(op),
+        )
+
+
+def reference(
+    graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]
+) -> tuple[np.ndarray, ...]:
+    """The operator in integer numpy, bit-exact with TFLM."""
+    weights = weights_of(graph, op)[0].astype(np.int32)
+    height, width, out_c = weights.shape
+    zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
+    image = np.asarray(inputs[0])[0].astype(np.int32) - zero_point
+    window, out_shape = op.attrs.window, graph.tensor(op.outputs[0]).shape
+    image = padded(image, window, (height, width), 0)
+    sums = np.zeros(out_shape[1:], np.int32)  # check() has shown that 32 bits are enough
+    for y in range(height):
+        for x in range(width):
+            seen = tap(image, window, out_shape[1:3], (y, x))
+            sums += np.repeat(seen, op.attrs.multiplier, axis=2) * weights[y, x]
+    return (requantised(graph, op, sums[np.newaxis], op.attrs.activation),)
+
+
+def macs(graph: Graph, op: Op) -> int:
+    """Nominal multiply-accumulates, those with padding included."""
+    _, height, width, _ = weights_of(graph, op).shape
+    return graph.tensor(op.outputs[0]).elements * height * width
+
+
+def lower(graph: Graph, op: Op) -> KernelCall:
+    """The call of mh_depthwise_conv2d_s8."""
+    source, target = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
+    _, height, width, out_c = weights_of(graph, op).shape
+    fields = (
+        *table_fields(graph, op, out_c),
+        ("in_h", source[1]),
+        ("in_w", source[2]),
+        ("in_c", source[3]),
+        ("out_h", target[1]),
+        ("out_w", target[2]),
+        ("multiplier", op.attrs.multiplier),
+        *window_fields(graph, op, op.attrs.window, (height, width), dilated=True),
+        *range_fields(graph, op, op.attrs.activation),
+    )
+    params = CStruct("mh_depthwise_conv2d_params", fields)
+    name = "depthwise_conv2d_s8"
+    return KernelCall(f"mh_{name}", params, "unary", op.inputs[:1], op.outputs, name)

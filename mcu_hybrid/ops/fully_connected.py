@@ -1,0 +1,113 @@
+"""FULLY_CONNECTED int8: rows of the input times [out, in] weights, per tensor or per channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcu_hybrid.errors import ModelError, UnsupportedOp
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops.activation import read_activation
+from mcu_hybrid.ops.base import CStruct, KernelCall, RawOp, no_scratch, not_inplace
+from mcu_hybrid.ops.checks import where
+from mcu_hybrid.ops.weighted import (
+    BIAS,
+    WEIGHTS,
+    bias_of,
+    check_weighted,
+    range_fields,
+    requantised,
+    table_fields,
+    weights_of,
+)
+
+KINDS = ("FULLY_CONNECTED",)
+_BIAS_TOLERANCE = 0.02  # TFLM's bound on |scale_bias - scale_in * scale_weights| / scale_out
+
+scratch_bytes = no_scratch
+inplace = not_inplace
+
+
+@dataclass(frozen=True)
+class Attrs:
+    """The fused activation as TFLite numbers it."""
+
+    activation: int
+
+
+def from_tflite(raw: RawOp) -> Attrs:
+    """Read the options table."""
+    if raw.options.get("weights_format", 0) != 0:
+        raise UnsupportedOp(
+            "shuffled weights are not supported",
+            "export with the default weights format",
+            key=f"{raw.kind} '{raw.name}'",
+        )
+    return Attrs(read_activation(raw))
+
+
+def check(graph: Graph, op: Op) -> None:
+    """Weights [out, in]; the input holds whole rows of ``in``, the output as many rows of ``out``."""
+    check_weighted(graph, op, channel_axis=0, rank=2)
+    out_c, in_c = weights_of(graph, op).shape
+    source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
+    whole = source.elements % in_c == 0
+    if not whole or target.elements != source.elements // in_c * out_c or target.shape[-1] != out_c:
+        raise ModelError(
+            f"input {list(source.shape)} and output {list(target.shape)} do not fit weights "
+            f"{[out_c, in_c]}",
+            "export the model again with fixed shapes and batch 1",
+            key=where(op),
+        )
+    _check_bias_scale(graph, op)
+
+
+def _check_bias_scale(graph: Graph, op: Op) -> None:
+    """TFLM refuses a per-tensor layer whose bias has a scale of its own."""
+    weights = graph.tensor(op.inputs[WEIGHTS]).require_quant()
+    if weights.per_channel or bias_of(graph, op) is None:
+        return
+    bias = graph.tensor(op.inputs[BIAS]).quant
+    product = graph.tensor(op.inputs[0]).require_quant().scale * weights.scale
+    out_scale = graph.tensor(op.outputs[0]).require_quant().scale
+    if bias is not None and abs(product - bias.scale) / out_scale > _BIAS_TOLERANCE:
+        raise ModelError(
+            f"the bias has scale {bias.scale:.9g}, expected {product:.9g} (input times weights)",
+            "export with the TFLite converter, which gives the bias this scale",
+            key=where(op),
+        )
+
+
+def reference(
+    graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]
+) -> tuple[np.ndarray, ...]:
+    """The operator in integer numpy, bit-exact with TFLM."""
+    # float64 products are exact: every partial sum is an integer below 2**53.
+    weights = weights_of(graph, op).astype(np.float64)
+    zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
+    rows = np.asarray(inputs[0]).reshape(-1, weights.shape[1]).astype(np.float64) - zero_point
+    sums = (rows @ weights.T).astype(np.int64)
+    out = requantised(graph, op, sums, op.attrs.activation)
+    return (out.reshape(graph.tensor(op.outputs[0]).shape),)
+
+
+def macs(graph: Graph, op: Op) -> int:
+    """Multiply-accumulates."""
+    return graph.tensor(op.outputs[0]).elements * weights_of(graph, op).shape[1]
+
+
+def lower(graph: Graph, op: Op) -> KernelCall:
+    """The call of mh_fully_connected_s8."""
+    out_c, in_c = weights_of(graph, op).shape
+    fields = (
+        *table_fields(graph, op, out_c),
+        ("rows", graph.tensor(op.inputs[0]).elements // in_c),
+        ("in_c", in_c),
+        ("out_c", out_c),
+        *range_fields(graph, op, op.attrs.activation),
+    )
+    params = CStruct("mh_fully_connected_params", fields)
+    name = "fully_connected_s8"
+    return KernelCall(f"mh_{name}", params, "unary", op.inputs[:1], op.outputs, name)

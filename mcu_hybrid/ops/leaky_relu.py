@@ -1,0 +1,68 @@
+"""LEAKY_RELU int8: one multiplier for values above zero, another for those below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops.base import KernelCall, RawOp, no_macs, no_scratch
+from mcu_hybrid.ops.checks import require_left_shift
+from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, inplace_unary, lower_table, to_int8
+from mcu_hybrid.quant import multiplier_shift, multiply_by_quantized_multiplier
+
+KINDS = ("LEAKY_RELU",)
+
+macs = no_macs
+scratch_bytes = no_scratch
+inplace = inplace_unary
+
+
+@dataclass(frozen=True)
+class Attrs:
+    """The slope below zero, a float32 value; it may be negative or above 1."""
+
+    alpha: float
+
+
+def from_tflite(raw: RawOp) -> Attrs:
+    """Reads alpha."""
+    return Attrs(alpha=float(raw.options.get("alpha", 0.0)))
+
+
+def _factors(graph: Graph, op: Op) -> tuple[float, float]:
+    """Real factors above and below zero, computed in float32 as TFLM does."""
+    source = np.float32(graph.tensor(op.inputs[0]).require_quant().scale)
+    target = np.float32(graph.tensor(op.outputs[0]).require_quant().scale)
+    return float(source / target), float(source * np.float32(op.attrs.alpha) / target)
+
+
+def check(graph: Graph, op: Op) -> None:
+    """One int8 tensor in, one of the same shape out."""
+    check_unary(graph, op)
+    for factor in _factors(graph, op):
+        require_left_shift(op, multiplier_shift(abs(factor))[1], limit=22)
+
+
+def compute(graph: Graph, op: Op, x: np.ndarray) -> np.ndarray:
+    """The operator on int8 values."""
+    above, below = _factors(graph, op)
+    value = x.astype(np.int64) - graph.tensor(op.inputs[0]).require_quant().zero_point
+    high = multiply_by_quantized_multiplier(value, *multiplier_shift(above))
+    # A negative slope is applied as its size with the sign afterwards: multipliers are positive.
+    low = multiply_by_quantized_multiplier(value, *multiplier_shift(abs(below)))
+    low = -low if below < 0 else low
+    zero_point = graph.tensor(op.outputs[0]).require_quant().zero_point
+    return to_int8(np.where(value >= 0, high, low) + zero_point)
+
+
+def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+    """The operator in integer numpy, bit-exact with TFLM."""
+    return (compute(graph, op, np.asarray(inputs[0])),)
+
+
+def lower(graph: Graph, op: Op) -> KernelCall:
+    """The table of all 256 inputs."""
+    return lower_table(graph, op, compute(graph, op, EVERY_INT8))

@@ -1,0 +1,130 @@
+"""Windows that slide over a map: TFLite's SAME and VALID padding for convolutions and pools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcu_hybrid.errors import ModelError
+from mcu_hybrid.graph.types import Graph, Op, Tensor
+from mcu_hybrid.ops.base import RawOp
+from mcu_hybrid.ops.checks import require_shape, where
+
+SAME, VALID = 0, 1  # TFLite's Padding
+
+
+@dataclass(frozen=True)
+class Window:
+    """Stride, dilation and padding of a sliding window; pairs are (height, width)."""
+
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    padding: int
+
+    def out_size(self, size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the output map (TFLite's ComputeOutSize); <= 0 where none fits."""
+        if self.padding == SAME:
+            return _pair(-(-n // s) for n, s in zip(size, self.stride, strict=True))
+        reach = self.reach(kernel)
+        return _pair((n + s - r) // s for n, s, r in zip(size, self.stride, reach, strict=True))
+
+    def reach(self, kernel: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns that a dilated kernel spans."""
+        return _pair((k - 1) * d + 1 for k, d in zip(kernel, self.dilation, strict=True))
+
+    def before(self, size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
+        """Rows on top and columns on the left that are padded; an odd rest goes to the other end."""
+        out, reach = self.out_size(size, kernel), self.reach(kernel)
+        both = zip(out, self.stride, reach, size, strict=True)
+        return _pair(max((o - 1) * s + r - n, 0) // 2 for o, s, r, n in both)
+
+
+def _pair(values: Iterable[int]) -> tuple[int, int]:
+    height, width = values
+    return height, width
+
+
+def read_window(raw: RawOp, *, dilated: bool) -> Window:
+    """Read stride, dilation and padding; raises ModelError where a value makes no sense."""
+    options = raw.options
+    stride = (int(options["stride_h"]), int(options["stride_w"]))
+    dilation = (1, 1)
+    if dilated:
+        dilation = (int(options["dilation_h_factor"]), int(options["dilation_w_factor"]))
+    padding = int(options["padding"])
+    if min(*stride, *dilation) < 1 or padding not in (SAME, VALID):
+        raise ModelError(
+            f"stride {stride}, dilation {dilation} or padding number {padding} makes no sense",
+            "export the model again; the file is damaged or of another schema",
+            key=f"{raw.kind} '{raw.name}'",
+        )
+    return Window(stride, dilation, padding)
+
+
+def padded(x: np.ndarray, window: Window, kernel: tuple[int, int], value: int) -> np.ndarray:
+    """Return the map ``x`` [height, width, channels] with all padding that its windows touch."""
+    size = (x.shape[0], x.shape[1])
+    out, reach = window.out_size(size, kernel), window.reach(kernel)
+    widths = []
+    for axis, before in enumerate(window.before(size, kernel)):
+        span = (out[axis] - 1) * window.stride[axis] + reach[axis]
+        widths.append((before, max(span - before - size[axis], 0)))
+    return np.pad(x, (*widths, (0, 0)), constant_values=value)
+
+
+def tap(
+    x: np.ndarray, window: Window, out: tuple[int, int], position: tuple[int, int]
+) -> np.ndarray:
+    """The values [out height, out width, channels] that one kernel position sees in a padded map."""
+    rows, columns = (
+        slice(p * d, p * d + (o - 1) * s + 1, s)
+        for p, d, o, s in zip(position, window.dilation, out, window.stride, strict=True)
+    )
+    return x[rows, columns]
+
+
+def require_map(op: Op, tensor: Tensor) -> None:
+    """Raise ModelError unless the tensor is one map: [1, height, width, channels]."""
+    if len(tensor.shape) != 4 or tensor.shape[0] != 1:
+        raise ModelError(
+            f"'{tensor.name}' has shape {list(tensor.shape)}, expected [1, height, width, channels]",
+            "export the model with batch 1 and NHWC layout",
+            key=where(op),
+        )
+
+
+def require_window(
+    graph: Graph, op: Op, window: Window, kernel: tuple[int, int], channels: int
+) -> None:
+    """Raise ModelError unless input and output are maps that this window brings together."""
+    source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
+    require_map(op, source)
+    require_map(op, target)
+    out = window.out_size((source.shape[1], source.shape[2]), kernel)
+    if min(out) < 1:
+        raise ModelError(
+            f"a kernel of {list(kernel)} does not fit into the map {list(source.shape[1:3])}",
+            "use SAME padding or a smaller kernel",
+            key=where(op),
+        )
+    require_shape(op, target, (1, *out, channels))
+
+
+def window_fields(
+    graph: Graph, op: Op, window: Window, kernel: tuple[int, int], *, dilated: bool
+) -> tuple[tuple[str, int], ...]:
+    """Kernel, stride, dilation and padding of a kernel's params."""
+    source = graph.tensor(op.inputs[0])
+    top, left = window.before((source.shape[1], source.shape[2]), kernel)
+    dilation = (("dilation_h", window.dilation[0]), ("dilation_w", window.dilation[1]))
+    return (
+        ("kernel_h", kernel[0]),
+        ("kernel_w", kernel[1]),
+        ("stride_h", window.stride[0]),
+        ("stride_w", window.stride[1]),
+        *(dilation if dilated else ()),
+        ("pad_top", top),
+        ("pad_left", left),
+    )

@@ -1,0 +1,58 @@
+"""TANH int8: TFLM's integer tanh; the output is fixed to scale 1/128, zero point 0."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops import fixed_point
+from mcu_hybrid.ops.base import KernelCall, RawOp, no_macs, no_scratch
+from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, inplace_unary, lower_table, to_int8
+from mcu_hybrid.ops.sigmoid import SigmoidInput, require_output_quant, sigmoid_input
+
+KINDS = ("TANH",)
+
+macs = no_macs
+scratch_bytes = no_scratch
+inplace = inplace_unary
+
+
+@dataclass(frozen=True)
+class Attrs:
+    """TANH has no options."""
+
+
+def from_tflite(raw: RawOp) -> Attrs:
+    """There is nothing to read."""
+    return Attrs()
+
+
+def check(graph: Graph, op: Op) -> None:
+    """One int8 tensor in, one of the same shape out, with the output's fixed quantisation."""
+    check_unary(graph, op)
+    require_output_quant(graph, op, scale=1 / 128, zero_point=0)
+    sigmoid_input(graph, op)
+
+
+def compute(params: SigmoidInput, x: np.ndarray) -> np.ndarray:
+    """The operator on int8 values."""
+    inside = round_to_output(fixed_point.tanh(params.rescale(x), integer_bits=4))
+    return params.saturate(x, inside)
+
+
+def round_to_output(value: np.ndarray) -> np.ndarray:
+    """From no integer bits (1.0 = 2**31) to 1.0 = 128."""
+    return to_int8(fixed_point.round_shift(value, 31 - 7))
+
+
+def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+    """The operator in integer numpy, bit-exact with TFLM."""
+    return (compute(sigmoid_input(graph, op), np.asarray(inputs[0])),)
+
+
+def lower(graph: Graph, op: Op) -> KernelCall:
+    """The table of all 256 inputs."""
+    return lower_table(graph, op, compute(sigmoid_input(graph, op), EVERY_INT8))

@@ -1,0 +1,170 @@
+"""HybridSession: who answers, what is counted, and that no cloud failure fails a query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from mcu_hybrid.errors import CloudError, CloudTimeout, LinkTimeout
+from mcu_hybrid.query import Query
+from mcu_hybrid.session import DeviceClock, HybridSession
+
+PAYLOAD = np.zeros((1, 2), "f4")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """An inference: class 1 on the board, asks the cloud where the score is above 10."""
+
+    learned: int
+    ticks: int = 100
+    threshold: int = 10
+    entropy: int | None = 7777
+    router: int = 1
+
+    @property
+    def escalate(self) -> bool:
+        return self.learned > self.threshold
+
+    def int8(self, index: int) -> np.ndarray:
+        return np.array([[-5, 90, 3], [0, 0, 0]][index], np.int8)
+
+
+class Board:
+    """Takes the route score from the tensor's first value."""
+
+    def infer(self, inputs: Sequence[np.ndarray]) -> Ran:
+        return Ran(int(inputs[0].flat[0]))
+
+
+@dataclass(frozen=True)
+class Result:
+    values: np.ndarray
+    bytes_sent: int = 40
+
+    def scores(self, output: str | None = None) -> np.ndarray:
+        return self.values
+
+
+@dataclass
+class Cloud:
+    """Answers class 2, or raises what is in ``fails``."""
+
+    fails: list[Exception | None] = field(default_factory=list)
+    values: np.ndarray = field(default_factory=lambda: np.array([[0.1, 0.2, 0.7]]))
+    asked: int = 0
+
+    def infer(self, inputs: np.ndarray) -> Result:
+        self.asked += 1
+        failure = self.fails.pop(0) if self.fails else None
+        if failure is not None:
+            raise failure
+        return Result(self.values)
+
+
+def query(score: int, payload: np.ndarray | None = PAYLOAD) -> Query:
+    return Query(f"q{score}", np.array([score], np.int8), payload)
+
+
+def session(cloud: Cloud | None, **options: object) -> HybridSession:
+    clock = DeviceClock(us_per_tick=2.5, is_estimate=True)
+    return HybridSession(Board(), cloud, clock=clock, **options)  # type: ignore[arg-type]
+
+
+def test_a_sure_board_keeps_its_answer() -> None:
+    cloud = Cloud()
+    hybrid = session(cloud)
+    answer = hybrid.ask(query(10))  # at the threshold: kept
+    assert (answer.label, answer.origin, answer.reason) == (1, "device", "kept")
+    assert answer.latency.device_us == 250.0 and answer.latency.device_is_estimate
+    assert (answer.decision.score, answer.decision.threshold) == (10, 10)
+    assert cloud.asked == 0 and hybrid.counters.kept == 1
+
+
+def test_an_unsure_board_gets_the_clouds_answer() -> None:
+    hybrid = session(Cloud())
+    answer = hybrid.ask(query(11))
+    assert (answer.label, answer.origin, answer.reason) == (2, "cloud", "queried")
+    assert answer.bytes_sent == 40 and answer.latency.cloud_us > 0
+    assert answer.latency.total_us == answer.latency.device_us + answer.latency.cloud_us
+    assert answer.to_json()["scores"] == [0.1, 0.2, 0.7]
+    assert hybrid.counters.to_json() == {
+        "asked": 1,
+        "kept": 0,
+        "queried": 1,
+        "fallbacks": {},
+        "coverage": 0.0,
+        "bytes_sent": 40,
+    }
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (CloudTimeout("slow"), "timeout"),
+        (CloudError("down", reason="unreachable"), "unreachable"),
+        (CloudError("?"), "failed"),
+    ],
+)
+def test_a_failing_cloud_leaves_the_boards_answer(failure: Exception, reason: str) -> None:
+    hybrid = session(Cloud([failure]))
+    answer = hybrid.ask(query(11))
+    assert (answer.label, answer.origin) == (1, "device")
+    assert answer.reason == f"fallback: {reason}" and answer.is_fallback
+    assert hybrid.counters.fallbacks == {reason: 1}
+    assert hybrid.counters.coverage == 0.0  # it was not kept by decision
+    assert hybrid.ask(query(11)).origin == "cloud"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.zeros((2, 3)), np.zeros((1, 0)), np.array([[np.nan, 1]]), np.array([[b"a", b"b"]], object)],
+    ids=["a batch", "nothing", "NaN", "text"],
+)
+def test_scores_that_are_no_answer(values: np.ndarray) -> None:
+    answer = session(Cloud(values=values)).ask(query(11))
+    assert answer.reason == "fallback: bad_answer" and answer.label == 1
+
+
+def test_without_a_cloud_or_a_payload() -> None:
+    assert session(None).ask(query(11)).reason == "fallback: no_cloud"
+    assert session(Cloud()).ask(query(11, None)).reason == "fallback: no_payload"
+
+
+def test_a_dead_cloud_rests_and_is_tried_again() -> None:
+    now = [0.0]
+    cloud = Cloud([CloudTimeout("slow")] * 4)
+    hybrid = session(cloud, break_after=3, rest_s=5.0, now=lambda: now[0])
+    reasons = [hybrid.ask(query(11)).reason for _ in range(10)]
+    assert reasons == ["fallback: timeout"] * 3 + ["fallback: resting"] * 7
+    assert cloud.asked == 3
+    now[0] = 6.0  # one try, which fails: resting again
+    assert hybrid.ask(query(11)).reason == "fallback: timeout"
+    assert hybrid.ask(query(11)).reason == "fallback: resting"
+    now[0] = 12.0  # it is back
+    assert [hybrid.ask(query(11)).reason for _ in range(2)] == ["queried", "queried"]
+    assert hybrid.counters.to_json()["fallbacks"] == {"resting": 8, "timeout": 4}
+    assert hybrid.counters.asked == 14
+
+
+def test_a_dead_board_is_an_error() -> None:
+    class Dead:
+        def infer(self, inputs: Sequence[np.ndarray]) -> Ran:
+            raise LinkTimeout("no answer")
+
+    hybrid = HybridSession(Dead(), Cloud(), clock=DeviceClock(1.0))
+    with pytest.raises(LinkTimeout):
+        hybrid.ask(query(0))
+    assert hybrid.counters.asked == 0
+
+
+def test_the_entropy_router_reports_its_own_score() -> None:
+    class EntropyBoard:
+        def infer(self, inputs: Sequence[np.ndarray]) -> Ran:
+            return Ran(0, router=2)
+
+    answer = HybridSession(EntropyBoard(), None, clock=DeviceClock(1.0)).ask(query(0))
+    assert answer.decision.score == 7777
