@@ -25,12 +25,23 @@ typedef struct {
     uint8_t logits;  /* output that holds the int8 class logits, or MH_NO_OUTPUT */
     uint8_t route;   /* output that holds the int8 route score, or MH_NO_OUTPUT */
     uint8_t entropy; /* output that holds the int32 entropy (nats, Q16), or MH_NO_OUTPUT */
+    uint8_t router;  /* router at reset: MH_ROUTER_NONE, _LEARNED or _ENTROPY (mh_messages.h) */
+    int32_t threshold; /* at reset; an input is for the cloud where its score > threshold */
 } mh_model_info;
+
+/* A known answer: the inputs, in order, are the bytes x >> 24 of x = x * 1664525 + 1013904223
+ * (x starts at seed); crc is the crc32 (zlib) over all outputs, in order. */
+typedef struct {
+    uint32_t seed;
+    uint32_t crc;
+} mh_kat_vector;
 
 /* Called after each operator with its (first) output; NULL for none. */
 typedef void (*mh_layer_hook)(void *ctx, uint16_t layer, const void *out, uint32_t out_bytes);
 
 extern mh_model_info mh_model;
+extern const mh_kat_vector mh_kat[];
+extern const uint16_t mh_kat_count;
 /* The operator that runs now (0xFFFF: none); read by the fault handler. */
 extern volatile uint16_t mh_layer_now;
 

@@ -1,0 +1,101 @@
+#include "mh_reply.h"
+
+#include <string.h>
+
+#include "mh_frames.h"
+#include "mh_port.h"
+
+#define MAX_TEXT 64u
+
+/* One buffer serves both ways: a request is read before its answer is written. */
+static mh_decoder rx;
+static uint16_t put_count;
+static uint8_t seq;
+static uint32_t frame_errors;
+
+uint8_t mh_receive(uint8_t byte, const uint8_t **payload, uint16_t *n)
+{
+    const mh_frame_event event = mh_decoder_push(&rx, byte);
+    if (event == MH_FRAME_MORE) {
+        return 0;
+    }
+    if (event == MH_FRAME_BAD) {
+        frame_errors++;
+        seq = 0; /* what the frame says of itself cannot be trusted */
+        mh_fail(rx.error, rx.detail);
+        return 0;
+    }
+    seq = rx.data[1];
+    *payload = rx.data + MH_HEAD_BYTES;
+    *n = rx.payload_bytes;
+    if (rx.data[0] == 0) {
+        mh_fail(MH_E_UNKNOWN_TYPE, 0);
+    }
+    return rx.data[0];
+}
+
+uint32_t mh_frame_errors(uint8_t clear)
+{
+    const uint32_t count = frame_errors;
+    if (clear) {
+        frame_errors = 0;
+    }
+    return count;
+}
+
+uint32_t mh_get(const uint8_t *src, uint32_t bytes)
+{
+    uint32_t value = 0;
+    for (uint32_t i = 0; i < bytes; i++) {
+        value |= (uint32_t)src[i] << (8u * i);
+    }
+    return value;
+}
+
+uint32_t mh_room(void)
+{
+    return MH_MAX_PAYLOAD - (uint32_t)put_count;
+}
+
+void mh_put_bytes(const void *src, uint32_t n)
+{
+    memcpy(rx.data + MH_HEAD_BYTES + put_count, src, n);
+    put_count = (uint16_t)(put_count + n);
+}
+
+void mh_put(uint64_t value, uint32_t bytes)
+{
+    for (uint32_t i = 0; i < bytes; i++) {
+        const uint8_t byte = (uint8_t)(value >> (8u * i));
+        mh_put_bytes(&byte, 1);
+    }
+}
+
+void mh_put_text(const char *text)
+{
+    uint32_t n = (uint32_t)strlen(text);
+    n = n < MAX_TEXT ? n : MAX_TEXT;
+    mh_put(n, 1);
+    mh_put_bytes(text, n);
+}
+
+void mh_send(uint8_t type)
+{
+    rx.data[0] = type;
+    rx.data[1] = seq;
+    mh_frame_send(rx.data, put_count, mh_port_write);
+    put_count = 0;
+}
+
+void mh_ok(uint8_t request_type)
+{
+    mh_send((uint8_t)(request_type | MH_RESPONSE));
+}
+
+void mh_fail(uint8_t code, uint32_t detail)
+{
+    put_count = 0;
+    mh_put(code, 1);
+    mh_put(detail, 4);
+    mh_send(MH_MSG_ERROR);
+}

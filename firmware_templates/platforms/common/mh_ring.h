@@ -1,0 +1,35 @@
+/* Receive ring between the UART's interrupt (one writer) and mh_port_read (one reader). Bytes that
+ * arrive while the processor computes are kept; a full ring drops, and the frame CRC tells. */
+#ifndef MH_RING_H
+#define MH_RING_H
+
+#include <stdint.h>
+
+#define MH_RING_BYTES 2048u /* a power of two; the longest frame is about 530 bytes */
+
+static volatile uint8_t mh_ring[MH_RING_BYTES];
+static volatile uint32_t mh_ring_head; /* next write, only the interrupt changes it */
+static volatile uint32_t mh_ring_tail; /* next read, only the application changes it */
+
+static inline void mh_ring_put(uint8_t byte)
+{
+    const uint32_t head = mh_ring_head;
+    if (head - mh_ring_tail < MH_RING_BYTES) {
+        mh_ring[head % MH_RING_BYTES] = byte;
+        mh_ring_head = head + 1u;
+    }
+}
+
+static inline uint32_t mh_ring_take(uint8_t *dst, uint32_t cap)
+{
+    uint32_t tail = mh_ring_tail;
+    uint32_t n = mh_ring_head - tail;
+    n = n < cap ? n : cap;
+    for (uint32_t i = 0u; i < n; i++) {
+        dst[i] = mh_ring[tail++ % MH_RING_BYTES];
+    }
+    mh_ring_tail = tail;
+    return n;
+}
+
+#endif

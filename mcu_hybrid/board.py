@@ -1,0 +1,221 @@
+"""The strict reader of ``boards/``: boards, chips and cores as frozen types (``board_types.py``).
+
+A board is wiring, console and flasher; a chip is memories and clock; a core is an instruction set
+and compiler flags. Nothing here compiles, flashes or opens a port. Every error names file and key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mcu_hybrid import resources
+from mcu_hybrid.board_types import Board, Chip, Console, Core, Qemu, Region, Tick
+from mcu_hybrid.errors import BoardError
+from mcu_hybrid.strict_toml import Table, read
+
+__all__ = [
+    "Board",
+    "Chip",
+    "Console",
+    "Core",
+    "Qemu",
+    "Region",
+    "Tick",
+    "board_names",
+    "list_boards",
+    "load_board",
+]
+
+TICK_KINDS = ("cycles", "timer", "ns")
+CONSOLE_KINDS = ("uart", "socket", "pipe")
+DEFAULT_PLACEMENT = {"code": "flash", "data": "ram", "stack": "ram", "arena": "ram"}
+DEFAULT_STACK_BYTES = 8192
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_CONFIG_KEY = re.compile(r"[A-Z][A-Z0-9_]*")
+_CONFIG_TEXT = re.compile(r'[\w\s()"|<>+*.-]+')
+
+
+def list_boards(extra_dirs: Sequence[Path] = ()) -> list[Board]:
+    """All boards by name; one in an earlier folder of ``extra_dirs`` hides its namesakes."""
+    return [load_board(name, extra_dirs) for name in board_names(extra_dirs)]
+
+
+def board_names(extra_dirs: Sequence[Path] = ()) -> list[str]:
+    """Names of all board files, sorted."""
+    files = [path for folder in _folders(extra_dirs) for path in folder.glob("*.toml")]
+    return sorted({path.stem for path in files} - {"cores"})
+
+
+def load_board(name: str, extra_dirs: Sequence[Path] = ()) -> Board:
+    """Read ``<name>.toml``, its chip and its core; own folders are searched first."""
+    folders = _folders(extra_dirs)
+    path = _find(folders, f"{name}.toml") if _NAME.fullmatch(name) and name != "cores" else None
+    if path is None:
+        known = ", ".join(board_names(extra_dirs))
+        raise BoardError(f"board '{name}' is unknown", f"known boards: {known}; or --boards DIR")
+    table = read(path)
+    virtual = table.take("virtual", bool, False)
+    estimate = table.table("estimate", {})
+    board = Board(
+        name=name,
+        title=table.take("title", str),
+        chip=_load_chip(table, "chip", folders),
+        platform=table.choice("platform", _platforms()),
+        flashers=_flashers(table),
+        console=_console(table.table("console")),
+        virtual=virtual,
+        qemu=_qemu(table.table("qemu")) if "qemu" in table.data else None,
+        estimate_chip=_load_chip(estimate, "chip", folders) if estimate.data else None,
+        config=_config(table.table("config", {})),
+        path=path,
+    )
+    table.seen += ["qemu"]
+    estimate.finish()
+    table.finish()
+    return board
+
+
+def _load_chip(table: Table, key: str, folders: Sequence[Path]) -> Chip:
+    name = table.take(key, str)
+    path = _find(folders, f"chips/{name}.toml") if _NAME.fullmatch(name) else None
+    if path is None:
+        raise table.error(key, f"chip '{name}' is unknown", f"add boards/chips/{name}.toml")
+    chip_table = read(path)
+    tick = chip_table.table("tick")
+    chip = Chip(
+        name=name,
+        title=chip_table.take("title", str),
+        core=_load_core(chip_table, folders),
+        clock_hz=chip_table.positive("clock_hz"),
+        tick=Tick(
+            tick.choice("kind", TICK_KINDS), tick.positive("hz"), tick.positive("instructions", 0)
+        ),
+        regions=_regions(chip_table),
+        placement=_placement(chip_table),
+        stack_bytes=chip_table.positive("stack_bytes", DEFAULT_STACK_BYTES),
+    )
+    if not chip.regions and chip.core.prefix:
+        raise chip_table.error("region", "a chip needs at least one region")
+    tick.finish()
+    chip_table.finish()
+    return chip
+
+
+def _load_core(chip_table: Table, folders: Sequence[Path]) -> Core:
+    name = chip_table.take("core", str)
+    for folder in folders:
+        path = folder / "cores.toml"
+        if path.is_file() and name in (cores := read(path)).data:
+            break
+    else:
+        raise chip_table.error("core", f"core '{name}' is unknown", "add it to boards/cores.toml")
+    table = cores.table(name)
+    core = Core(
+        name=name,
+        title=table.take("title", str),
+        cflags=table.strings("cflags"),
+        prefix=table.take("prefix", str),
+        kernel_dirs=table.strings("kernel_dirs", ["ref"]),
+        cpi=table.take("cpi", float) if "cpi" in table.data else None,
+        cpi_band=table.take("cpi_band", float) if "cpi_band" in table.data else None,
+    )
+    table.seen += ["cpi", "cpi_band"]
+    table.finish()
+    return core
+
+
+def _regions(table: Table) -> tuple[Region, ...]:
+    regions: list[Region] = []
+    for entry in table.tables("region"):
+        region = Region(entry.take("kind", str), entry.take("start", int), entry.positive("size"))
+        entry.finish()
+        if not _NAME.fullmatch(region.kind):
+            raise entry.error("kind", f"'{region.kind}' is not a lower-case name")
+        if region.start < 0 or region.end > 1 << 32:
+            raise entry.error("start", f"0x{region.start:x} + size leaves the 32-bit address space")
+        for other in regions:
+            if other.kind == region.kind:
+                raise entry.error("kind", f"'{region.kind}' is there twice")
+            if region.start < other.end and other.start < region.end:
+                raise entry.error("start", f"overlaps region '{other.kind}'")
+        regions.append(region)
+    return tuple(regions)
+
+
+def _placement(table: Table) -> Mapping[str, str]:
+    kinds = [entry.get("kind") for entry in table.data.get("region", [])]
+    placement = table.table("placement", {})
+    placed = {what: placement.take(what, str, kind) for what, kind in DEFAULT_PLACEMENT.items()}
+    placement.finish()
+    for what, kind in placed.items():
+        if kinds and kind not in kinds:
+            raise placement.error(what, f"the chip has no region '{kind}'")
+    return placed
+
+
+def _flashers(table: Table) -> tuple[str, ...]:
+    names = table.strings("flashers")
+    known = _flasher_names()
+    for n, name in enumerate(names):
+        if name not in known:
+            raise table.error(
+                f"flashers[{n}]", f"'{name}' is unknown", f"one of: {', '.join(known)}"
+            )
+    return names
+
+
+def _console(table: Table) -> Console:
+    console = Console(
+        kind=table.choice("kind", CONSOLE_KINDS, "uart"),
+        uart=table.take("uart", str, ""),
+        baud=table.positive("baud", 115200),
+        usb=tuple(_usb(entry) for entry in table.tables("usb")),
+    )
+    table.finish()
+    return console
+
+
+def _usb(table: Table) -> tuple[int, int]:
+    ids = (table.take("vid", int), table.take("pid", int))
+    table.finish()
+    return ids
+
+
+def _qemu(table: Table) -> Qemu:
+    qemu = Qemu(table.take("machine", str), table.strings("args", []))
+    table.finish()
+    return qemu
+
+
+def _config(table: Table) -> Mapping[str, int | str]:
+    for key, value in table.data.items():
+        if not _CONFIG_KEY.fullmatch(key):
+            raise table.error(key, "must be an upper-case C name")
+        text_ok = isinstance(value, str) and _CONFIG_TEXT.fullmatch(value) and "\n" not in value
+        if not text_ok and type(value) is not int:
+            raise table.error(key, f"must be an integer or a C constant, is {value!r}")
+    return dict(table.data)
+
+
+def _platforms() -> list[str]:
+    folder = resources.root("firmware_templates") / "platforms"
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name != "common")
+
+
+def _flasher_names() -> list[str]:
+    # The file names, not the modules: boards are read on layer 1, below the flashers.
+    files = (Path(__file__).parent / "flashers").glob("*.py")
+    return sorted(p.stem for p in files if p.stem not in ("__init__", "base"))
+
+
+def _folders(extra_dirs: Sequence[Path]) -> list[Path]:
+    for folder in extra_dirs:
+        if not Path(folder).is_dir():
+            raise BoardError("the board folder does not exist", path=folder)
+    return [*map(Path, extra_dirs), resources.root("boards")]
+
+
+def _find(folders: Sequence[Path], name: str) -> Path | None:
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)

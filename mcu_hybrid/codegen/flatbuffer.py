@@ -1,0 +1,180 @@
+"""Raw access to a .tflite flatbuffer: tensors, options and metadata as plain values.
+
+Here: the schema, and bounds that a damaged file must not break. Not here: what an operator or a
+quantisation must look like (read_tflite.py, ops/, graph/verify.py). Any Python error that damaged
+bytes can cause is turned into ModelError by ``guarded``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tflite
+
+from mcu_hybrid.errors import McuHybridError, ModelError
+from mcu_hybrid.graph.types import Tensor
+from mcu_hybrid.quant import QuantParams
+
+IDENTIFIER = b"TFL3"
+METADATA_NAME = b"mcu_hybrid"
+_DTYPES = {
+    code: name.lower() for name, code in vars(tflite.TensorType).items() if isinstance(code, int)
+}
+_OPTION_TABLES = {
+    code: name for name, code in vars(tflite.BuiltinOptions).items() if isinstance(code, int)
+}
+_NUMPY = {
+    name: np.dtype(name).newbyteorder("<")
+    for name in ("int8", "int16", "int32", "int64", "uint8", "float32", "bool")
+}
+_NOT_FIELDS = re.compile(r"^(_|Init$|GetRootAs|.*BufferHasIdentifier$|.*(Length|IsNone)$)")
+_DAMAGE = (
+    struct.error,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    MemoryError,
+)
+DAMAGED_HINT = "copy or export the file again; it is truncated or damaged"
+
+
+@contextmanager
+def guarded(name: str) -> Iterator[None]:
+    """Turn whatever damaged bytes cause inside into a ModelError that names the file."""
+    try:
+        yield
+    except McuHybridError:
+        raise
+    except _DAMAGE as error:
+        detail = f"{type(error).__name__}: {error}"
+        raise ModelError(f"damaged or truncated ({detail})", DAMAGED_HINT, path=name) from error
+
+
+def open_model(data: bytes, name: str) -> Any:
+    """Return the schema's Model; raises ModelError where the bytes are no .tflite."""
+    if len(data) < 8 or data[4:8] != IDENTIFIER:
+        what = "empty" if not data else "not a .tflite file (no TFL3 identifier)"
+        hint = "give a full-integer int8 .tflite; mcu-hybrid export makes one from ONNX or a checkpoint"
+        raise ModelError(what, hint, path=name)
+    return tflite.Model.GetRootAs(data)
+
+
+def text(raw: bytes | None, otherwise: str) -> str:
+    """A name from the file, with a stand-in where there is none."""
+    return raw.decode("utf-8", "replace") if raw else otherwise
+
+
+def read_tensor(model: Any, raw: Any, index: int, size: int) -> Tensor:
+    """One tensor with its quantisation and, where it is constant, its data.
+
+    Args:
+        model: the schema's Model.
+        raw: the schema's Tensor.
+        index: its place in the subgraph, for messages.
+        size: bytes of the file; no list in it can be longer.
+    """
+    name = text(raw.Name(), f"tensor_{index}")
+    dtype = _DTYPES.get(raw.Type(), f"type {raw.Type()}")
+    shape = tuple(int(raw.Shape(i)) for i in range(min(raw.ShapeLength(), 8)))
+    return Tensor(name, shape, dtype, _quantisation(raw, name, size), _data(model, raw, name))
+
+
+def _quantisation(raw: Any, name: str, size: int) -> QuantParams | None:
+    table = raw.Quantization()
+    if table is None or table.ScaleLength() == 0:
+        return None
+    count, zeros = table.ScaleLength(), table.ZeroPointLength()
+    if count > size or zeros not in (0, 1, count):
+        raise ModelError(
+            f"tensor '{name}' has {count} scales and {zeros} zero points", DAMAGED_HINT
+        )
+    scales = tuple(float(s) for s in table.ScaleAsNumpy())
+    points = tuple(int(z) for z in table.ZeroPointAsNumpy()) if zeros else (0,)
+    if len(points) == 1:
+        points *= count
+    return QuantParams(scales, points, int(table.QuantizedDimension()))
+
+
+def _data(model: Any, raw: Any, name: str) -> np.ndarray | None:
+    if raw.Buffer() == 0:
+        return None
+    buffer = model.Buffers(raw.Buffer())
+    if buffer.DataLength() == 0:
+        return None
+    if raw.Sparsity() is not None:
+        raise ModelError(
+            f"constant '{name}' is stored sparsely", "export the model without sparse weights"
+        )
+    dtype = _NUMPY.get(_DTYPES.get(raw.Type(), ""))
+    payload = buffer.DataAsNumpy().tobytes()
+    if dtype is None:  # a kind of constant that only an unused or unsupported operator can have
+        return np.frombuffer(payload, np.uint8)
+    shape = tuple(int(raw.Shape(i)) for i in range(min(raw.ShapeLength(), 8)))
+    values = np.frombuffer(payload, dtype)
+    if min(shape, default=1) < 0 or values.size != int(np.prod(shape, dtype=object)):
+        raise ModelError(
+            f"constant '{name}' holds {len(payload)} bytes, its shape {list(shape)} asks for another "
+            "number",
+            DAMAGED_HINT,
+        )
+    return values.astype(dtype.newbyteorder("=")).reshape(shape)
+
+
+def read_options(raw: Any) -> dict[str, Any]:
+    """All fields of an operator's options table, names in snake_case; vectors become tuples."""
+    table_name = _OPTION_TABLES.get(raw.BuiltinOptionsType(), "NONE")
+    union = raw.BuiltinOptions()
+    if table_name == "NONE" or union is None:
+        return {}
+    table = getattr(tflite, table_name)()
+    table.Init(union.Bytes, union.Pos)
+    names = [name for name in dir(table) if not _NOT_FIELDS.match(name)]
+    vectors = {name.removesuffix("AsNumpy") for name in names if name.endswith("AsNumpy")}
+    options: dict[str, Any] = {}
+    for name in names:
+        if name.endswith("AsNumpy") or name in vectors:
+            continue
+        options[_snake(name)] = getattr(table, name)()
+    for name in vectors:
+        count = getattr(table, f"{name}Length")()
+        values = getattr(table, f"{name}AsNumpy")() if count else ()
+        options[_snake(name)] = tuple(int(v) for v in values)
+    return options
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def read_metadata(model: Any, name: str) -> dict[str, Any] | None:
+    """The JSON object in the metadata entry "mcu_hybrid"; None where there is no such entry."""
+    for i in range(model.MetadataLength()):
+        entry = model.Metadata(i)
+        if entry.Name() != METADATA_NAME:
+            continue
+        buffer = model.Buffers(entry.Buffer())
+        try:
+            value = json.loads(buffer.DataAsNumpy().tobytes()) if buffer.DataLength() else None
+        except ValueError as error:
+            raise ModelError(
+                f"metadata 'mcu_hybrid' is not JSON ({error})",
+                "run mcu-hybrid export again",
+                path=name,
+            ) from error
+        if not isinstance(value, dict):
+            raise ModelError(
+                "metadata 'mcu_hybrid' is not a JSON object",
+                "run mcu-hybrid export again",
+                path=name,
+            )
+        return value
+    return None

@@ -1,0 +1,140 @@
+"""A full-integer int8 .tflite becomes a verified Graph; everything else becomes one clear error.
+
+Here: which models we take, and the float edges that are taken off. Not here: the bytes of the
+format (flatbuffer.py) and what each operator's options mean (ops/).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from mcu_hybrid import ops
+from mcu_hybrid.codegen import flatbuffer
+from mcu_hybrid.codegen.float_edges import Edges, take_off_edges
+from mcu_hybrid.codegen.model_kind import require_full_integer
+from mcu_hybrid.errors import ModelError, UnsupportedOp
+from mcu_hybrid.graph.types import ABSENT, Graph, Op
+from mcu_hybrid.graph.verify import verify
+from mcu_hybrid.ops.base import RawOp
+
+_CUSTOM = "CUSTOM"
+_OPCODES = {
+    code: kind
+    for kind, code in vars(flatbuffer.tflite.BuiltinOperator).items()
+    if isinstance(code, int)
+}
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What a .tflite holds; ``metadata`` is our own JSON entry, None where the file has none."""
+
+    graph: Graph
+    sha256: str
+    metadata: dict[str, Any] | None
+
+
+def read_tflite(data: bytes, name: str) -> ModelFile:
+    """Read an int8 .tflite; ``name`` is the file's name for messages and the graph.
+
+    Raises ModelError where it is no .tflite, damaged, or not full-integer int8 with batch 1, and
+    UnsupportedOp where an operator or option is not supported.
+    """
+    with flatbuffer.guarded(name):
+        model = flatbuffer.open_model(data, name)
+        try:
+            graph = _read_graph(model, name, len(data))
+            verify(graph)
+        except ModelError as error:
+            if error.path is not None:
+                raise
+            raise type(error)(error.message, error.hint, path=name) from error
+        metadata = flatbuffer.read_metadata(model, name)
+    return ModelFile(graph, hashlib.sha256(data).hexdigest(), metadata)
+
+
+def _read_graph(model: Any, name: str, size: int) -> Graph:
+    if model.SubgraphsLength() != 1:
+        raise ModelError(
+            f"has {model.SubgraphsLength()} subgraphs, expected one",
+            "export a single function without control flow (IF, WHILE)",
+        )
+    raw_graph = model.Subgraphs(0)
+    if max(raw_graph.TensorsLength(), raw_graph.OperatorsLength()) > size:
+        raise ModelError("lists more entries than it has bytes", flatbuffer.DAMAGED_HINT)
+    tensors = tuple(
+        flatbuffer.read_tensor(model, raw_graph.Tensors(i), i, size)
+        for i in range(raw_graph.TensorsLength())
+    )
+    raw_ops = [
+        _raw_op(model, raw_graph.Operators(i), tensors) for i in range(raw_graph.OperatorsLength())
+    ]
+    inputs = tuple(raw_graph.Inputs(i) for i in range(raw_graph.InputsLength()))
+    outputs = tuple(raw_graph.Outputs(i) for i in range(raw_graph.OutputsLength()))
+    _require_indices(tensors, raw_ops, inputs, outputs)
+    edges = take_off_edges(Edges(tensors, tuple(raw_ops), inputs, outputs))
+    require_full_integer(edges)
+    _require_supported(edges.ops)
+    _require_batch_one(edges)
+    typed = tuple(_typed(raw) for raw in edges.ops)
+    return Graph(name, tensors, typed, edges.inputs, edges.outputs, edges.notes)
+
+
+def _raw_op(model: Any, raw: Any, tensors: tuple[Any, ...]) -> RawOp:
+    code = model.OperatorCodes(raw.OpcodeIndex())
+    # Newer files keep the number in BuiltinCode; older ones only in the deprecated int8 field.
+    kind = _OPCODES.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "UNKNOWN")
+    if kind == _CUSTOM:
+        kind = f"{_CUSTOM}:{flatbuffer.text(code.CustomCode(), 'unnamed')}"
+    inputs = tuple(raw.Inputs(i) for i in range(raw.InputsLength()))
+    outputs = tuple(raw.Outputs(i) for i in range(raw.OutputsLength()))
+    layer = tensors[outputs[0]].name if outputs else kind.lower()
+    return RawOp(kind, layer, inputs, outputs, flatbuffer.read_options(raw), tensors)
+
+
+def _require_indices(
+    tensors: tuple[Any, ...],
+    raw_ops: list[RawOp],
+    inputs: tuple[int, ...],
+    outputs: tuple[int, ...],
+) -> None:
+    named = [i for op in raw_ops for i in (*op.inputs, *op.outputs) if i != ABSENT]
+    if any(not 0 <= i < len(tensors) for i in (*named, *inputs, *outputs)):
+        raise ModelError("names a tensor that it does not hold", flatbuffer.DAMAGED_HINT)
+    if not raw_ops or not inputs or not outputs:
+        raise ModelError(
+            f"has {len(raw_ops)} operators, {len(inputs)} inputs and {len(outputs)} outputs",
+            "export a model that computes something from an input",
+        )
+
+
+def _require_supported(raw_ops: tuple[RawOp, ...]) -> None:
+    """Name every operator that is missing at once, so that the user mends the network once."""
+    missing = [(i, op) for i, op in enumerate(raw_ops) if op.kind not in ops.OPS]
+    if not missing:
+        return
+    index, first = missing[0]
+    others = sorted({op.kind for _, op in missing[1:]} - {first.kind})
+    more = f"; also not supported in this model: {', '.join(others)}" if others else ""
+    raise UnsupportedOp(
+        f"operator {index} {first.kind} (layer '{first.name}') is not supported{more}",
+        "replace it in the network and export again; supported: " + ", ".join(sorted(ops.OPS)),
+    )
+
+
+def _require_batch_one(edges: Edges) -> None:
+    for index in edges.inputs:
+        tensor = edges.tensors[index]
+        if min(tensor.shape, default=1) < 1 or (len(tensor.shape) > 1 and tensor.shape[0] != 1):
+            raise ModelError(
+                f"input '{tensor.name}' has shape {list(tensor.shape)}; the device runs one input at a "
+                "time, with fixed dimensions",
+                "export with batch 1 and without dynamic dimensions",
+            )
+
+
+def _typed(raw: RawOp) -> Op:
+    attrs = ops.module(raw.kind).from_tflite(raw)
+    return Op(raw.kind, raw.name, raw.inputs, raw.outputs, attrs)

@@ -1,0 +1,107 @@
+"""Plain data about a planned graph: layers, flash by layer, memory over time, what it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mcu_hybrid.codegen.lowering import kernel_stems, layers, lower_graph
+from mcu_hybrid.codegen.plan import MemoryPlan
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.image import Footprint
+from mcu_hybrid.ops import module
+from mcu_hybrid.ops.base import CTable, KernelCall
+
+TABLE_ALIGN = 4  # of every table in the generated C
+NAMED = 3  # how many of the largest a message names
+
+
+def layer_rows(graph: Graph) -> list[dict[str, Any]]:
+    """One row per layer that runs, in the firmware's order: name, op, macs, out_bytes."""
+    return [
+        {
+            "name": op.name,
+            "op": op.kind,
+            "macs": module(op.kind).macs(graph, op),
+            "out_bytes": graph.tensor(call.outs[0]).bytes,
+        }
+        for _, op, call in layers(graph, lower_graph(graph))
+    ]
+
+
+def flash_rows(graph: Graph) -> list[dict[str, Any]]:
+    """Bytes of tables per layer; a table that several layers share counts at the first."""
+    seen: set[tuple[str, bytes]] = set()
+    rows = []
+    for n, (_, op, call) in enumerate(layers(graph, lower_graph(graph))):
+        size = 0
+        for table in _tables(graph, call):
+            key = (table.ctype, table.data.tobytes())
+            if key not in seen:
+                seen.add(key)
+                size += -(-table.data.nbytes // TABLE_ALIGN) * TABLE_ALIGN
+        rows.append({"layer": n, "name": op.name, "op": op.kind, "bytes": size})
+    return rows
+
+
+def weights_bytes(graph: Graph) -> int:
+    """Flash that weights and all other tables take."""
+    return sum(row["bytes"] for row in flash_rows(graph))
+
+
+def plan_json(graph: Graph, plan: MemoryPlan) -> dict[str, Any]:
+    """The memory map over time: one entry per operator, one box per buffer."""
+    return {
+        "arena_bytes": plan.arena_bytes,
+        "lower_bound_bytes": plan.lower_bound_bytes,
+        "scratch_bytes": plan.scratch_bytes,
+        "peak_op": plan.peak_op,
+        "ops": [
+            {"name": op.name, "op": op.kind, "live_bytes": _live(plan, i)}
+            for i, op in enumerate(graph.ops)
+        ],
+        "buffers": [
+            {
+                "name": row.label,
+                "tensor": row.tensor,
+                "first_op": row.first,
+                "last_op": row.last,
+                "offset": row.offset,
+                "bytes": row.bytes,
+            }
+            for row in plan.lifetimes
+        ],
+    }
+
+
+def footprint(graph: Graph, plan: MemoryPlan) -> Footprint:
+    """What the model asks of a board."""
+    lowered = lower_graph(graph)
+    fullest = sorted(((_live(plan, i), i) for i in range(len(graph.ops))), reverse=True)[:NAMED]
+    heaviest = sorted(flash_rows(graph), key=lambda row: -row["bytes"])[:NAMED]
+    return Footprint(
+        arena_bytes=plan.arena_bytes,
+        weights_bytes=weights_bytes(graph),
+        layers=sum(call is not None for call in lowered),
+        kernels=kernel_stems(lowered),
+        largest_ram=tuple(_named(graph.ops[i], i, size) for size, i in fullest),
+        largest_flash=tuple(f"layer {r['layer']} {r['op']} {r['bytes']:,} B" for r in heaviest),
+    )
+
+
+def _named(op: Op, index: int, size: int) -> str:
+    return f"op {index} {op.kind} {size:,} B"
+
+
+def _live(plan: MemoryPlan, time: int) -> int:
+    return sum(row.bytes for row in plan.lifetimes if row.first <= time <= row.last)
+
+
+def _tables(graph: Graph, call: KernelCall) -> Iterator[CTable]:
+    """Tables of the params, then constant operands, as the emitter defines them."""
+    values: Iterable[Any] = (value for _, value in call.params.fields)
+    yield from (value for value in values if isinstance(value, CTable))
+    for index in call.ins:
+        tensor = graph.tensor(index)
+        if tensor.data is not None:
+            yield CTable(tensor.name, f"{tensor.dtype}_t", tensor.data)

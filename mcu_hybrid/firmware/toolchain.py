@@ -1,0 +1,61 @@
+"""Names and flags of the compiler for a board. What they are used for is in ``build.py``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mcu_hybrid.board import Board
+
+WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
+CODE = ("-O2", "-g", "-ffunction-sections", "-fdata-sections", "-fno-common")
+C_FLAGS = ("-std=c99", *WARNINGS, *CODE)
+# C++ comes only with a foreign engine, whose headers do not hold to our warnings.
+CXX_FLAGS = (
+    "-std=c++17",
+    "-Wall",
+    *CODE,
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fno-threadsafe-statics",
+)
+INCLUDE_DIRS = ("src", "src/app", "src/kernels/include", "src/model", "src/platform")
+LINKER_SCRIPT = "src/platform/linker.ld"
+MAP = "firmware.map"
+
+
+@dataclass(frozen=True)
+class Extra:
+    """What a second engine adds: flags for its C++ files and arguments at the end of the link."""
+
+    cxx_flags: tuple[str, ...] = ()
+    link: tuple[str, ...] = ()
+
+
+def program(board: Board, name: str) -> str:
+    """The tool of the board's toolchain: ``gcc`` -> ``arm-none-eabi-gcc``."""
+    return board.core.prefix + name
+
+
+def c_flags(board: Board) -> tuple[str, ...]:
+    """Flags of every C file, without include folders."""
+    return (*board.core.cflags, *C_FLAGS)
+
+
+def cxx_flags(board: Board, extra: Extra) -> tuple[str, ...]:
+    """Flags of every C++ file, without our include folders."""
+    return (*board.core.cflags, *CXX_FLAGS, *extra.cxx_flags)
+
+
+def link_flags(board: Board) -> tuple[str, ...]:
+    """Flags of the link; paths are relative to the project."""
+    common = (*board.core.cflags, "-Wl,--gc-sections", f"-Wl,-Map={MAP}")
+    if board.is_host:
+        return common
+    return (
+        *common,
+        "-nostartfiles",
+        "-T",
+        LINKER_SCRIPT,
+        "--specs=nano.specs",
+        "--specs=nosys.specs",
+    )
