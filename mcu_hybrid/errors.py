@@ -110,8 +110,19 @@ class ProtocolError(LinkError):
 
 
 class CloudError(McuHybridError):
-    """The model server refused, failed, or answered with something else."""
+    """The model server refused, failed, or answered with something else.
+
+    ``reason`` is one word for counting: unreachable, unauthorized, unknown_model, wrong_input,
+    too_large, server_error, bad_answer, timeout, ...
+    """
+
+    def __init__(self, message: str, hint: str = "", *, reason: str = "failed") -> None:
+        super().__init__(message, hint)
+        self.reason = reason
 
 
 class CloudTimeout(CloudError):
     """The model server did not answer within the deadline."""
+
+    def __init__(self, message: str, hint: str = "", *, reason: str = "timeout") -> None:
+        super().__init__(message, hint, reason=reason)

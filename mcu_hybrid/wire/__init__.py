@@ -1,0 +1,1 @@
+"""The wire protocol without I/O: numbers (messages), layouts (payloads), frames."""

@@ -1,0 +1,96 @@
+"""What the verbs share: the --json switch, the progress bar, paths and tables."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+OnEvent = Callable[[str, int, int], None]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+board_dirs_option = click.option(
+    "--boards",
+    "board_dirs",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of your own board files, searched first.",
+)
+
+
+def board_option(default: str | None = "mps2-an500") -> Callable[..., Any]:
+    """The --board option."""
+    return click.option(
+        "--board", "board_name", default=default, show_default=True, help="See: mcu-hybrid boards"
+    )
+
+
+def out_option(default: str) -> Callable[..., Any]:
+    """The --out option: the folder that the step writes."""
+    return click.option(
+        "--out",
+        default=default,
+        show_default=True,
+        type=click.Path(path_type=Path),
+        help="Folder to write.",
+    )
+
+
+def print_json(value: Any) -> None:
+    """Print a result for programs, on stdout and nothing else."""
+    click.echo(json.dumps(value, indent=1))
+
+
+@contextmanager
+def progress(as_json: bool = False) -> Iterator[OnEvent]:
+    """Yield ``on_event(label, done, total)``; draws bars on stderr when it is a terminal.
+
+    Without a terminal each new label is one line, so that logs tell where the time goes.
+    """
+    if as_json:
+        yield lambda label, done, total: None
+        return
+    if not sys.stderr.isatty():
+        seen: set[str] = set()
+
+        def line(label: str, done: int, total: int) -> None:
+            if label not in seen:
+                seen.add(label)
+                click.echo(f"  {label} ...", err=True)
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<34}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def draw(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = bars.add_task(label, total=total or None)
+            bars.update(tasks[label], completed=done, total=total or None)
+
+        yield draw
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table; columns whose cells look like numbers are right-aligned."""
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for index, column in enumerate(columns):
+        cells = [str(row[index]) for row in rows]
+        numeric = all(c[:1].isdigit() or c[:1] in "-–+~" or c == "" for c in cells)
+        grid.add_column(column, justify="right" if numeric and cells else "left")
+    for row in rows:
+        grid.add_row(*[str(cell) for cell in row])
+    width = None if sys.stdout.isatty() else 140
+    Console(width=width).print(grid)

@@ -1,0 +1,133 @@
+"""Running the model server: ``serve`` until a signal, ``serving`` behind a ``with`` block.
+
+The application itself (routes, limits, errors) is app.py.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from mcu_hybrid.cloud.app import MAX_BODY_BYTES, create_app
+from mcu_hybrid.errors import CloudError
+
+__all__ = ["MAX_BODY_BYTES", "create_app", "serve", "serving"]
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Bind here rather than in uvicorn, which would end the process where the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's algorithm off (40 ms per answer) only where the protocol is spelled out.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise CloudError(
+            f"cannot listen on {host}:{port}: {error}",
+            "choose another --port (0 takes a free one), or end what holds it",
+            reason="port",
+        ) from error
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _server(app: FastAPI, log_level: str) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        log_level=log_level,
+        access_log=log_level in ("info", "debug"),
+        lifespan="off",
+        limit_concurrency=64,
+        timeout_graceful_shutdown=5,
+        server_header=False,
+    )
+    return uvicorn.Server(config)
+
+
+def serve(
+    model_path: Path,
+    name: str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    max_body_bytes: int = MAX_BODY_BYTES,
+    token: str | None = None,
+    threads: int = 0,
+    log_level: str = "warning",
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM; requests in work are finished first.
+
+    ``on_ready`` gets the URL once connections are taken.
+    """
+    app = create_app(model_path, name, max_body_bytes, token, threads)
+    listener = _bind(host, port)
+    server = _server(app, log_level)
+    listener.listen(128)
+    try:
+        with _sigterm_ends(server):
+            if on_ready is not None:
+                on_ready(_url(listener))
+            server.run(sockets=[listener])
+    except KeyboardInterrupt:  # uvicorn raises the signal again after it has shut down
+        pass
+    finally:
+        listener.close()
+
+
+@contextmanager
+def _sigterm_ends(server: uvicorn.Server) -> Iterator[None]:
+    """SIGTERM before and after uvicorn's own handling ends the server, not the process."""
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    previous = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def serving(
+    model_path: Path,
+    name: str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    max_body_bytes: int = MAX_BODY_BYTES,
+    token: str | None = None,
+    threads: int = 1,
+) -> Iterator[str]:
+    """A server on a thread of this process, for ``run`` and tests; yields its URL."""
+    app = create_app(model_path, name, max_body_bytes, token, threads)
+    listener = _bind(host, port)
+    server = _server(app, "error")
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.005)
+        yield _url(listener)
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+        listener.close()

@@ -1,0 +1,250 @@
+"""Measures a model on a board, and compares every output with the judge's.
+
+No building and no flashing here; the caller hands in an open device, the layer table of the graph
+that was built, and the sizes of the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mcu_hybrid.board import Board
+from mcu_hybrid.errors import ProtocolError
+from mcu_hybrid.harness.device import Device, Inference, Profile
+from mcu_hybrid.harness.judge import Judge
+from mcu_hybrid.ops import route_features
+from mcu_hybrid.wire.messages import Engine
+from mcu_hybrid.wire.payloads import Hello
+
+OnEvent = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class BenchModel:
+    """What the bench must know of the build; a layer row has ``name``, ``op`` and ``macs``.
+
+    ``features`` is set where the host computes the route features between two runs of a hybrid
+    (engine tflm, whose firmware has the file's two inputs).
+    """
+
+    sha256: str
+    layers: Sequence[Mapping[str, Any]]
+    code_bytes: int
+    weights_bytes: int
+    features: route_features.Attrs | None = None
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """One layer; ``share`` is of the sum over the layers, ``instructions`` None where not counted."""
+
+    name: str
+    op: str
+    macs: int
+    ticks: int
+    instructions: int | None
+    share: float
+    out_crc32: str
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """The figures, of the second inference; ``exact`` is None where there was no judge.
+
+    ``differing_outputs`` counts output values that differ from the judge's, over all inferences.
+    ``instructions`` is None on boards that count cycles or time; ``latency_us`` is an estimate where
+    ``latency_is_estimate``, and None where the core has no measured cycles per instruction.
+    """
+
+    board: str
+    core: str
+    engine: str
+    model_sha256: str
+    build_id: str
+    macs: int
+    instructions: int | None
+    ticks: int
+    tick_hz: int
+    latency_us: float | None
+    latency_is_estimate: bool
+    latency_basis: str
+    arena_bytes: int
+    sram_bytes: int
+    stack_bytes: int
+    flash: dict[str, int]
+    layers: tuple[LayerTime, ...]
+    runs: int
+    ticks_min: int
+    ticks_max: int
+    self_test: dict[str, int | None]
+    exact: bool | None
+    differing_outputs: int | None
+    differing_inputs: tuple[int, ...]
+    outputs: tuple[tuple[bytes, ...], ...] = field(repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the outputs' bytes."""
+        data = asdict(self)
+        del data["outputs"]
+        return data
+
+
+def bench(
+    device: Device,
+    board: Board,
+    model: BenchModel,
+    inputs: Sequence[Sequence[np.ndarray]],
+    *,
+    judge: Judge | None = None,
+    on_event: OnEvent | None = None,
+) -> BenchResult:
+    """Run every input once (the first one twice: the second inference is the one reported).
+
+    Raises:
+        InputError: an input has not the size that the model takes.
+        ProtocolError: the board runs another model.
+    """
+    hello = device.hello()
+    _require_model(hello, model)
+    device.name_layers([str(row["name"]) for row in model.layers])
+    tell = on_event or (lambda label, done, total: None)
+    self_test = device.self_test()
+    device.reset_stats()
+    infer(device, inputs[0], model.features)
+    results: list[Inference] = []
+    differing: list[int] = []
+    differing_values = 0
+    for number, sample in enumerate(inputs):
+        results.append(infer(device, sample, model.features))
+        if judge is not None:
+            count = count_differences(results[-1].outputs, judge.run(sample))
+            differing_values += count
+            differing += [number] if count else []
+        tell("inference", number + 1, len(inputs))
+    tell("profile", 0, 1)
+    profile = _profile(device, inputs[0], model.features)
+    tell("profile", 1, 1)
+    stats = device.stats()
+    second = results[0]
+    latency_us, estimate, basis = latency(board, hello, second.ticks, second.instructions)
+    counted = second.instructions if hello.tick_instructions else None
+    return BenchResult(
+        board=hello.board,
+        core=hello.core,
+        engine=Engine(hello.engine).name.lower(),
+        model_sha256=hello.model_sha256,
+        build_id=hello.build_id,
+        macs=sum(int(row["macs"]) for row in model.layers),
+        instructions=counted,
+        ticks=second.ticks,
+        tick_hz=hello.tick_hz,
+        latency_us=latency_us,
+        latency_is_estimate=estimate,
+        latency_basis=basis,
+        arena_bytes=hello.arena_bytes,
+        sram_bytes=hello.static_ram_bytes + stats.stack_used_bytes,
+        stack_bytes=stats.stack_used_bytes,
+        flash={"code_bytes": model.code_bytes, "weights_bytes": model.weights_bytes},
+        layers=_layer_times(model.layers, profile, counted is not None),
+        runs=len(results) + 1,
+        ticks_min=min(r.ticks for r in results),
+        ticks_max=max(r.ticks for r in results),
+        self_test=asdict(self_test),
+        exact=None if judge is None else differing_values == 0,
+        differing_outputs=None if judge is None else differing_values,
+        differing_inputs=tuple(differing),
+        outputs=tuple(_model_outputs(r, hello) for r in results),
+    )
+
+
+def infer(
+    device: Device,
+    sample: Sequence[np.ndarray],
+    features: route_features.Attrs | None = None,
+) -> Inference:
+    """One inference; with ``features``, two: the second has the route features of the first."""
+    if features is None:
+        return device.infer(sample)
+    return device.infer(_with_features(device, sample, features))
+
+
+def _with_features(
+    device: Device, sample: Sequence[np.ndarray], features: route_features.Attrs
+) -> list[np.ndarray]:
+    first = device.infer([*sample, np.zeros(features.top + 1, np.int8)])
+    logits = first.int8(device.hello().logits).reshape(1, -1)
+    return [*sample, route_features.compute(features, logits)[0]]
+
+
+def _profile(
+    device: Device, sample: Sequence[np.ndarray], features: route_features.Attrs | None
+) -> Profile:
+    given = sample if features is None else _with_features(device, sample, features)
+    return device.profile(given)
+
+
+def count_differences(outputs: Sequence[bytes], expected: Sequence[np.ndarray]) -> int:
+    """Values that differ; an output that is missing or of another size counts whole."""
+    different = 0
+    for index, want in enumerate(expected):
+        raw = outputs[index] if index < len(outputs) else b""
+        if len(raw) != want.nbytes:
+            different += want.size
+            continue
+        different += int(np.count_nonzero(np.frombuffer(raw, want.dtype) != want.ravel()))
+    return different
+
+
+def latency(
+    board: Board, hello: Hello, ticks: int, instructions: int
+) -> tuple[float | None, bool, str]:
+    """Return (microseconds or None, is it an estimate, what it is made of)."""
+    if not hello.tick_instructions:
+        clock = "host process" if board.is_virtual else "measured"
+        return 1e6 * ticks / hello.tick_hz, False, f"{clock}: ticks at {hello.tick_hz:,} Hz"
+    core, clock_hz = board.core, board.estimate_clock_hz
+    if core.cpi is None:
+        return None, True, f"no cycles per instruction known for {core.name}: instructions only"
+    band = f" (+-{100 * core.cpi_band:.0f} %)" if core.cpi_band else ""
+    basis = f"estimate{band}: instructions x {core.cpi:g} cycles at {clock_hz / 1e6:g} MHz"
+    return 1e6 * instructions * core.cpi / clock_hz, True, basis
+
+
+def _require_model(hello: Hello, model: BenchModel) -> None:
+    if hello.model_sha256 != model.sha256:
+        raise ProtocolError(
+            f"the board holds model {hello.model_sha256[:16]}, expected {model.sha256[:16]}",
+            "flash it again: mcu-hybrid flash DIR --board NAME",
+        )
+    if hello.layers != len(model.layers):
+        raise ProtocolError(
+            f"the board's model has {hello.layers} layers, the build {len(model.layers)}",
+            "flash it again: mcu-hybrid flash DIR --board NAME",
+        )
+
+
+def _layer_times(
+    rows: Sequence[Mapping[str, Any]], profile: Profile, counted: bool
+) -> tuple[LayerTime, ...]:
+    total = (profile.instructions if counted else profile.ticks) or 1
+    return tuple(
+        LayerTime(
+            name=str(row["name"]),
+            op=str(row["op"]),
+            macs=int(row["macs"]),
+            ticks=time.ticks,
+            instructions=time.instructions if counted else None,
+            share=(time.instructions if counted else time.ticks) / total,
+            out_crc32=f"{time.crc32:08x}",
+        )
+        for row, time in zip(rows, profile.rows, strict=True)
+    )
+
+
+def _model_outputs(result: Inference, hello: Hello) -> tuple[bytes, ...]:
+    """The file's own outputs: the entropy is ours."""
+    return tuple(part for i, part in enumerate(result.outputs) if i != hello.entropy)

@@ -1,0 +1,250 @@
+"""Routing tables: accuracy, realised coverage, latency and bytes of each way to answer.
+
+Pure numpy over per-sample labels and scores: no device, no cloud, no files. Scores follow one
+convention: HIGHER = more in need of the cloud; an input is kept on the device iff
+score <= threshold. Thresholds come from calibration scores; the test split only gets measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mcu_hybrid.errors import InputError
+
+COVERAGES = (0.9, 0.8, 0.7, 0.5)
+KEEP_ALL, QUERY_ALL = 2**31 - 1, -(2**31)  # the ends of the device's threshold (int32)
+Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Per-sample class labels of a split, three arrays of one length."""
+
+    device: np.ndarray
+    cloud: np.ndarray
+    truth: np.ndarray
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.device), len(self.cloud), len(self.truth)}
+        if len(lengths) != 1 or lengths == {0}:
+            raise InputError(f"label arrays must have one common length above 0: {lengths}")
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+        return len(self.truth)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What an answer costs: ``edge_ms`` on every input, the rest on each queried one.
+
+    ``query_ms`` is LinkModel.query_ms(...): round trip, transfers and the cloud's own time.
+    """
+
+    edge_ms: float
+    query_ms: float
+    query_bytes: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A router's scores on the calibration and on the test split, and thresholds if given.
+
+    ``thresholds`` (coverage -> threshold) are those that a device was given; where one is
+    missing it is chosen on the calibration scores.
+    """
+
+    calibration: np.ndarray
+    test: np.ndarray
+    thresholds: Mapping[float, float] | None = None
+
+    def threshold(self, coverage: float) -> int | float:
+        """The threshold for this coverage."""
+        if self.thresholds and coverage in self.thresholds:
+            return self.thresholds[coverage]
+        return threshold_for_coverage(self.calibration, coverage)
+
+
+def threshold_for_coverage(scores: np.ndarray, coverage: float) -> int | float:
+    """The smallest calibration score t with an expected coverage of at least ``coverage``.
+
+    With n exchangeable scores a new one is <= the k-th smallest with probability k / (n + 1) or
+    more, so k = ceil(coverage * (n + 1)). Ties with t are all kept, so coverage can only be higher.
+    Integer scores give an int, others a float; 0 and 1 give the ends of the range.
+    """
+    scores = np.asarray(scores)
+    if scores.ndim != 1 or scores.size == 0 or not np.isfinite(scores).all():
+        raise InputError("calibration scores must be one row of finite numbers, at least one")
+    if not 0.0 <= coverage <= 1.0:
+        raise InputError(f"coverage {coverage} is not between 0 and 1")
+    integer = scores.dtype.kind in "iub"
+    # The small step keeps 0.9 * 10 from becoming the 10th instead of the 9th by rounding.
+    k = math.ceil(coverage * (scores.size + 1) - 1e-9)
+    if k < 1:
+        return QUERY_ALL if integer else -math.inf
+    if coverage == 1.0 or k > scores.size:
+        return KEEP_ALL if integer else math.inf
+    value = np.partition(scores, k - 1)[k - 1]
+    return int(value) if integer else float(value)
+
+
+def wilson(successes: int, count: int) -> tuple[float, float]:
+    """The 95 % Wilson score interval of a binomial share."""
+    if count <= 0:
+        return 0.0, 1.0
+    share, z2 = successes / count, Z95 * Z95
+    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = Z95 / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == count else min(1.0, centre + half)
+    return low, high
+
+
+def evaluate(labels: Labels, keep: np.ndarray, costs: Costs) -> dict[str, Any]:
+    """Measured figures of one keep/query decision per sample, from pooled counts."""
+    keep = np.asarray(keep, bool)
+    device_right = labels.device == labels.truth
+    cloud_right = labels.cloud == labels.truth
+    right = np.where(keep, device_right, cloud_right)
+    kept, queried = int(keep.sum()), int((~keep).sum())
+    lost = int((~keep & ~device_right & ~cloud_right).sum())
+    return {
+        "coverage": kept / labels.count,
+        "coverage_ci": list(wilson(kept, labels.count)),
+        "accuracy": int(right.sum()) / labels.count,
+        "accuracy_ci": list(wilson(int(right.sum()), labels.count)),
+        "accuracy_kept": _share(int((keep & device_right).sum()), kept),
+        "accuracy_queried": _share(int((~keep & cloud_right).sum()), queried),
+        "both_wrong_queried": _share(lost, queried),
+        "latency_ms": costs.edge_ms + queried / labels.count * costs.query_ms,
+        "bytes_sent": queried * costs.query_bytes,
+        "bytes_per_sample": queried * costs.query_bytes / labels.count,
+        "queried": queried,
+        "samples": labels.count,
+    }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def table(
+    labels: Labels,
+    routers: Mapping[str, Scores],
+    costs: Costs,
+    coverages: Sequence[float] = COVERAGES,
+) -> list[dict[str, Any]]:
+    """The headline table: both single answers, then each router at each coverage.
+
+    A row has method, coverage_target, coverage, coverage_ci, accuracy, accuracy_ci, latency_ms,
+    bytes_sent (all of the split), threshold, and the parts that explain them. "cloud only" pays no
+    edge time: nothing has to run on the device.
+    """
+    cloud_costs = Costs(0.0, costs.query_ms, costs.query_bytes)
+    rows = [
+        _row("on-device only", 1.0, None, labels, np.ones(labels.count, bool), costs),
+        _row("cloud only", 0.0, None, labels, np.zeros(labels.count, bool), cloud_costs),
+    ]
+    for name, scores in routers.items():
+        if len(scores.test) != labels.count:
+            raise InputError(f"{name}: {len(scores.test)} scores for {labels.count} samples")
+        for coverage in coverages:
+            threshold = scores.threshold(coverage)
+            keep = np.asarray(scores.test) <= threshold
+            rows.append(_row(name, coverage, threshold, labels, keep, costs))
+    return rows
+
+
+def _row(
+    method: str,
+    target: float,
+    threshold: int | float | None,
+    labels: Labels,
+    keep: np.ndarray,
+    costs: Costs,
+) -> dict[str, Any]:
+    if threshold is not None and not math.isfinite(threshold):
+        threshold = None  # keep or query all: JSON has no infinity
+    head = {"method": method, "coverage_target": target, "threshold": threshold}
+    return head | evaluate(labels, keep, costs)
+
+
+def curve(labels: Labels, scores: np.ndarray, costs: Costs) -> dict[str, list[float]]:
+    """The whole accuracy-coverage curve: one point per distinct score, from query all to keep all.
+
+    Sweeping on the test split shows the scores' quality; it is not how a threshold is chosen.
+    """
+    scores = np.asarray(scores)
+    order = np.argsort(scores, kind="stable")
+    device_right = (labels.device == labels.truth)[order]
+    cloud_right = (labels.cloud == labels.truth)[order]
+    ends = np.flatnonzero(np.diff(scores[order])) + 1  # ties move together
+    kept = np.concatenate([[0], ends, [labels.count]]).astype(int)
+    device_sum = np.concatenate([[0], np.cumsum(device_right)])
+    cloud_sum = np.concatenate([[0], np.cumsum(cloud_right)])
+    right = device_sum[kept] + cloud_sum[-1] - cloud_sum[kept]
+    return _points(kept / labels.count, right / labels.count, costs)
+
+
+def _points(coverage: np.ndarray, accuracy: np.ndarray, costs: Costs) -> dict[str, list[float]]:
+    latency = costs.edge_ms + (1.0 - coverage) * costs.query_ms
+    return {
+        "coverage": coverage.tolist(),
+        "accuracy": accuracy.tolist(),
+        "latency_ms": latency.tolist(),
+    }
+
+
+def area_under(points: Mapping[str, Sequence[float]]) -> float:
+    """Mean accuracy over coverage 0..1: one number to compare routers by."""
+    return float(np.trapz(points["accuracy"], points["coverage"]))
+
+
+def oracles(labels: Labels, costs: Costs) -> dict[str, Any]:
+    """Bounds that know the truth: no router can do better than ``best``.
+
+    ``agreement`` keeps iff both say the same; ``margin`` queries only where that helps (1 - o of
+    the proxy label); ``margin_upper`` keeps iff the device is right. ``best`` and ``random`` are
+    curves over coverage: queries spent on helpful samples first, and blindly.
+    """
+    device_right = labels.device == labels.truth
+    cloud_right = labels.cloud == labels.truth
+    gain, loss = ~device_right & cloud_right, device_right & ~cloud_right
+    neutral = labels.count - int(gain.sum()) - int(loss.sum())
+    # From keep all: first the samples that gain, then those where it makes no difference.
+    queried = np.cumsum([0, int(gain.sum()), neutral, int(loss.sum())])
+    right = int(device_right.sum()) + np.array([0, gain.sum(), gain.sum(), gain.sum() - loss.sum()])
+    coverage, accuracy = 1.0 - queried / labels.count, right / labels.count
+    ends = np.array([0.0, 1.0])
+    return {
+        "agreement": evaluate(labels, labels.device == labels.cloud, costs),
+        "margin": evaluate(labels, ~gain, costs),
+        "margin_upper": evaluate(labels, device_right, costs),
+        "best": _points(coverage[::-1], accuracy[::-1], costs),
+        "random": _points(ends, np.array([cloud_right.mean(), device_right.mean()]), costs),
+    }
+
+
+def paired_gap(
+    labels: Labels, keep_a: np.ndarray, keep_b: np.ndarray
+) -> tuple[float, tuple[float, float]]:
+    """Accuracy of decision a minus that of b on the same samples, and its 95 % interval.
+
+    Paired, because most samples are answered alike: two separate intervals would hide a difference
+    that is there (normal approximation of McNemar's counts).
+    """
+    device_right = labels.device == labels.truth
+    cloud_right = labels.cloud == labels.truth
+    right_a = np.where(keep_a, device_right, cloud_right)
+    right_b = np.where(keep_b, device_right, cloud_right)
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    n = labels.count
+    gap = (only_a - only_b) / n
+    half = Z95 * math.sqrt(max(0.0, only_a + only_b - (only_a - only_b) ** 2 / n)) / n
+    return gap, (gap - half, gap + half)

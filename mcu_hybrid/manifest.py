@@ -1,0 +1,180 @@
+"""Manifests: each step reads a folder with ``manifest.json`` and writes one; digests chain.
+
+A step writes into a folder beside its target and moves it over at the end, so a failed step leaves
+nothing half written. ``load`` checks every recorded file, and that the folder a step was made from is
+still the one it was made from; what changed since is refused by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mcu_hybrid import __version__
+from mcu_hybrid.errors import ManifestError
+
+NAME = "manifest.json"
+FORMAT = 1
+STEPS = ("train", "export", "build", "bench", "run", "report")
+
+
+def sha256_file(path: Path) -> str:
+    """Hex digest of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a step was made from: a step's folder (digest of its manifest) or a single file."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A step's record: what it read, what it wrote (relative path -> sha256), and its facts."""
+
+    step: str
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    tool_version: str = __version__
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict, stable in its order."""
+        return {
+            "format": FORMAT,
+            "step": self.step,
+            "tool_version": self.tool_version,
+            "sources": {
+                name: {"path": s.path, "sha256": s.sha256} for name, s in self.sources.items()
+            },
+            "files": dict(sorted(self.files.items())),
+            "facts": dict(self.facts),
+        }
+
+
+@dataclass
+class Draft:
+    """A step's folder while it is being written; fill ``facts`` and ``sources``."""
+
+    folder: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+    sources: dict[str, Path] = field(default_factory=dict)
+
+
+def source_of(path: Path, target: Path) -> Source:
+    """Record a source by a path relative to the step's folder, and its digest."""
+    file = path / NAME if path.is_dir() else path
+    return Source(os.path.relpath(path, target), sha256_file(file))
+
+
+def _refuse_foreign(target: Path, step: str) -> None:
+    """A folder that exists must be an earlier result of the same step, or empty."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    try:
+        found = json.loads((target / NAME).read_text())["step"]
+    except (OSError, ValueError, KeyError, NotADirectoryError):
+        found = None
+    if found != step:
+        what = f"a '{found}' folder" if found else "not empty and not one of ours"
+        raise ManifestError(
+            f"is {what}; '{step}' will not overwrite it", "choose another --out", path=target
+        )
+
+
+@contextmanager
+def writing(target: Path, step: str) -> Iterator[Draft]:
+    """Write a step's folder: yields a draft beside ``target``, moves it there on success.
+
+    Raises:
+        ManifestError: ``target`` holds something that is not an earlier result of this step.
+    """
+    target = target.absolute()
+    _refuse_foreign(target, step)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        draft = Draft(beside)
+        yield draft
+        sources = {name: source_of(path, target) for name, path in draft.sources.items()}
+        files = {
+            str(p.relative_to(beside)): sha256_file(p)
+            for p in sorted(beside.rglob("*"))
+            if p.is_file() and p.name != NAME
+        }
+        manifest = Manifest(step, sources, files, draft.facts)
+        (beside / NAME).write_text(json.dumps(manifest.to_json(), indent=1) + "\n")
+        beside.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        beside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def read(folder: Path) -> Manifest:
+    """Read a manifest without checking the files; raises ManifestError where there is none."""
+    try:
+        raw = json.loads((folder / NAME).read_text())
+        sources = {n: Source(s["path"], s["sha256"]) for n, s in raw["sources"].items()}
+        if raw["format"] != FORMAT:
+            raise ManifestError(
+                f"has format {raw['format']}, this version reads {FORMAT}",
+                "run the step again with this version",
+                path=folder / NAME,
+            )
+        return Manifest(raw["step"], sources, raw["files"], raw["facts"], raw["tool_version"])
+    except FileNotFoundError as error:
+        raise ManifestError(
+            "holds no manifest.json", "give the folder that a step wrote (--out)", path=folder
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ManifestError(
+            f"cannot be read ({error})", "run the step again", path=folder / NAME
+        ) from error
+
+
+def load(folder: Path, *steps: str) -> Manifest:
+    """Read and check a step's folder: right step, files unchanged, sources not newer.
+
+    Raises:
+        ManifestError: names the file or source that is stale, missing or altered.
+    """
+    manifest = read(folder)
+    if steps and manifest.step not in steps:
+        raise ManifestError(
+            f"is a '{manifest.step}' folder, need '{' or '.join(steps)}'",
+            f"give a folder written by: mcu-hybrid {steps[0]}",
+            path=folder,
+        )
+    again = f"run again: mcu-hybrid {manifest.step}"
+    for name, digest in manifest.files.items():
+        file = folder / name
+        if not file.is_file():
+            raise ManifestError("is missing", again, path=file)
+        if sha256_file(file) != digest:
+            raise ManifestError("was changed after it was written (stale)", again, path=file)
+    for name, source in manifest.sources.items():
+        path = (folder / source.path).resolve()
+        file = path / NAME if path.is_dir() else path
+        # A source that was moved away is fine (folders travel); one that changed is not.
+        if file.is_file() and sha256_file(file) != source.sha256:
+            raise ManifestError(
+                f"is stale: its source '{name}' ({path}) has changed since", again, path=folder
+            )
+    return manifest

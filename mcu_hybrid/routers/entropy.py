@@ -1,0 +1,16 @@
+"""Entropy thresholding: the score is the entropy of the softmax of the int8 logits, Q16 nats."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcu_hybrid.ops import route_features
+
+NAME = "entropy"
+ID = 2
+OUTPUT = "route_entropy"  # the graph output that holds the score on the device
+
+
+def score(attrs: route_features.Attrs, logits: np.ndarray) -> np.ndarray:
+    """Scores int32 [N] of int8 logits [N, K], the integers that the device computes."""
+    return route_features.entropy_and_top(attrs, logits)[0]

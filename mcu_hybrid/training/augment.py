@@ -1,0 +1,62 @@
+"""Random views of a batch of images (torch): small shifts, turns, scalings, mirror, contrast."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Views:
+    """How far a view may be from its image; shares are of the image's size."""
+
+    shift: float = 0.10
+    turn_degrees: float = 8.0
+    zoom: float = 0.08
+    contrast: float = 0.15
+    flip: bool = False
+
+    def scaled(self, factor: float) -> Views:
+        """Milder or stronger views of the same kind."""
+        return Views(
+            self.shift * factor,
+            self.turn_degrees * factor,
+            self.zoom * factor,
+            self.contrast * factor,
+            self.flip,
+        )
+
+
+def random_view(x: torch.Tensor, views: Views, generator: torch.Generator) -> torch.Tensor:
+    """One random view of each image of a batch, float NCHW in [0, 1]."""
+    n = len(x)
+
+    def uniform(limit: float) -> torch.Tensor:
+        return (torch.rand(n, generator=generator) * 2 - 1) * limit
+
+    angle = uniform(views.turn_degrees) * (math.pi / 180)
+    zoom = 1 + uniform(views.zoom)
+    mirror = torch.ones(n)
+    if views.flip:
+        mirror = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
+    matrix = torch.zeros(n, 2, 3)
+    matrix[:, 0, 0] = torch.cos(angle) * zoom * mirror
+    matrix[:, 0, 1] = -torch.sin(angle) * zoom
+    matrix[:, 1, 0] = torch.sin(angle) * zoom * mirror
+    matrix[:, 1, 1] = torch.cos(angle) * zoom
+    # affine_grid's unit is half an image.
+    matrix[:, 0, 2] = uniform(views.shift * 2)
+    matrix[:, 1, 2] = uniform(views.shift * 2)
+    grid = functional.affine_grid(matrix, list(x.shape), align_corners=False)
+    border = "border" if x.shape[1] == 3 else "zeros"  # scans lie on an empty ground
+    seen = functional.grid_sample(x, grid, padding_mode=border, align_corners=False)
+    gain = 1 + uniform(views.contrast)
+    return (seen * gain[:, None, None, None]).clamp_(0, 1)
+
+
+def to_float(x: object) -> torch.Tensor:
+    """uint8 NHWC images as float NCHW in [0, 1]: exactly what int8 input q means, (q + 128) / 255."""
+    return torch.as_tensor(x).permute(0, 3, 1, 2).contiguous().float().div_(255)

@@ -1,0 +1,152 @@
+"""The protocol's numbers, once: ``c_header()`` renders them for the firmware.
+
+Here belong sizes, message types and codes. Payload layouts are in payloads.py, frames in frames.py;
+no I/O anywhere in this package. docs/protocol.md is the page for people.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from mcu_hybrid import resources
+
+PROTOCOL_VERSION = 1
+MAX_PAYLOAD = 512
+HEAD_BYTES = 2  # type, seq
+CRC_BYTES = 4
+MAX_FRAME = HEAD_BYTES + MAX_PAYLOAD + CRC_BYTES  # decoded, before COBS
+CRC_RESIDUE = 0x2144DF1C  # crc32 over a frame and its own little-endian crc32
+NO_OUTPUT = 0xFF  # index of an output that the model does not have
+NO_LAYER = 0xFFFF  # fault frame: no layer was running
+NO_SCORE = -(2**31)  # score of a router that the model does not have
+
+
+class Type(IntEnum):
+    """Frame types. A response has the request's type with bit 7 set and the request's seq."""
+
+    HELLO = 0x01
+    TENSOR_INFO = 0x02
+    WRITE_INPUT = 0x03
+    INFER = 0x04
+    READ_OUTPUT = 0x05
+    PROFILE = 0x06
+    GET_ROUTE = 0x08
+    SET_ROUTE = 0x09
+    STATS = 0x0A
+    STATS_RESET = 0x0B
+    SELF_TEST = 0x0C
+    RESET = 0x0D
+    PROFILE_ROW = 0x8E  # one per layer, ahead of PROFILE's response
+    FAULT = 0xFE
+    ERROR = 0xFF
+
+
+RESPONSE = 0x80
+
+
+class Code(IntEnum):
+    """Codes of error frames; what ``detail`` holds is in the comment."""
+
+    BAD_CRC = 1  # crc32 as computed over the frame
+    TOO_LONG = 2  # decoded bytes that fit the buffer
+    TRUNCATED = 3  # decoded bytes
+    UNKNOWN_TYPE = 4  # the type
+    BAD_LENGTH = 5  # payload bytes that were received
+    BAD_INDEX = 6  # the index (tensor, kind, or router without its output)
+    BAD_OFFSET = 7  # the offset that is expected next, or the tensor's bytes
+    NO_INPUT = 8  # index of the first input that is not complete
+    MODEL_ERROR = 9  # mh_status of the engine
+    NO_OUTPUT = 10  # the index: there is no result, or an input was written over it
+
+
+class Decision(IntEnum):
+    """What the device decided about an input."""
+
+    KEEP = 0
+    QUERY = 1
+    NONE = 2  # no router is set: the device answers everything
+
+
+class Router(IntEnum):
+    """Which score the device compares with the threshold."""
+
+    NONE = 0
+    LEARNED = 1
+    ENTROPY = 2
+
+
+class Engine(IntEnum):
+    """What runs the network on the device."""
+
+    AOT = 0
+    TFLM = 1
+
+
+class Fault(IntEnum):
+    """Codes of fault frames, as the platform's handler hands them to mh_fault."""
+
+    HARD = 0
+    MEMORY = 1
+    BUS = 2
+    USAGE = 3
+
+
+class TensorKind(IntEnum):
+    """Which list of tensors an index addresses."""
+
+    INPUT = 0
+    OUTPUT = 1
+
+
+MEANING = {
+    Code.BAD_CRC: "a frame arrived damaged (checksum)",
+    Code.TOO_LONG: "a frame arrived that is longer than the device's buffer",
+    Code.TRUNCATED: "a frame arrived incomplete",
+    Code.UNKNOWN_TYPE: "the firmware does not know this request",
+    Code.BAD_LENGTH: "the request's payload has a wrong length",
+    Code.BAD_INDEX: "the model has no such tensor or router",
+    Code.BAD_OFFSET: "the offset is not the next one expected",
+    Code.NO_INPUT: "the input has not been written completely since the last inference",
+    Code.MODEL_ERROR: "the engine could not run the model",
+    Code.NO_OUTPUT: "there is no inference result to read",
+}
+# Errors of the link, not of the request: sending again helps.
+LINK_CODES = frozenset({Code.BAD_CRC, Code.TOO_LONG, Code.TRUNCATED})
+
+
+def c_header() -> str:
+    """Return the text of mh_messages.h, rendered from the numbers above."""
+    import jinja2
+
+    template = resources.root("firmware_templates") / "app" / "mh_messages.h.j2"
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    constants = {
+        "MH_PROTOCOL_VERSION": PROTOCOL_VERSION,
+        "MH_MAX_PAYLOAD": MAX_PAYLOAD,
+        "MH_HEAD_BYTES": HEAD_BYTES,
+        "MH_CRC_BYTES": CRC_BYTES,
+        "MH_MAX_FRAME": MAX_FRAME,
+        "MH_RESPONSE": f"0x{RESPONSE:02X}",
+        "MH_CRC_RESIDUE": f"0x{CRC_RESIDUE:08X}",
+        "MH_NO_LAYER": f"0x{NO_LAYER:04X}",
+    }
+    enums: dict[str, type[IntEnum]] = {
+        "MH_MSG": Type,
+        "MH_E": Code,
+        "MH_DECISION": Decision,
+        "MH_ROUTER": Router,
+        "MH_ENGINE": Engine,
+        "MH_KIND": TensorKind,
+    }
+    groups = [
+        (kind.__doc__, [(f"{prefix}_{item.name}", _c(item)) for item in kind])
+        for prefix, kind in enums.items()
+    ]
+    text = environment.from_string(template.read_text("utf-8"))
+    return text.render(constants=constants, groups=groups)
+
+
+def _c(item: IntEnum) -> str:
+    return f"0x{item:02X}" if isinstance(item, Type) else str(int(item))

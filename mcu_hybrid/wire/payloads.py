@@ -1,0 +1,300 @@
+"""Payload layouts: fields <-> bytes, little-endian. No frames, no I/O.
+
+Answers are frozen dataclasses with ``parse(payload)``, which raises ProtocolError where the bytes do
+not have the layout. Requests are plain functions that return the payload.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeVar
+
+from mcu_hybrid.errors import ProtocolError
+from mcu_hybrid.wire.messages import (
+    NO_LAYER,
+    PROTOCOL_VERSION,
+    Decision,
+    Engine,
+    Fault,
+    Router,
+    TensorKind,
+)
+
+FLASH_AGAIN = "flash the board again with this version of mcu-hybrid"
+_E = TypeVar("_E", bound=IntEnum)
+
+
+def tensor_info(kind: TensorKind, index: int) -> bytes:
+    """Request payload of TENSOR_INFO."""
+    return struct.pack("<BB", kind, index)
+
+
+def write_input(index: int, offset: int, data: bytes) -> bytes:
+    """Request payload of WRITE_INPUT."""
+    return struct.pack("<BI", index, offset) + data
+
+
+WRITE_INPUT_HEAD = 5  # bytes of write_input ahead of the data
+
+
+def read_output(index: int, offset: int, count: int) -> bytes:
+    """Request payload of READ_OUTPUT."""
+    return struct.pack("<BIH", index, offset, count)
+
+
+class Reader:
+    """Takes fields off a payload; raises ProtocolError where it is too short, too long or unknown."""
+
+    def __init__(self, payload: bytes, what: str) -> None:
+        self._payload = payload
+        self._what = what
+        self._at = 0
+
+    def take(self, layout: str) -> tuple[int, ...]:
+        """Fields in ``struct`` notation."""
+        return struct.unpack("<" + layout, self.raw(struct.calcsize("<" + layout)))
+
+    def one(self, layout: str) -> int:
+        """A single field."""
+        return self.take(layout)[0]
+
+    def raw(self, size: int) -> bytes:
+        """This many bytes."""
+        chunk = self._payload[self._at : self._at + size]
+        if len(chunk) != size:
+            raise self.wrong()
+        self._at += size
+        return chunk
+
+    def rest(self) -> bytes:
+        """All bytes that are left."""
+        return self.raw(len(self._payload) - self._at)
+
+    def text(self) -> str:
+        """A string behind its length."""
+        return self.raw(self.one("B")).decode("utf-8", "replace")
+
+    def enum(self, kind: type[_E]) -> _E:
+        """One byte that must be a member of ``kind``."""
+        value = self.one("B")
+        try:
+            return kind(value)
+        except ValueError as error:
+            raise self.wrong() from error
+
+    def end(self) -> None:
+        """Nothing may be left."""
+        if self._at != len(self._payload):
+            raise self.wrong()
+
+    def wrong(self) -> ProtocolError:
+        """The error of a payload without the expected layout."""
+        return ProtocolError(
+            f"the board's {self._what} of {len(self._payload)} bytes does not have the expected "
+            f"layout: {self._payload[:32].hex()}",
+            FLASH_AGAIN,
+        )
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What the firmware says about itself; ``init_status`` is the engine's mh_status (0 = ready)."""
+
+    protocol: int
+    max_payload: int
+    build_id: str
+    model_sha256: str
+    board: str
+    chip: str
+    core: str
+    clock_hz: int
+    tick_hz: int
+    tick_instructions: int
+    arena_bytes: int
+    static_ram_bytes: int
+    inputs: int
+    outputs: int
+    layers: int
+    logits: int
+    route: int
+    entropy: int
+    engine: Engine
+    init_status: int
+    rx_window: int
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Hello:
+        """Read the payload; raises ProtocolError where another protocol version answers."""
+        reader = Reader(payload, "HELLO")
+        protocol = reader.one("B")
+        if protocol != PROTOCOL_VERSION:
+            raise ProtocolError(
+                f"the board speaks protocol version {protocol}, this host {PROTOCOL_VERSION}",
+                FLASH_AGAIN,
+            )
+        max_payload = reader.one("H")
+        ids = reader.raw(16).hex(), reader.raw(32).hex()
+        names = reader.text(), reader.text(), reader.text()
+        numbers = reader.take("IIHIIBBHBBB")
+        engine = reader.enum(Engine)
+        init_status, rx_window = reader.take("BH")
+        reader.end()
+        return cls(protocol, max_payload, *ids, *names, *numbers, engine, init_status, rx_window)
+
+
+@dataclass(frozen=True)
+class InferResult:
+    """Answer to INFER; ``head`` holds the first bytes of all outputs, in order."""
+
+    ticks: int
+    instructions: int
+    decision: Decision
+    router: Router
+    threshold: int
+    learned: int
+    entropy: int
+    output_bytes: int
+    head: bytes
+
+    @classmethod
+    def parse(cls, payload: bytes) -> InferResult:
+        """Read the payload."""
+        reader = Reader(payload, "INFER answer")
+        ticks, instructions = reader.take("QQ")
+        decision, router = reader.enum(Decision), reader.enum(Router)
+        return cls(ticks, instructions, decision, router, *reader.take("iiiI"), reader.rest())
+
+
+@dataclass(frozen=True)
+class ProfileRow:
+    """One layer: ``crc32`` is over the bytes of its first output."""
+
+    layer: int
+    ticks: int
+    instructions: int
+    out_bytes: int
+    crc32: int
+
+    @classmethod
+    def parse(cls, payload: bytes) -> ProfileRow:
+        """Read the payload of PROFILE_ROW."""
+        reader = Reader(payload, "PROFILE row")
+        row = cls(*reader.take("HQQII"))
+        reader.end()
+        return row
+
+
+@dataclass(frozen=True)
+class ProfileEnd:
+    """Answer to PROFILE: how many rows went ahead, and their sums."""
+
+    layers: int
+    ticks: int
+    instructions: int
+
+    @classmethod
+    def parse(cls, payload: bytes) -> ProfileEnd:
+        """Read the payload."""
+        reader = Reader(payload, "PROFILE answer")
+        end = cls(*reader.take("HQQ"))
+        reader.end()
+        return end
+
+
+@dataclass(frozen=True)
+class Route:
+    """The active router and its threshold: an input is queried where its score > threshold."""
+
+    router: Router
+    threshold: int
+
+    def pack(self) -> bytes:
+        """Request payload of SET_ROUTE."""
+        return struct.pack("<Bi", self.router, self.threshold)
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Route:
+        """Read the answer to GET_ROUTE or SET_ROUTE."""
+        reader = Reader(payload, "route")
+        route = cls(reader.enum(Router), reader.one("i"))
+        reader.end()
+        return route
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counters since reset or STATS_RESET; ``stack_used_bytes`` is since reset."""
+
+    inferences: int
+    kept: int
+    queried: int
+    frame_errors: int
+    stack_used_bytes: int
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Stats:
+        """Read the payload."""
+        reader = Reader(payload, "STATS answer")
+        stats = cls(*reader.take("IIIII"))
+        reader.end()
+        return stats
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """Known-answer vectors that passed; ``first_failing`` is None where all did."""
+
+    passed: int
+    total: int
+    first_failing: int | None
+
+    @classmethod
+    def parse(cls, payload: bytes) -> SelfTest:
+        """Read the payload."""
+        reader = Reader(payload, "SELF_TEST answer")
+        passed, total, first = reader.take("HHh")
+        reader.end()
+        return cls(passed, total, None if first < 0 else first)
+
+
+@dataclass(frozen=True)
+class ErrorFrame:
+    """Why a request was refused; ``code`` is a Code, or an unknown number."""
+
+    code: int
+    detail: int
+
+    @classmethod
+    def parse(cls, payload: bytes) -> ErrorFrame:
+        """Read the payload."""
+        reader = Reader(payload, "error frame")
+        error = cls(*reader.take("BI"))
+        reader.end()
+        return error
+
+
+@dataclass(frozen=True)
+class FaultFrame:
+    """A processor fault: what kind, in which layer (None: outside the model), where."""
+
+    code: int
+    layer: int | None
+    pc: int
+    address: int
+
+    @classmethod
+    def parse(cls, payload: bytes) -> FaultFrame:
+        """Read the payload."""
+        reader = Reader(payload, "fault frame")
+        code, layer, pc, address = reader.take("BHII")
+        reader.end()
+        return cls(code, None if layer == NO_LAYER else layer, pc, address)
+
+    @property
+    def kind(self) -> str:
+        """The fault in words."""
+        known = {Fault.HARD: "hard fault", Fault.MEMORY: "memory fault", Fault.BUS: "bus fault"}
+        known[Fault.USAGE] = "usage fault"
+        return known.get(Fault(self.code), "") if self.code in set(Fault) else f"fault {self.code}"
