@@ -30,6 +30,7 @@ __all__ = [
 
 TICK_KINDS = ("cycles", "timer", "ns")
 CONSOLE_KINDS = ("uart", "socket", "pipe")
+DEBUG_TOOLS = ("openocd", "pyocd")
 DEFAULT_PLACEMENT = {"code": "flash", "data": "ram", "stack": "ram", "arena": "ram"}
 DEFAULT_STACK_BYTES = 8192
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -95,11 +96,12 @@ def _load_chip(table: Table, key: str, folders: Sequence[Path]) -> Chip:
         regions=_regions(chip_table),
         placement=_placement(chip_table),
         stack_bytes=chip_table.positive("stack_bytes", DEFAULT_STACK_BYTES),
+        debug=_debug(chip_table.table("debug", {})),
     )
-    if not chip.regions and chip.core.prefix:
-        raise chip_table.error("region", "a chip needs at least one region")
     tick.finish()
     chip_table.finish()
+    if not chip.regions and chip.core.prefix:
+        raise chip_table.error("region", "a chip needs at least one region")
     return chip
 
 
@@ -153,6 +155,12 @@ def _placement(table: Table) -> Mapping[str, str]:
         if kinds and kind not in kinds:
             raise placement.error(what, f"the chip has no region '{kind}'")
     return placed
+
+
+def _debug(table: Table) -> Mapping[str, str]:
+    names = {tool: table.take(tool, str, "") for tool in DEBUG_TOOLS}
+    table.finish()
+    return {tool: name for tool, name in names.items() if name}
 
 
 def _flashers(table: Table) -> tuple[str, ...]:

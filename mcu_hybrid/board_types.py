@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,10 @@ class Tick:
 
 @dataclass(frozen=True)
 class Chip:
-    """Memories, clock and core; ``placement`` maps code, data, stack and arena to region kinds."""
+    """Memories, clock and core; ``placement`` maps code, data, stack and arena to region kinds.
+
+    ``debug`` holds what the flashing tools call the chip, by tool (``openocd``, ``pyocd``).
+    """
 
     name: str
     title: str
@@ -66,6 +69,7 @@ class Chip:
     regions: tuple[Region, ...]
     placement: Mapping[str, str]
     stack_bytes: int
+    debug: Mapping[str, str] = field(default_factory=dict)
 
     def region(self, kind: str) -> Region:
         """The region of this kind; raises BoardError where the chip has none."""

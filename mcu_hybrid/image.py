@@ -51,8 +51,9 @@ class Segment:
 class FirmwareImage:
     """A linked firmware; all sizes in bytes.
 
-    ``flash_used`` = code_bytes + weights_bytes + initial values of .data. ``ram_used`` is .data and
-    .bss with the arena, without the stack, whose reserve is ``stack_bytes`` (0 on a host).
+    ``flash_used`` is what a flasher writes: code, weights, initial values of .data, and the gaps of
+    alignment. ``ram_used`` is .data and .bss with the arena, without the stack, whose reserve is
+    ``stack_bytes`` (0 on a host).
     """
 
     elf: Path
@@ -106,7 +107,7 @@ def read_image(elf: Path, map_path: Path | None = None, build_id: str = "") -> F
         build_id=build_id,
         segments=segments,
         entry=entry,
-        flash_used=constant + sum(s["sh_size"] for s in writable if not _empty(s)),
+        flash_used=sum(segment.bytes for segment in segments),
         ram_used=sum(s["sh_size"] for s in writable),
         stack_bytes=stack,
         code_bytes=constant - weights,

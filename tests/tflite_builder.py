@@ -24,7 +24,7 @@ _OPTIONS = {
 
 @dataclass(frozen=True)
 class Spec:
-    """One tensor; ``scale`` and ``zero`` are numbers, or sequences for one per channel of ``axis``."""
+    """One tensor; ``scale`` and ``zero`` are numbers, or one per channel of ``axis``."""
 
     name: str
     shape: Sequence[int]
@@ -37,7 +37,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class OpSpec:
-    """One operator: TFLite's builtin name (or "CUSTOM:name"), tensor indices, snake_case options."""
+    """One operator: TFLite's name (or "CUSTOM:name"), tensor indices, snake_case options."""
 
     kind: str
     inputs: Sequence[int]

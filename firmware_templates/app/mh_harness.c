@@ -11,11 +11,10 @@
 #ifndef MH_ENGINE
 #define MH_ENGINE MH_ENGINE_AOT
 #endif
-/* Bytes that the port can hold while the application is busy; 0: the host sends frame by frame. */
 #ifdef MH_CFG_RX_WINDOW
 #define RX_WINDOW MH_CFG_RX_WINDOW
 #else
-#define RX_WINDOW 0
+#define RX_WINDOW MH_PORT_RX_BYTES
 #endif
 #define BUILD_ID_BYTES 16u
 

@@ -8,6 +8,10 @@
 extern "C" {
 #endif
 
+/* Bytes that a platform keeps for mh_port_read while the application computes; a board whose port
+ * keeps fewer says so in its file: config = { RX_WINDOW = bytes }, 0 for none. */
+#define MH_PORT_RX_BYTES 2048u
+
 /* Clocks, console and tick counter; called once, first thing in main. */
 void mh_port_init(void);
 /* Bytes that have arrived, at most cap, at once; 0 where there are none. */

@@ -161,7 +161,6 @@ template <class T> struct Storage {
     alignas(T) unsigned char bytes[sizeof(T)];
 };
 
-alignas(16) __attribute__((section(".bss.mh_arena"))) uint8_t mh_arena[MH_TFLM_ARENA_BYTES];
 Storage<Resolver> resolver_storage;
 Storage<tflite::MicroInterpreter> base_storage;
 tflite::MicroInterpreter *base;
@@ -212,7 +211,7 @@ mh_status mh_model_init(void)
     if (!resolver->Init()) {
         return MH_ERR_SUPPORT;
     }
-    tflite::MicroAllocator *memory = tflite::MicroAllocator::Create(mh_arena, sizeof mh_arena);
+    tflite::MicroAllocator *memory = tflite::MicroAllocator::Create(arena, MH_TFLM_ARENA_BYTES);
     if (memory == nullptr) {
         return MH_ERR_MEMORY;
     }

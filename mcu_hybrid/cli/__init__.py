@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from typing import Any
 
 import rich_click as click
 
@@ -34,7 +35,9 @@ VERBS = {
 
 
 class LazyGroup(click.RichGroup):
-    """Imports a verb's module only when that verb is called."""
+    """Imports a verb's module only when that verb is called; its own help imports none."""
+
+    only_names = False
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -42,16 +45,18 @@ class LazyGroup(click.RichGroup):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
             return None
-        if ctx.resilient_parsing or _listing(ctx):
+        if self.only_names or ctx.resilient_parsing:
             return click.RichCommand(name, short_help=VERBS[name], help=VERBS[name])
         module = importlib.import_module(f"mcu_hybrid.cli.{name}")
         command: click.Command = module.command
         return command
 
-
-def _listing(ctx: click.Context) -> bool:
-    """True while the group prints its own help: then no verb's module is needed."""
-    return ctx.invoked_subcommand is None and not getattr(ctx, "_protected_args", None)
+    def format_help(self, ctx: click.Context, formatter: Any) -> None:
+        self.only_names = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self.only_names = False
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -32,6 +32,7 @@ class _Layer:
 
     index: int
     comment: str
+    places: str
     call: str
     out: str
     out_bytes: int
@@ -89,7 +90,7 @@ class _Emitter:
             raise ModelError(
                 "the model computes nothing", "export a model with layers", path=self.graph.name
             )
-        done = [self.layer(n, index, op, call) for n, (index, op, call) in enumerate(run)]
+        done = [self.layer(n, op, call) for n, (op, call) in enumerate(run)]
         return {
             "layers": done,
             "inputs": self.buffers(self.graph.inputs),
@@ -97,14 +98,14 @@ class _Emitter:
             "definitions": self.definitions,
         }
 
-    def layer(self, n: int, index: int, op: Op, call: KernelCall) -> _Layer:
+    def layer(self, n: int, op: Op, call: KernelCall) -> _Layer:
         """Define the operator's tables and params; return its call."""
         names = {}
         for table in ctext.struct_tables(call.params):
             names[table.name] = self.table(table, f"op{n}_{table.name}")
         what = f"op {n}  {op.kind}  {ctext.comment(op.name)}"
         self.definitions.append(f"/* {what} */\n" + ctext.struct_text(call.params, f"op{n}", names))
-        arguments = ", ".join([f"&op{n}", *self.pointers(n, call), self.scratch(index)])
+        arguments = ", ".join([f"&op{n}", *self.pointers(n, call), self.scratch(n)])
         shapes = " -> ".join(
             " ".join(str(list(self.graph.tensor(t).shape)) for t in tensors)
             for tensors in (call.ins, call.outs)
@@ -115,7 +116,8 @@ class _Emitter:
         )
         return _Layer(
             index=n,
-            comment=f"{what}  {shapes}  arena {places}",
+            comment=what,
+            places=f"{shapes}  arena {places}",
             call=f"{call.function}({arguments})",
             out=self.address(call.outs[0]),
             out_bytes=self.graph.tensor(call.outs[0]).bytes,
@@ -158,9 +160,9 @@ class _Emitter:
             raise ValueError(f"tensor '{found.name}' is neither planned nor constant")
         return self.table(CTable(found.name, f"{found.dtype}_t", found.data), f"const{tensor}")
 
-    def scratch(self, index: int) -> str:
-        """The operator's scratch argument."""
-        offset = self.plan.scratch_offsets.get(index)
+    def scratch(self, n: int) -> str:
+        """The layer's scratch argument."""
+        offset = self.plan.scratch_offsets.get(n)
         return "NULL" if offset is None else f"arena + {offset}"
 
     def buffers(self, tensors: Sequence[int]) -> list[tuple[str, int, str]]:

@@ -22,6 +22,7 @@ from mcu_hybrid.graph.types import Tensor
 from mcu_hybrid.quant import QuantParams
 
 IDENTIFIER = b"TFL3"
+MAX_RANK = 8
 METADATA_NAME = b"mcu_hybrid"
 _DTYPES = {
     code: name.lower() for name, code in vars(tflite.TensorType).items() if isinstance(code, int)
@@ -43,6 +44,7 @@ _DAMAGE = (
     ArithmeticError,
     AssertionError,
     MemoryError,
+    RecursionError,
 )
 DAMAGED_HINT = "copy or export the file again; it is truncated or damaged"
 
@@ -63,7 +65,7 @@ def open_model(data: bytes, name: str) -> Any:
     """Return the schema's Model; raises ModelError where the bytes are no .tflite."""
     if len(data) < 8 or data[4:8] != IDENTIFIER:
         what = "empty" if not data else "not a .tflite file (no TFL3 identifier)"
-        hint = "give a full-integer int8 .tflite; mcu-hybrid export makes one from ONNX or a checkpoint"
+        hint = "give a full-integer int8 .tflite; mcu-hybrid export makes one from an ONNX file"
         raise ModelError(what, hint, path=name)
     return tflite.Model.GetRootAs(data)
 
@@ -84,8 +86,11 @@ def read_tensor(model: Any, raw: Any, index: int, size: int) -> Tensor:
     """
     name = text(raw.Name(), f"tensor_{index}")
     dtype = _DTYPES.get(raw.Type(), f"type {raw.Type()}")
-    shape = tuple(int(raw.Shape(i)) for i in range(min(raw.ShapeLength(), 8)))
-    return Tensor(name, shape, dtype, _quantisation(raw, name, size), _data(model, raw, name))
+    if raw.ShapeLength() > MAX_RANK:
+        raise ModelError(f"tensor '{name}' has {raw.ShapeLength()} dimensions", DAMAGED_HINT)
+    shape = tuple(int(raw.Shape(i)) for i in range(raw.ShapeLength()))
+    data = _data(model, raw, name, shape)
+    return Tensor(name, shape, dtype, _quantisation(raw, name, size), data)
 
 
 def _quantisation(raw: Any, name: str, size: int) -> QuantParams | None:
@@ -104,7 +109,7 @@ def _quantisation(raw: Any, name: str, size: int) -> QuantParams | None:
     return QuantParams(scales, points, int(table.QuantizedDimension()))
 
 
-def _data(model: Any, raw: Any, name: str) -> np.ndarray | None:
+def _data(model: Any, raw: Any, name: str, shape: tuple[int, ...]) -> np.ndarray | None:
     if raw.Buffer() == 0:
         return None
     buffer = model.Buffers(raw.Buffer())
@@ -118,12 +123,11 @@ def _data(model: Any, raw: Any, name: str) -> np.ndarray | None:
     payload = buffer.DataAsNumpy().tobytes()
     if dtype is None:  # a kind of constant that only an unused or unsupported operator can have
         return np.frombuffer(payload, np.uint8)
-    shape = tuple(int(raw.Shape(i)) for i in range(min(raw.ShapeLength(), 8)))
     values = np.frombuffer(payload, dtype)
     if min(shape, default=1) < 0 or values.size != int(np.prod(shape, dtype=object)):
         raise ModelError(
-            f"constant '{name}' holds {len(payload)} bytes, its shape {list(shape)} asks for another "
-            "number",
+            f"constant '{name}' holds {len(payload)} bytes, which does not fit its shape "
+            f"{list(shape)}",
             DAMAGED_HINT,
         )
     return values.astype(dtype.newbyteorder("=")).reshape(shape)
@@ -164,17 +168,9 @@ def read_metadata(model: Any, name: str) -> dict[str, Any] | None:
         buffer = model.Buffers(entry.Buffer())
         try:
             value = json.loads(buffer.DataAsNumpy().tobytes()) if buffer.DataLength() else None
-        except ValueError as error:
-            raise ModelError(
-                f"metadata 'mcu_hybrid' is not JSON ({error})",
-                "run mcu-hybrid export again",
-                path=name,
-            ) from error
+        except ValueError:
+            value = None
         if not isinstance(value, dict):
-            raise ModelError(
-                "metadata 'mcu_hybrid' is not a JSON object",
-                "run mcu-hybrid export again",
-                path=name,
-            )
+            raise ModelError("metadata 'mcu_hybrid' is not a JSON object", DAMAGED_HINT, path=name)
         return value
     return None

@@ -16,11 +16,11 @@ def lower_graph(graph: Graph) -> Lowered:
     return tuple(module(op.kind).lower(graph, op) for op in graph.ops)
 
 
-def layers(graph: Graph, lowered: Lowered) -> Iterator[tuple[int, Op, KernelCall]]:
-    """(operator index, operator, call) of what runs: the layers that the firmware counts."""
-    for index, (op, call) in enumerate(zip(graph.ops, lowered, strict=True)):
+def layers(graph: Graph, lowered: Lowered) -> Iterator[tuple[Op, KernelCall]]:
+    """The operators that run, in order: the layers that the firmware counts."""
+    for op, call in zip(graph.ops, lowered, strict=True):
         if call is not None:
-            yield index, op, call
+            yield op, call
 
 
 def kernel_stems(lowered: Lowered) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ def require_full_integer(edges: Edges) -> None:
             "TensorFlow 2",
         )
     name, dtype = next((t.name, t.dtype) for t in flowing if t.dtype != "int8")
-    producer = _first(edges, lambda tensor: tensor.dtype == dtype)
+    producer = _first_writer(edges, dtype)
     where = f" ({_place(edges, producer)})" if producer else ""
     raise ModelError(f"tensor '{name}' is {dtype}{where}; the engine runs int8 only", _EXPORT_HINT)
 
@@ -50,9 +50,9 @@ def _flowing(edges: Edges) -> list[Tensor]:
     return [edges.tensors[i] for i in indices]
 
 
-def _first(edges: Edges, wanted: object) -> RawOp | None:
+def _first_writer(edges: Edges, dtype: str) -> RawOp | None:
     for op in edges.ops:
-        if any(wanted(edges.tensors[i]) for i in op.outputs if i != ABSENT):  # type: ignore[operator]
+        if any(edges.tensors[i].dtype == dtype for i in op.outputs if i != ABSENT):
             return op
     return None
 
@@ -74,6 +74,15 @@ def _raise_float(edges: Edges, dtypes: set[str]) -> None:
         for i in op.inputs
         if i != ABSENT and edges.tensors[i].is_const
     }
+    loose = [i for i in edges.inputs if edges.tensors[i].dtype in _FLOATS]
+    if "int8" in dtypes and not inside and loose:
+        index = loose[0]
+        readers = ", ".join(op.kind for op in edges.ops if index in op.inputs) or "nothing"
+        raise ModelError(
+            f"float input '{edges.tensors[index].name}' is read by {readers}; a float edge can be "
+            "taken off only where one QUANTIZE reads it",
+            _EXPORT_HINT,
+        )
     if "int8" in dtypes:
         place = f": {_place(edges, inside[0])} and {len(inside) - 1} more" if inside else ""
         raise ModelError(

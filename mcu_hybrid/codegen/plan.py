@@ -1,9 +1,9 @@
 """The memory plan: where every activation and scratch buffer lies in the one static arena.
 
-A pure function of the graph. Time is counted in operators: operator i runs at time i, graph inputs
-live from time -1, graph outputs to time n. Two buffers may share bytes only when no time sees both.
-Views alias their input; an operator that allows it overwrites an input that dies with it. Nothing
-here writes C (``emit.py``) or knows a board.
+A pure function of the graph. Time is counted in layers, as the firmware counts them: the operators
+that run, without views. Layer i runs at time i, graph inputs live from time -1, graph outputs to
+time n. Two buffers may share bytes only when no time sees both. Views alias their input; an
+operator that allows it overwrites an input that dies with it. Nothing here writes C.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mcu_hybrid.codegen.lowering import Lowered, lower_graph
-from mcu_hybrid.graph.types import ABSENT, Graph
+from mcu_hybrid.graph.types import ABSENT, Graph, Op
 from mcu_hybrid.ops import module
 
 ALIGN = 16
@@ -48,8 +48,9 @@ class Lifetime:
 class MemoryPlan:
     """Byte offsets in the arena.
 
-    ``offsets`` covers graph inputs and operator outputs, ``scratch_offsets`` the operators that ask
-    for scratch. ``lower_bound_bytes`` is what the fullest operator needs: no plan is smaller.
+    ``offsets`` covers graph inputs and operator outputs, ``scratch_offsets`` the layers that ask
+    for scratch. ``lower_bound_bytes`` is what the fullest layer needs: no plan is smaller.
+    ``peak_op`` is the fullest layer.
     """
 
     offsets: dict[int, int]
@@ -63,7 +64,7 @@ class MemoryPlan:
 
 @dataclass(frozen=True)
 class _Buffer:
-    """Tensors that share one place, or the scratch of one operator."""
+    """Tensors that share one place, or the scratch of one layer."""
 
     span: Span
     tensors: tuple[int, ...]
@@ -89,7 +90,7 @@ def plan(graph: Graph) -> MemoryPlan:
         scratch_bytes=max((b.span.bytes for b in buffers if b.scratch_of is not None), default=0),
         arena_bytes=_height(offsets, buffers),
         lower_bound_bytes=bound,
-        peak_op=min(max(peak_op, 0), max(len(graph.ops) - 1, 0)),
+        peak_op=max(peak_op, 0),
         lifetimes=tuple(_lifetimes(graph, buffers, offsets)),
     )
 
@@ -178,82 +179,81 @@ _IN_PLACE_RULES: tuple[Callable[[int, int], bool], ...] = (
 
 def _buffers(graph: Graph, lowered: Lowered, allowed: Callable[[int, int], bool]) -> list[_Buffer]:
     """Join tensors that share a place (views, and in-place outputs that ``allowed`` agrees to)."""
+    times = _times(lowered)
+    uses = _last_uses(graph, times)
     root: dict[int, int] = {t: t for t in graph.inputs}
-    last: dict[int, int] = dict.fromkeys(graph.inputs, -1)
-    first: dict[int, int] = dict(last)
-    uses = _last_uses(graph, lowered)
-    for i, op in enumerate(graph.ops):
-        if lowered[i] is None and op.inputs[0] not in root:
-            continue  # a view of a constant lies with the constant
-        shared = _shared_inputs(graph, lowered, i, root, uses, allowed)
-        for position, tensor in enumerate(op.outputs):
-            source = shared.get(position)
-            root[tensor] = tensor if source is None else root[source]
-            first.setdefault(root[tensor], i)
-            last[root[tensor]] = max(last.get(root[tensor], i), uses.get(tensor, i), i)
-        for tensor in op.inputs:
-            if tensor in root:
-                last[root[tensor]] = max(last[root[tensor]], i)
-    for tensor in graph.outputs:
-        if tensor in root:
-            last[root[tensor]] = len(graph.ops)
+    first: dict[int, int] = dict.fromkeys(graph.inputs, -1)
+    for op, time in zip(graph.ops, times, strict=True):
+        if time is None:
+            if op.inputs[0] in root:  # else a view of a constant, which lies with the constant
+                root[op.outputs[0]] = root[op.inputs[0]]
+            continue
+        shared = _in_place(graph, op, time, root, uses, allowed)
+        for tensor in op.outputs:
+            root[tensor] = root[shared[tensor]] if tensor in shared else tensor
+            first.setdefault(root[tensor], time)
     groups: dict[int, list[int]] = {}
     for tensor, place_of in root.items():
         groups.setdefault(place_of, []).append(tensor)
-    buffers = [
-        _Buffer(Span(first[r], last[r], max(graph.tensor(t).bytes for t in group)), tuple(group))
-        for r, group in groups.items()
+    buffers = []
+    for place_of, group in groups.items():
+        # A result that nothing reads is written all the same: it lives at its own layer.
+        last = max(first[place_of], *(uses.get(t, -1) for t in group))
+        size = max(graph.tensor(t).bytes for t in group)
+        buffers.append(_Buffer(Span(first[place_of], last, size), tuple(group)))
+    return buffers + _scratch(graph, times)
+
+
+def _times(lowered: Lowered) -> list[int | None]:
+    """The layer number of each operator, None for views."""
+    count = iter(range(len(lowered)))
+    return [None if call is None else next(count) for call in lowered]
+
+
+def _scratch(graph: Graph, times: Sequence[int | None]) -> list[_Buffer]:
+    return [
+        _Buffer(Span(time, time, size), (), time)
+        for op, time in zip(graph.ops, times, strict=True)
+        if time is not None and (size := module(op.kind).scratch_bytes(graph, op)) > 0
     ]
-    return buffers + _scratch(graph, lowered)
 
 
-def _scratch(graph: Graph, lowered: Lowered) -> list[_Buffer]:
-    sizes = [
-        (i, module(op.kind).scratch_bytes(graph, op))
-        for i, op in enumerate(graph.ops)
-        if lowered[i] is not None
-    ]
-    return [_Buffer(Span(i, i, size), (), i) for i, size in sizes if size > 0]
-
-
-def _last_uses(graph: Graph, lowered: Lowered) -> dict[int, int]:
+def _last_uses(graph: Graph, times: Sequence[int | None]) -> dict[int, int]:
     """Last time at which a tensor's bytes are read, through views too; n for graph outputs."""
-    uses = {t: len(graph.ops) for t in graph.outputs}
-    for i in reversed(range(len(graph.ops))):
-        op = graph.ops[i]
-        through = uses.get(op.outputs[0], i) if lowered[i] is None else i
-        for tensor in op.inputs[:1] if lowered[i] is None else op.inputs:
-            if tensor != ABSENT:
-                uses[tensor] = max(uses.get(tensor, -1), through)
+    end = len(times) - times.count(None)
+    uses = dict.fromkeys(graph.outputs, end)
+    for op, time in reversed(list(zip(graph.ops, times, strict=True))):
+        if time is None:
+            read, last = op.inputs[:1], uses.get(op.outputs[0], -1)
+        else:
+            read, last = op.inputs, time
+        for tensor in read:
+            uses[tensor] = max(uses.get(tensor, -1), last)
     return uses
 
 
-def _shared_inputs(
+def _in_place(
     graph: Graph,
-    lowered: Lowered,
-    i: int,
+    op: Op,
+    time: int,
     root: dict[int, int],
     uses: dict[int, int],
     allowed: Callable[[int, int], bool],
 ) -> dict[int, int]:
-    """Output position -> input tensor whose place it takes at operator i."""
-    op = graph.ops[i]
-    if lowered[i] is None:
-        return {0: op.inputs[0]}
+    """Output tensor -> the input tensor whose place it takes."""
     shared: dict[int, int] = {}
     pairs = module(op.kind).inplace(graph, op)
     for position, output in pairs:
-        tensor = op.inputs[position]
-        if tensor not in root or output in shared or tensor in shared.values():
+        source, target = op.inputs[position], op.outputs[output]
+        if source not in root or target in shared or source in shared.values():
             continue
-        place_of = root[tensor]
-        dies = all(uses.get(t, i) <= i for t, r in root.items() if r == place_of)
+        place_of = root[source]
+        dies = all(uses.get(t, -1) <= time for t, r in root.items() if r == place_of)
         # The same bytes read through another operand must be read in the same order.
         others = [p for p, t in enumerate(op.inputs) if root.get(t, ABSENT) == place_of]
         in_step = all((p, output) in pairs for p in others)
-        new, old = graph.tensor(op.outputs[output]).bytes, graph.tensor(tensor).bytes
-        if dies and in_step and allowed(new, old):
-            shared[output] = tensor
+        if dies and in_step and allowed(graph.tensor(target).bytes, graph.tensor(source).bytes):
+            shared[target] = source
     return shared
 
 

@@ -129,8 +129,8 @@ def _require_batch_one(edges: Edges) -> None:
         tensor = edges.tensors[index]
         if min(tensor.shape, default=1) < 1 or (len(tensor.shape) > 1 and tensor.shape[0] != 1):
             raise ModelError(
-                f"input '{tensor.name}' has shape {list(tensor.shape)}; the device runs one input at a "
-                "time, with fixed dimensions",
+                f"input '{tensor.name}' has shape {list(tensor.shape)}; the device runs one input "
+                "at a time, with fixed dimensions",
                 "export with batch 1 and without dynamic dimensions",
             )
 

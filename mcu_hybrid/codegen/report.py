@@ -7,7 +7,7 @@ from typing import Any
 
 from mcu_hybrid.codegen.lowering import kernel_stems, layers, lower_graph
 from mcu_hybrid.codegen.plan import MemoryPlan
-from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.image import Footprint
 from mcu_hybrid.ops import module
 from mcu_hybrid.ops.base import CTable, KernelCall
@@ -25,7 +25,7 @@ def layer_rows(graph: Graph) -> list[dict[str, Any]]:
             "macs": module(op.kind).macs(graph, op),
             "out_bytes": graph.tensor(call.outs[0]).bytes,
         }
-        for _, op, call in layers(graph, lower_graph(graph))
+        for op, call in layers(graph, lower_graph(graph))
     ]
 
 
@@ -33,7 +33,7 @@ def flash_rows(graph: Graph) -> list[dict[str, Any]]:
     """Bytes of tables per layer; a table that several layers share counts at the first."""
     seen: set[tuple[str, bytes]] = set()
     rows = []
-    for n, (_, op, call) in enumerate(layers(graph, lower_graph(graph))):
+    for n, (op, call) in enumerate(layers(graph, lower_graph(graph))):
         size = 0
         for table in _tables(graph, call):
             key = (table.ctype, table.data.tobytes())
@@ -50,15 +50,19 @@ def weights_bytes(graph: Graph) -> int:
 
 
 def plan_json(graph: Graph, plan: MemoryPlan) -> dict[str, Any]:
-    """The memory map over time: one entry per operator, one box per buffer."""
+    """The memory map over time: one entry per layer, one box per buffer.
+
+    A buffer lives from layer ``first_op`` to ``last_op``, both included; -1 is the host's writing
+    of the input, the number of layers its reading of the outputs.
+    """
     return {
         "arena_bytes": plan.arena_bytes,
         "lower_bound_bytes": plan.lower_bound_bytes,
         "scratch_bytes": plan.scratch_bytes,
         "peak_op": plan.peak_op,
         "ops": [
-            {"name": op.name, "op": op.kind, "live_bytes": _live(plan, i)}
-            for i, op in enumerate(graph.ops)
+            {"name": op.name, "op": op.kind, "live_bytes": _live(plan, n)}
+            for n, (op, _) in enumerate(layers(graph, lower_graph(graph)))
         ],
         "buffers": [
             {
@@ -77,20 +81,21 @@ def plan_json(graph: Graph, plan: MemoryPlan) -> dict[str, Any]:
 def footprint(graph: Graph, plan: MemoryPlan) -> Footprint:
     """What the model asks of a board."""
     lowered = lower_graph(graph)
-    fullest = sorted(((_live(plan, i), i) for i in range(len(graph.ops))), reverse=True)[:NAMED]
+    run = [op for op, _ in layers(graph, lowered)]
+    fullest = sorted(range(len(run)), key=lambda n: (-_live(plan, n), n))[:NAMED]
     heaviest = sorted(flash_rows(graph), key=lambda row: -row["bytes"])[:NAMED]
     return Footprint(
         arena_bytes=plan.arena_bytes,
         weights_bytes=weights_bytes(graph),
-        layers=sum(call is not None for call in lowered),
+        layers=len(run),
         kernels=kernel_stems(lowered),
-        largest_ram=tuple(_named(graph.ops[i], i, size) for size, i in fullest),
-        largest_flash=tuple(f"layer {r['layer']} {r['op']} {r['bytes']:,} B" for r in heaviest),
+        largest_ram=tuple(_named(n, run[n].kind, _live(plan, n)) for n in fullest),
+        largest_flash=tuple(_named(r["layer"], r["op"], r["bytes"]) for r in heaviest),
     )
 
 
-def _named(op: Op, index: int, size: int) -> str:
-    return f"op {index} {op.kind} {size:,} B"
+def _named(n: int, kind: str, size: int) -> str:
+    return f"op {n} {kind} {size:,} B"
 
 
 def _live(plan: MemoryPlan, time: int) -> int:

@@ -1,4 +1,4 @@
-"""Runs a graph in integer numpy: the living definition that C kernels and TFLM are compared with."""
+"""Runs a graph in integer numpy: the living definition that C and TFLM are compared with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def run(
     graph: Graph, inputs: Sequence[np.ndarray], keep: Literal[False] = False
 ) -> list[np.ndarray]: ...
 @overload
-def run(graph: Graph, inputs: Sequence[np.ndarray], keep: Literal[True]) -> dict[int, np.ndarray]: ...
+def run(
+    graph: Graph, inputs: Sequence[np.ndarray], keep: Literal[True]
+) -> dict[int, np.ndarray]: ...
 
 
 def run(
@@ -33,9 +35,7 @@ def run(
     values = _checked(graph, inputs)
     last = {} if keep else _last_use(graph)
     for position, op in enumerate(graph.ops):
-        operands = [
-            None if i == ABSENT else values.get(i, graph.tensor(i).data) for i in op.inputs
-        ]
+        operands = [None if i == ABSENT else values.get(i, graph.tensor(i).data) for i in op.inputs]
         results = ops.module(op.kind).reference(graph, op, operands)
         values.update(zip(op.outputs, results, strict=True))
         for index in last.get(position, ()):

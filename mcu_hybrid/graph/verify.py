@@ -11,11 +11,11 @@ import math
 import numpy as np
 
 from mcu_hybrid import ops
-from mcu_hybrid.errors import ModelError
+from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import ABSENT, ITEM_BYTES, Graph, Op, Tensor
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
-_HINT = "export the model again; if a pass is named, this is a fault of mcu-hybrid: please report it"
+_HINT = "export the model again; if a pass is named, this is a fault of mcu-hybrid: report it"
 
 
 def verify(graph: Graph, after: str = "") -> None:
@@ -81,7 +81,11 @@ def _check_order(graph: Graph, op: Op, written: set[int]) -> None:
 def _check_tensor(tensor: Tensor, op: Op | None) -> None:
     name = f"tensor '{tensor.name}'"
     if tensor.dtype not in ITEM_BYTES:
-        _fail(f"{name} has type {tensor.dtype}", op)
+        raise UnsupportedOp(
+            f"{name} is {tensor.dtype}, which the engine does not have",
+            "export with full-integer int8 quantisation (int8 weights and activations)",
+            key=f"{op.kind} '{op.name}'" if op else "",
+        )
     if min(tensor.shape, default=1) < 1:
         _fail(f"{name} has shape {list(tensor.shape)}; dimensions must be fixed and at least 1", op)
     if tensor.data is not None and (

@@ -40,7 +40,7 @@ class BenchModel:
 
 @dataclass(frozen=True)
 class LayerTime:
-    """One layer; ``share`` is of the sum over the layers, ``instructions`` None where not counted."""
+    """One layer; ``share`` is of the sum over the layers; ``instructions`` as in BenchResult."""
 
     name: str
     op: str
@@ -56,8 +56,8 @@ class BenchResult:
     """The figures, of the second inference; ``exact`` is None where there was no judge.
 
     ``differing_outputs`` counts output values that differ from the judge's, over all inferences.
-    ``instructions`` is None on boards that count cycles or time; ``latency_us`` is an estimate where
-    ``latency_is_estimate``, and None where the core has no measured cycles per instruction.
+    ``instructions`` is None on boards that count cycles or time; ``latency_us`` is an estimate
+    where ``latency_is_estimate``, None where the core has no measured cycles per instruction.
     """
 
     board: str

@@ -34,7 +34,7 @@ class DeviceError(ProtocolError):
         self.detail = error.detail
 
 
-class DeviceFault(ProtocolError):
+class DeviceFault(ProtocolError):  # noqa: N818 - what happened, not what we did wrong
     """The board's processor faulted; the board has restarted itself."""
 
     def __init__(self, fault: FaultFrame, layer_names: Sequence[str] = ()) -> None:
@@ -137,8 +137,7 @@ class Channel:
         error = ErrorFrame.parse(frame.payload)
         if error.code in LINK_CODES:
             raise Damaged(
-                f"{self.link.url}: {MEANING[Code(error.code)]} at the board, probably "
-                f"{kind.name}",
+                f"{self.link.url}: {MEANING[Code(error.code)]} at the board, probably {kind.name}",
                 _SEND_AGAIN,
             )
         if frame.seq == seq:

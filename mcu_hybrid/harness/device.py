@@ -1,4 +1,4 @@
-"""A board that runs our firmware: requests as methods. No port is opened here except by ``open``."""
+"""A board that runs our firmware: requests as methods. Only ``Device.open`` opens a port."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from mcu_hybrid.wire.messages import (
 from mcu_hybrid.wire.payloads import Hello, ProfileRow, Route, SelfTest, Stats
 
 __all__ = ["Device", "DeviceError", "DeviceFault", "Inference", "Profile"]
+
 
 @dataclass(frozen=True)
 class Inference:
@@ -255,7 +256,7 @@ class Device:
         return Route.parse(self._channel.request(Type.GET_ROUTE))
 
     def set_route(self, router: Router, threshold: int) -> Route:
-        """Choose router and threshold until the next reset; DeviceError where the model lacks it."""
+        """Choose router and threshold until the next reset; DeviceError without such a score."""
         return Route.parse(self._channel.request(Type.SET_ROUTE, Route(router, threshold).pack()))
 
     def stats(self) -> Stats:
@@ -268,9 +269,7 @@ class Device:
 
     def self_test(self) -> SelfTest:
         """Run the known-answer vectors that were built into the firmware."""
-        return SelfTest.parse(
-            self._channel.request(Type.SELF_TEST, timeout_s=self._run_timeout_s)
-        )
+        return SelfTest.parse(self._channel.request(Type.SELF_TEST, timeout_s=self._run_timeout_s))
 
     def reset(self, wait_s: float = 8.0) -> Hello:
         """Restart the firmware and wait until it answers again."""

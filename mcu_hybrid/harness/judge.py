@@ -1,8 +1,8 @@
 """The judge of exactness: TFLM's host interpreter (package tflite-micro), int8 in and int8 out.
 
-Only this module imports tflite_micro. Float edges are undone here: a float input is fed with exactly
-the values that its QUANTIZE turns into the given int8 tensor, a float output is taken back to the
-int8 tensor ahead of its DEQUANTIZE (both are exact, the scale is the model's own float32).
+Only this module imports tflite_micro. Float edges are undone here: a float input is fed with
+exactly the values that its QUANTIZE turns into the given int8 tensor, a float output is taken back
+to the int8 tensor ahead of its DEQUANTIZE (both are exact, the scale is the model's own float32).
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Judge:
 
     Args:
         tflite: The file's bytes.
-        metadata: The file's own metadata. With ``features`` in it (a hybrid model) ``run`` takes the
-            image alone, computes the route features from the logits, runs again with them, and
-            gives the entropy as last output: what the device does in one pass.
+        metadata: The file's own metadata. With ``features`` in it (a hybrid model) ``run`` takes
+            the image alone, computes the route features from the logits, runs again with them,
+            and gives the entropy as last output: what the device does in one pass.
 
     Raises:
         MissingTool: tflite-micro is not installed.
@@ -72,7 +72,7 @@ class Judge:
         ]
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """One inference: int8 inputs in order; int8 outputs in order (and a hybrid's int32 entropy)."""
+        """One inference: int8 inputs to int8 outputs, in order (and a hybrid's int32 entropy)."""
         if self._features is None:
             return self._invoke(inputs)
         given = list(inputs)
@@ -177,7 +177,9 @@ def _edges(tflite: bytes) -> tuple[list[_Edge], list[_Edge]]:
     try:
         model = schema.Model.GetRootAs(tflite, 0)
         graph = model.Subgraphs(0)
-        inputs = [_edge(schema, model, graph, graph.Inputs(i), True) for i in range(graph.InputsLength())]
+        inputs = [
+            _edge(schema, model, graph, graph.Inputs(i), True) for i in range(graph.InputsLength())
+        ]
         outputs = [
             _edge(schema, model, graph, graph.Outputs(i), False)
             for i in range(graph.OutputsLength())

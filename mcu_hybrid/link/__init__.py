@@ -15,8 +15,8 @@ _BAUD = 921_600
 
 
 def open_link(url: str) -> Link:
-    """Open ``uart:PORT[?baud=N]``, ``socket://HOST:PORT`` or ``child:PROGRAM`` (native firmware)."""
-    scheme, colon, rest = url.partition(":")
+    """Open ``uart:PORT[?baud=N]``, ``socket://HOST:PORT`` or ``child:PROGRAM``."""
+    scheme, _, rest = url.partition(":")
     if scheme == "uart" and rest:
         from mcu_hybrid.link.uart import UartLink
 

@@ -8,7 +8,7 @@ from mcu_hybrid.errors import LinkError
 
 
 class MemoryLink:
-    """A board in memory, for tests and dry runs: ``peer`` gets each write and returns the answer."""
+    """A board in memory, for tests: ``peer`` gets each write and returns the answer."""
 
     def __init__(self, peer: Callable[[bytes], bytes], url: str = "memory:") -> None:
         self.url = url

@@ -6,6 +6,7 @@ import errno
 import getpass
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from mcu_hybrid.errors import LinkError
@@ -21,6 +22,26 @@ def list_ports() -> list[str]:
     return [f"{port.device} ({port.description})" for port in sorted(list_ports.comports())]
 
 
+def find_port(usb: Sequence[tuple[int, int]]) -> str:
+    """The one serial port with one of these (vendor, product) ids; raises LinkError naming all."""
+    from serial.tools import list_ports
+
+    ports = sorted(list_ports.comports())
+    found = [port.device for port in ports if (port.vid, port.pid) in usb]
+    if len(found) == 1:
+        return str(found[0])
+    ids = ", ".join(f"{vid:04x}:{pid:04x}" for vid, pid in usb)
+    if found:
+        raise LinkError(
+            f"several boards are plugged in: {', '.join(found)}", f"choose: --port {found[0]}"
+        )
+    there = ", ".join(port.device for port in ports) or "none"
+    raise LinkError(
+        f"no serial port with the board's USB id ({ids}); ports found: {there}",
+        "plug the board in, or give --port",
+    )
+
+
 class UartLink:
     """Opens the port exclusively on construction; raises LinkError naming the remedy."""
 
@@ -34,7 +55,9 @@ class UartLink:
         except (serial.SerialException, OSError) as error:
             raise _cannot_open(port, error) from error
         except ValueError as error:
-            raise LinkError(f"{port} cannot run at {baud} baud", "check the board's baud") from error
+            raise LinkError(
+                f"{port} cannot run at {baud} baud", "check the board's baud"
+            ) from error
 
     def read(self, n: int, timeout: float) -> bytes:
         """Return what has arrived, at most n bytes; b"" after ``timeout`` seconds."""

@@ -7,8 +7,8 @@ An op module (``ops/conv2d.py`` ...) has these names; ``ops/__init__.py`` lists 
     from_tflite(raw: RawOp) -> Attrs    reads options and constant operands (axes, paddings ...)
     check(graph, op) -> None            shape, dtype and option rules; raises ModelError
     reference(graph, op, inputs) -> tuple[np.ndarray, ...]
-                                        plain integer numpy, bit-exact with TFLM; ``inputs`` holds one
-                                        array per entry of op.inputs (None where ABSENT)
+                                        plain integer numpy, bit-exact with TFLM; ``inputs`` holds
+                                        one array per entry of op.inputs (None where ABSENT)
     macs(graph, op) -> int              nominal multiply-accumulates (padding counted)
     scratch_bytes(graph, op) -> int     scratch that the C kernel asks of its caller
     inplace(graph, op) -> tuple[tuple[int, int], ...]
@@ -83,8 +83,8 @@ class KernelCall:
       "nary_in"   f(p, const int8_t *const *ins, out, scratch)
       "nary_out"  f(p, in, int8_t *const *outs, scratch)
       "unary_two" f(p, in, out0, out1, scratch)
-    ``ins`` and ``outs`` are tensor indices (constants are allowed as inputs). ``source`` is the file
-    stem of the kernel in kernels/<isa>/, ``also`` further stems that it needs.
+    ``ins`` and ``outs`` are tensor indices (constants are allowed as inputs). ``source`` is the
+    file stem of the kernel in kernels/<isa>/, ``also`` further stems that it needs.
     """
 
     function: str

@@ -1,4 +1,4 @@
-"""CONV_2D int8: any kernel, stride, dilation and padding; groups where the filter has fewer channels."""
+"""CONV_2D int8: any kernel, stride, dilation and padding; groups where the filter is narrower."""
 
 from __future__ import annotations
 
@@ -48,16 +48,14 @@ def check(graph: Graph, op: Op) -> None:
     in_c = graph.tensor(op.inputs[0]).shape[3]
     if in_c % depth or out_c % (in_c // depth):
         raise ModelError(
-            f"a filter of shape {[out_c, height, width, depth]} does not divide {in_c} input channels "
-            "into groups",
+            f"a filter of shape {[out_c, height, width, depth]} does not divide {in_c} input "
+            "channels into groups",
             "export the model again; the filter's last dimension must be input channels / groups",
             key=where(op),
         )
 
 
-def reference(
-    graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]
-) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     # float64 products are exact: every partial sum is an integer below 2**53.
     weights = weights_of(graph, op).astype(np.float64)

@@ -50,19 +50,17 @@ def check(graph: Graph, op: Op) -> None:
     in_c = graph.tensor(op.inputs[0]).shape[3]
     if first != 1 or out_c != in_c * op.attrs.multiplier:
         raise ModelError(
-            f"a filter of shape {[first, height, width, out_c]} does not fit {in_c} input channels and "
-            f"depth multiplier {op.attrs.multiplier}",
+            f"a filter of shape {[first, height, width, out_c]} does not fit {in_c} input channels "
+            f"and depth multiplier {op.attrs.multiplier}",
             "export the model again; the filter must be [1, height, width, channels * multiplier]",
             key=where(op),
         )
 
 
-def reference(
-    graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]
-) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     weights = weights_of(graph, op)[0].astype(np.int32)
-    height, width, out_c = weights.shape
+    height, width, _ = weights.shape
     zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
     image = np.asarray(inputs[0])[0].astype(np.int32) - zero_point
     window, out_shape = op.attrs.window, graph.tensor(op.outputs[0]).shape

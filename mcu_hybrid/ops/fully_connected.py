@@ -49,7 +49,7 @@ def from_tflite(raw: RawOp) -> Attrs:
 
 
 def check(graph: Graph, op: Op) -> None:
-    """Weights [out, in]; the input holds whole rows of ``in``, the output as many rows of ``out``."""
+    """Weights [out, in]; the input holds rows of ``in``, the output as many rows of ``out``."""
     check_weighted(graph, op, channel_axis=0, rank=2)
     out_c, in_c = weights_of(graph, op).shape
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
@@ -80,9 +80,7 @@ def _check_bias_scale(graph: Graph, op: Op) -> None:
         )
 
 
-def reference(
-    graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]
-) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     # float64 products are exact: every partial sum is an integer below 2**53.
     weights = weights_of(graph, op).astype(np.float64)

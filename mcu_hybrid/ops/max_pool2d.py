@@ -23,9 +23,7 @@ scratch_bytes = no_scratch
 inplace = not_inplace
 
 
-def reference(
-    graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]
-) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     window, kernel = op.attrs.window, op.attrs.kernel
     image = padded(np.asarray(inputs[0])[0], window, kernel, INT8_MIN)

@@ -78,9 +78,7 @@ def _factor(graph: Graph, op: Op) -> tuple[int, int]:
     return (multiplier << room) // count, shift - room
 
 
-def reference(
-    graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]
-) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
     target = graph.tensor(op.outputs[0])

@@ -71,9 +71,7 @@ def _value(graph: Graph, op: Op) -> int:
     return graph.tensor(op.outputs[0]).require_quant().zero_point
 
 
-def reference(
-    graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]
-) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
     """The operator in numpy."""
     widths = tuple(zip(op.attrs.before, op.attrs.after, strict=True))
     return (np.pad(np.asarray(inputs[0]), widths, constant_values=_value(graph, op)),)

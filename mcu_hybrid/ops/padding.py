@@ -35,7 +35,7 @@ class Window:
         return _pair((k - 1) * d + 1 for k, d in zip(kernel, self.dilation, strict=True))
 
     def before(self, size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
-        """Rows on top and columns on the left that are padded; an odd rest goes to the other end."""
+        """Padded rows on top and columns on the left; an odd rest goes to the other end."""
         out, reach = self.out_size(size, kernel), self.reach(kernel)
         both = zip(out, self.stride, reach, size, strict=True)
         return _pair(max((o - 1) * s + r - n, 0) // 2 for o, s, r, n in both)
@@ -75,9 +75,9 @@ def padded(x: np.ndarray, window: Window, kernel: tuple[int, int], value: int) -
 
 
 def tap(
-    x: np.ndarray, window: Window, out: tuple[int, int], position: tuple[int, int]
+    x: np.ndarray, window: Window, out: tuple[int, ...], position: tuple[int, int]
 ) -> np.ndarray:
-    """The values [out height, out width, channels] that one kernel position sees in a padded map."""
+    """What one kernel position sees of a padded map: [out height, out width, channels]."""
     rows, columns = (
         slice(p * d, p * d + (o - 1) * s + 1, s)
         for p, d, o, s in zip(position, window.dilation, out, window.stride, strict=True)
@@ -89,7 +89,7 @@ def require_map(op: Op, tensor: Tensor) -> None:
     """Raise ModelError unless the tensor is one map: [1, height, width, channels]."""
     if len(tensor.shape) != 4 or tensor.shape[0] != 1:
         raise ModelError(
-            f"'{tensor.name}' has shape {list(tensor.shape)}, expected [1, height, width, channels]",
+            f"'{tensor.name}' has shape {list(tensor.shape)}, expected [1, height, width, depth]",
             "export the model with batch 1 and NHWC layout",
             key=where(op),
         )

@@ -45,7 +45,7 @@ def check(graph: Graph, op: Op) -> None:
     if abs(a.scale - b.scale) > _SCALE_TOLERANCE or a.zero_point != b.zero_point:
         raise ModelError(
             f"input (scale {a.scale:.9g}, zero point {a.zero_point}) and output (scale "
-            f"{b.scale:.9g}, zero point {b.zero_point}) differ; a pool never rescales (nor does TFLM)",
+            f"{b.scale:.9g}, zero point {b.zero_point}) differ; a pool never rescales",
             "export with the TFLite converter, which gives both one scale",
             key=where(op),
         )

@@ -1,4 +1,4 @@
-"""RESHAPE, SQUEEZE and EXPAND_DIMS: the same bytes under another shape; nothing runs on the device."""
+"""RESHAPE, SQUEEZE and EXPAND_DIMS: the same bytes under another shape; no code on the device."""
 
 from __future__ import annotations
 
@@ -48,9 +48,7 @@ def check(graph: Graph, op: Op) -> None:
         )
 
 
-def reference(
-    graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]
-) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
     """The same values under the output's shape."""
     return (np.asarray(inputs[0]).reshape(graph.tensor(op.outputs[0]).shape),)
 

@@ -49,8 +49,8 @@ def check(graph: Graph, op: Op) -> None:
     quant = target.require_quant()
     if quant.scale != 1 / 256 or quant.zero_point != INT8_MIN:
         raise ModelError(
-            f"the output has scale {quant.scale:.9g} and zero point {quant.zero_point}; int8 softmax "
-            "(TFLM's too) has 1/256 and -128",
+            f"the output has scale {quant.scale:.9g} and zero point {quant.zero_point}; an int8 "
+            "softmax has 1/256 and -128",
             "export with the TFLite converter, which gives the output this scale",
             key=where(op),
         )
@@ -86,9 +86,7 @@ def exp_table(scale: float, beta: float) -> np.ndarray:
     return np.where(counted, exponential, 0).astype(np.int32)
 
 
-def reference(
-    graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]
-) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     x = np.asarray(inputs[0]).astype(np.int64)
     table = exp_table(graph.tensor(op.inputs[0]).require_quant().scale, op.attrs.beta)

@@ -1,7 +1,7 @@
 """Payload layouts: fields <-> bytes, little-endian. No frames, no I/O.
 
-Answers are frozen dataclasses with ``parse(payload)``, which raises ProtocolError where the bytes do
-not have the layout. Requests are plain functions that return the payload.
+Answers are frozen dataclasses with ``parse(payload)``, which raises ProtocolError where the bytes
+do not have the layout. Requests are plain functions that return the payload.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from mcu_hybrid.errors import ProtocolError
 from mcu_hybrid.wire.messages import (
@@ -45,7 +45,7 @@ def read_output(index: int, offset: int, count: int) -> bytes:
 
 
 class Reader:
-    """Takes fields off a payload; raises ProtocolError where it is too short, too long or unknown."""
+    """Takes fields off a payload; raises ProtocolError where they are not there."""
 
     def __init__(self, payload: bytes, what: str) -> None:
         self._payload = payload
@@ -100,7 +100,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class Hello:
-    """What the firmware says about itself; ``init_status`` is the engine's mh_status (0 = ready)."""
+    """What the firmware says about itself; ``init_status`` is the engine's status (0 = ready)."""
 
     protocol: int
     max_payload: int
@@ -124,6 +124,11 @@ class Hello:
     init_status: int
     rx_window: int
 
+    _NUMBERS: ClassVar = (
+        *("clock_hz", "tick_hz", "tick_instructions", "arena_bytes", "static_ram_bytes"),
+        *("inputs", "outputs", "layers", "logits", "route", "entropy"),
+    )
+
     @classmethod
     def parse(cls, payload: bytes) -> Hello:
         """Read the payload; raises ProtocolError where another protocol version answers."""
@@ -135,13 +140,25 @@ class Hello:
                 FLASH_AGAIN,
             )
         max_payload = reader.one("H")
-        ids = reader.raw(16).hex(), reader.raw(32).hex()
-        names = reader.text(), reader.text(), reader.text()
-        numbers = reader.take("IIHIIBBHBBB")
+        build_id, model_sha256 = reader.raw(16).hex(), reader.raw(32).hex()
+        board, chip, core = reader.text(), reader.text(), reader.text()
+        numbers = dict(zip(cls._NUMBERS, reader.take("IIHIIBBHBBB"), strict=True))
         engine = reader.enum(Engine)
         init_status, rx_window = reader.take("BH")
         reader.end()
-        return cls(protocol, max_payload, *ids, *names, *numbers, engine, init_status, rx_window)
+        return cls(
+            protocol=protocol,
+            max_payload=max_payload,
+            build_id=build_id,
+            model_sha256=model_sha256,
+            board=board,
+            chip=chip,
+            core=core,
+            engine=engine,
+            init_status=init_status,
+            rx_window=rx_window,
+            **numbers,
+        )
 
 
 @dataclass(frozen=True)
@@ -164,7 +181,9 @@ class InferResult:
         reader = Reader(payload, "INFER answer")
         ticks, instructions = reader.take("QQ")
         decision, router = reader.enum(Decision), reader.enum(Router)
-        return cls(ticks, instructions, decision, router, *reader.take("iiiI"), reader.rest())
+        threshold, learned, entropy, total = reader.take("iiiI")
+        head = reader.rest()
+        return cls(ticks, instructions, decision, router, threshold, learned, entropy, total, head)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ FLAGS = (
 
 @dataclass(frozen=True)
 class Case:
-    """A model of one operator and one set of inputs; ``model`` is None where TFLM lacks the operator."""
+    """A model of one operator and its inputs; ``model`` is None where TFLM lacks the operator."""
 
     name: str
     graph: Graph
@@ -72,7 +72,9 @@ def tflm(model: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The outputs of TFLM's host interpreter."""
     from tflite_micro.python.tflite_micro import runtime
 
-    interpreter = runtime.Interpreter.from_bytes(model)
+    tensors = read_tflite(model, "model").graph.tensors
+    arena_bytes = 20_000 + 4 * sum(tensor.bytes for tensor in tensors)
+    interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena_bytes)
     for i, array in enumerate(inputs):
         interpreter.set_input(array, i)
     interpreter.invoke()

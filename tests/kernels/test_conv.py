@@ -150,8 +150,8 @@ def test_numpy_c_and_tflm_agree(make: object, tmp_path: Path) -> None:
 def _ties(kind: str, seed: int) -> rig.Case:
     """Weights of 0 and biases next to every sum that lies between two outputs.
 
-    An error of one part in 2**24 in the effective scale, or another rounding, moves some of them:
-    TFLM multiplies two of the three scales in float32, but only for per-tensor FULLY_CONNECTED.
+    An error of one part in 2**24 in the effective scale (two scales multiplied in float32), or
+    another rounding, moves some of them.
     """
     rng = np.random.default_rng(seed)
     scale_in, scale_w = (float(np.float32(s)) for s in rng.uniform(0.001, 0.002, 2))

@@ -82,13 +82,17 @@ def host_decode(data: bytes) -> list[Frame | Code]:
 # Zeros and long runs without zeros are what COBS is about.
 payload = st.one_of(
     st.binary(max_size=MAX_PAYLOAD),
-    st.builds(lambda n, byte: bytes([byte]) * n, st.integers(0, MAX_PAYLOAD), st.sampled_from([0, 1, 255])),
+    st.builds(
+        lambda n, byte: bytes([byte]) * n, st.integers(0, MAX_PAYLOAD), st.sampled_from([0, 1, 255])
+    ),
     st.builds(lambda n: bytes(1 + i % 255 for i in range(n)), st.integers(240, MAX_PAYLOAD)),
 )
 frame = st.builds(Frame, st.integers(0, 255), st.integers(0, 255), payload)
 # The junk stays below the frame limit: which of two errors a too long AND incomplete frame has is
 # not part of the protocol.
-noise = st.one_of(st.binary(max_size=64), st.binary(min_size=1, max_size=500).map(lambda b: b + b"\0"))
+noise = st.one_of(
+    st.binary(max_size=64), st.binary(min_size=1, max_size=500).map(lambda b: b + b"\0")
+)
 quick = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -96,9 +100,7 @@ quick = settings(
 
 @quick
 @given(frames=st.lists(frame, max_size=4))
-def test_both_encoders_and_decoders_agree(
-    decoder: Rig, encoder: Rig, frames: list[Frame]
-) -> None:
+def test_both_encoders_and_decoders_agree(decoder: Rig, encoder: Rig, frames: list[Frame]) -> None:
     wire = b"".join(encode(f) for f in frames)
     assert decoder.decode(wire) == frames == host_decode(wire)
     for f in frames:
@@ -108,7 +110,9 @@ def test_both_encoders_and_decoders_agree(
 
 @quick
 @given(first=frame, junk=noise, last=frame)
-def test_noise_costs_no_following_frame(decoder: Rig, first: Frame, junk: bytes, last: Frame) -> None:
+def test_noise_costs_no_following_frame(
+    decoder: Rig, first: Frame, junk: bytes, last: Frame
+) -> None:
     found = decoder.decode(encode(first) + junk + encode(last))
     assert found == host_decode(encode(first) + junk + encode(last))
     assert found[0] == first and found[-1] == last

@@ -20,7 +20,6 @@ BOARD_CONFIG = """
 #define MH_CLOCK_HZ 1000000000u
 #define MH_TICK_HZ 1000000000u
 #define MH_TICK_INSTRUCTIONS 0
-#define MH_CFG_RX_WINDOW 2048
 """
 WARNINGS = ["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
 SANITIZERS = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcu_hybrid.codegen.lowering import lower_graph
+from mcu_hybrid.codegen.lowering import layers, lower_graph
 from mcu_hybrid.codegen.plan import MemoryPlan
 from mcu_hybrid.graph.types import ABSENT, Graph, Op, Tensor
 from mcu_hybrid.graph.verify import verify
@@ -98,16 +98,14 @@ def run_in_arena(graph: Graph, plan: MemoryPlan, inputs: list[np.ndarray]) -> li
 
     for tensor, data in zip(graph.inputs, inputs, strict=True):
         view(tensor)[...] = data
-    for i, (op, call) in enumerate(zip(graph.ops, lower_graph(graph), strict=True)):
-        if call is None:
-            continue  # a view: the bytes are there already
+    for n, (op, _) in enumerate(layers(graph, lower_graph(graph))):
         operands = [
             None if t == ABSENT else graph.tensor(t).data if graph.tensor(t).is_const else view(t)
             for t in op.inputs
         ]
         results = module(op.kind).reference(graph, op, operands)
-        if i in plan.scratch_offsets:
-            at = plan.scratch_offsets[i]
+        if n in plan.scratch_offsets:
+            at = plan.scratch_offsets[n]
             arena[at : at + module(op.kind).scratch_bytes(graph, op)] = 0xA5
         for tensor, data in zip(op.outputs, results, strict=True):
             view(tensor)[...] = data

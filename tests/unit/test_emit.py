@@ -1,4 +1,4 @@
-"""Generated C: golden text, warnings as errors, and the same bytes as the reference when it runs."""
+"""Generated C: golden text, warnings as errors, and the bytes of the reference when it runs."""
 
 from __future__ import annotations
 

@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from mcu_hybrid.wire.frames import BadFrame, Decoder, Frame, encode
 from mcu_hybrid.wire.messages import CRC_RESIDUE, MAX_PAYLOAD, Code
 
-frame = st.builds(
-    Frame, st.integers(0, 255), st.integers(0, 255), st.binary(max_size=MAX_PAYLOAD)
-)
+frame = st.builds(Frame, st.integers(0, 255), st.integers(0, 255), st.binary(max_size=MAX_PAYLOAD))
 
 
 def test_the_bytes_of_one_frame_are_these() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 LAYERS = {
     5: {"cli", "__main__"},
-    4: {"pipeline", "session", "report", "demo"},
+    4: {"pipeline", "session", "report"},
     3: {
         "training",
         "early_exit",
@@ -16,12 +16,11 @@ LAYERS = {
         "export",
         "codegen",
         "firmware",
-        "emulate",
         "flashers",
         "harness",
         "cloud",
     },
-    2: {"wire", "link", "nets", "ops", "routers"},
+    2: {"wire", "link", "nets", "ops", "routers", "emulate"},
     1: {"quant", "board", "board_types", "strict_toml", "image", "query", "manifest", "graph"},
     0: {"errors", "process", "resources"},
 }

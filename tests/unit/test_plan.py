@@ -111,6 +111,14 @@ def test_a_view_of_a_graph_input_does_not_outlive_it() -> None:
     assert p.arena_bytes == 64
 
 
+def test_an_unread_result_still_has_its_own_place() -> None:
+    b = Builder(1, 16)
+    (unread,) = b.op("LOGISTIC", b.inputs, [(1, 16)])
+    (x,) = b.op("RELU", b.inputs, [(1, 16)])
+    p = plan(b.graph([x]))
+    assert p.offsets[unread] != p.offsets[b.inputs[0]]
+
+
 def test_lifetimes_tell_the_plan() -> None:
     b = Builder(1, 10)
     (x,) = b.op("LOGISTIC", b.inputs, [(1, 10)])

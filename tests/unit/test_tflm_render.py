@@ -19,12 +19,14 @@ from hypothesis import strategies as st
 from tflite_builder import OpSpec, Spec, build
 
 from mcu_hybrid import ops
+from mcu_hybrid.codegen import tflm, tflm_arena
+from mcu_hybrid.codegen import tflm_networks as networks
 from mcu_hybrid.codegen.known_answers import KnownAnswer
 from mcu_hybrid.codegen.passes.link_route import link_route
 from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.codegen.tflite_cut import cut
 from mcu_hybrid.errors import InputError, ModelError, UnsupportedOp
-from mcu_hybrid.firmware import tflm, tflm_arena, tflm_build
-from mcu_hybrid.firmware.tflite_cut import cut
+from mcu_hybrid.firmware.tflm import extra as link_extra
 from mcu_hybrid.firmware.tflm_tree import open_tflm
 from mcu_hybrid.graph import interp
 from mcu_hybrid.ops import route_features as rf
@@ -108,29 +110,29 @@ def resolver_of(files: dict[str, str]) -> tuple[int, list[str], list[str]]:
 def test_the_resolver_has_exactly_the_graphs_operators(shared, name):
     data = (shared / "models" / f"{name}.tflite").read_bytes()
     graph = read_tflite(data, f"{name}.tflite").graph
-    size, codes, added = resolver_of(tflm.render_tflm(data, graph, answers=()))
+    size, codes, added = resolver_of(tflm.emit_tflm(data, graph, answers=()))
     kinds = {op.kind for op in graph.ops}
     assert set(codes) == kinds and size == len(codes) == len(kinds)
-    assert added == [tflm.OPS[code][0] for code in codes]
+    assert added == [networks.OPS[code][0] for code in codes]
     assert {"QUANTIZE", "DEQUANTIZE"}.isdisjoint(codes)  # mcunet_vww1: the edges are taken off
 
 
 def test_every_operator_that_is_read_is_known_to_the_engine():
-    assert set(tflm.OPS) == set(ops.OPS) - {tflm.LINK}
+    assert set(networks.OPS) == set(ops.OPS) - {networks.LINK}
 
 
 def test_an_operator_that_the_engine_lacks_is_named():
     graph, _ = linked(hybrid())
     odd = graph.with_(ops=(graph.ops[0].__class__("GATHER", "pick", (0,), (3,)), *graph.ops))
     with pytest.raises(UnsupportedOp, match=r"layer 'pick': the engine tflm does not run GATHER"):
-        tflm.split(odd)
+        networks.split(odd)
 
 
 def test_golden_text_of_a_hybrid():
     data = hybrid()
     graph, info = linked(data)
     answers = (KnownAnswer(1, 0xDEADBEEF), KnownAnswer(2, 7))
-    files = tflm.render_tflm(data, graph, metadata=info, answers=answers, arena_bytes=4096)
+    files = tflm.emit_tflm(data, graph, metadata=info, answers=answers, arena_bytes=4096)
     del files["mh_tflm.cc"]  # the same bytes for every model
     if os.environ.get("MH_UPDATE_GOLDEN"):
         GOLDEN.mkdir(exist_ok=True)
@@ -143,7 +145,7 @@ def test_another_library_is_another_text():
     data = hybrid()
     graph, _ = linked(data)
     one, two = (
-        tflm.render_tflm(data, graph, answers=(), library=library)["mh_tflm_model.c"]
+        tflm.emit_tflm(data, graph, answers=(), library=library)["mh_tflm_model.c"]
         for library in ("library sha256 1", "library sha256 2")
     )
     assert one != two
@@ -151,22 +153,22 @@ def test_another_library_is_another_text():
 
 @pytest.mark.parametrize("softmax", [False, True])
 def test_base_link_and_router_are_told_apart(softmax):
-    nets = tflm.split(linked(hybrid(softmax=softmax))[0])
+    nets = networks.split(linked(hybrid(softmax=softmax))[0])
     assert [op.outputs[0] for op in nets.base.ops] == [3]
     assert [op.outputs[0] for op in nets.router.ops] == [7]
-    assert [op.kind for op in nets.layers] == ["FULLY_CONNECTED", tflm.LINK, "FULLY_CONNECTED"]
+    assert [op.kind for op in nets.layers] == ["FULLY_CONNECTED", networks.LINK, "FULLY_CONNECTED"]
     assert nets.kinds == ("FULLY_CONNECTED",)
 
 
 def test_a_classifier_with_entropy_alone_keeps_its_file():
     data = hybrid(softmax=True, router=False)
     graph, info = linked(data)
-    nets = tflm.split(graph)
+    nets = networks.split(graph)
     assert nets.router is None
-    assert [op.kind for op in nets.layers] == ["FULLY_CONNECTED", tflm.LINK, "SOFTMAX"]
-    files = tflm.render_tflm(data, graph, metadata=info, answers=())
+    assert [op.kind for op in nets.layers] == ["FULLY_CONNECTED", networks.LINK, "SOFTMAX"]
+    files = tflm.emit_tflm(data, graph, metadata=info, answers=())
     text = files["mh_tflm_model.c"]
-    assert f"The flatbuffers as TFLM reads them ({len(data)} bytes)" in text
+    assert f"The flatbuffers as TFLM reads them ({-(-len(data) // 16) * 16} bytes)" in text
     assert "{MH_TFLM_FROM_BASE, 0},\n    {MH_TFLM_FROM_ENTROPY, 0}," in text
     assert ".route = 255," in text and ".entropy = 1," in text
 
@@ -175,7 +177,7 @@ def test_the_cut_networks_and_our_link_equal_the_linked_graph():
     runtime = pytest.importorskip("tflite_micro").runtime
     data = hybrid()
     graph, _ = linked(data)
-    base, router = tflm._flatbuffers(data, tflm.split(graph))
+    base, router = networks.flatbuffers(data, networks.split(graph))
     judge = [runtime.Interpreter.from_bytes(part) for part in (base, router)]
 
     def invoke(index: int, x: np.ndarray) -> np.ndarray:
@@ -183,7 +185,7 @@ def test_the_cut_networks_and_our_link_equal_the_linked_graph():
         judge[index].invoke()
         return judge[index].get_output(0)
 
-    link = next(op for op in graph.ops if op.kind == tflm.LINK)
+    link = next(op for op in graph.ops if op.kind == networks.LINK)
     rng = np.random.default_rng(1)
     for x in rng.integers(-128, 128, (50, 1, 6), np.int8):
         logits = invoke(0, x)
@@ -210,9 +212,9 @@ def test_float_edges_come_off_as_in_the_graph():
     ]
     data = build(tensors, operators, [0], [5])
     graph = read_tflite(data, "float.tflite").graph
-    files = tflm.render_tflm(data, graph, answers=())
+    files = tflm.emit_tflm(data, graph, answers=())
     assert "QUANTIZE at float input" in files["mh_tflm_model.c"]  # named in the generated source
-    inner = runtime.Interpreter.from_bytes(tflm._flatbuffers(data, tflm.split(graph))[0])
+    inner = runtime.Interpreter.from_bytes(networks.flatbuffers(data, networks.split(graph))[0])
     for x in rng.integers(-128, 128, (20, 1, 6), np.int8):
         inner.set_input(x, 0)
         inner.invoke()
@@ -236,6 +238,22 @@ def test_a_rewritten_model_computes_the_same(shared, name):
     assert results[0] == results[1]
 
 
+def test_layers_and_footprint_of_a_hybrid():
+    data = hybrid()
+    graph, _ = linked(data)
+    rows = tflm.layer_rows(graph)
+    assert [(row["op"], row["macs"], row["out_bytes"]) for row in rows] == [
+        ("FULLY_CONNECTED", 6 * CLASSES, CLASSES),
+        (networks.LINK, 0, 1 + rf.top_of(CLASSES)),
+        ("FULLY_CONNECTED", 1 + rf.top_of(CLASSES), 1),
+    ]
+    need = tflm.footprint(data, graph)
+    parts = networks.flatbuffers(data, networks.split(graph))
+    assert need.kernels == ("route_features_s8",) and need.layers == 3
+    assert need.weights_bytes == sum(map(len, parts)) and all(len(part) % 16 == 0 for part in parts)
+    assert tflm.footprint(data, graph, arena_bytes=640).arena_bytes == 640
+
+
 def test_a_part_that_reads_another_input_cannot_be_cut_out():
     with pytest.raises(ModelError, match="also reads the input 'image'"):
         cut(hybrid(), [4], [3])
@@ -246,13 +264,13 @@ def test_a_tensor_that_is_not_in_the_file_is_refused():
     graph = read_tflite(data, "m.tflite").graph
     other = graph.with_(tensors=graph.tensors[1:] + graph.tensors[:1])
     with pytest.raises(ModelError, match=r"is not in the file.*\n.*--engine aot"):
-        tflm._flatbuffers(data, tflm.split(other))
+        networks.flatbuffers(data, networks.split(other))
 
 
 @pytest.mark.parametrize("name", USED)
 def test_the_arena_bound_holds_and_is_not_far_off(shared, name):
     data = (shared / "models" / f"{name}.tflite").read_bytes()
-    bound = tflm.split(read_tflite(data, name).graph).arena_bytes
+    bound = networks.split(read_tflite(data, name).graph).arena_bytes
     assert max(USED[name]) <= bound <= 1.15 * max(USED[name]) + 1200
 
 
@@ -306,7 +324,7 @@ def test_flags_follow_checkout_and_library(checkout, cmsis):
     symbols = [INTERPRETER] + ["_ZN6tflite21Register_CONV_2D_INT8Ev"] * cmsis
     (checkout / "lib.a").write_bytes(archive(symbols))
     tree = open_tflm(checkout, checkout / "lib.a", M7)
-    extra = tflm_build.extra(tree)
+    extra = link_extra(tree)
     assert ("-DCMSIS_NN" in extra.cxx_flags) == tree.cmsis_nn == cmsis
     assert "-DTF_LITE_STATIC_MEMORY" in extra.cxx_flags
     flags = extra.cxx_flags

@@ -20,6 +20,11 @@ static inline void mh_ring_put(uint8_t byte)
     }
 }
 
+static inline int mh_ring_is_empty(void)
+{
+    return mh_ring_head == mh_ring_tail;
+}
+
 static inline uint32_t mh_ring_take(uint8_t *dst, uint32_t cap)
 {
     uint32_t tail = mh_ring_tail;

@@ -42,10 +42,12 @@ void mh_platform_console_irq(void)
     }
 }
 
+/* Sleeps while there is nothing, so that a board left running takes no processor time of the host;
+ * the timer stops meanwhile, or the emulator would run ahead to its end, again and again. */
 uint32_t mh_port_read(uint8_t *dst, uint32_t cap)
 {
     __asm volatile("cpsid i" ::: "memory");
-    if (mh_ring_head == mh_ring_tail) {
+    if (mh_ring_is_empty()) {
         TIMER_CTRL = 0u;
         __asm volatile("wfi" ::: "memory");
         TIMER_CTRL = TIMER_CTRL_ENABLE;

@@ -32,7 +32,7 @@ const mh_kat_vector mh_kat[] = {
 };
 const uint16_t mh_kat_count = 2;
 
-static const uint32_t route_exp[256] __attribute__((section(".rodata.mh_weights"), aligned(4))) = {
+static const uint32_t route_exp[256] = {
     1048576, 816632, 635993, 495312, 385750, 300422, 233969, 182215, 141909, 110519, 86072, 67033,
     52206, 40658, 31664, 24660, 19205, 14957, 11649, 9072, 7065, 5502, 4285, 3337, 2599, 2024, 1576,
     1228, 956, 745, 580, 452, 352, 274, 213, 166, 129, 101, 78, 61, 48, 37, 29, 22, 18, 14, 11, 8,
@@ -45,15 +45,15 @@ static const uint32_t route_exp[256] __attribute__((section(".rodata.mh_weights"
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 };
 
-static const int32_t route_offset[4] __attribute__((section(".rodata.mh_weights"), aligned(4))) = {
+static const int32_t route_offset[4] = {
     32768, 16384, 16384, 16384
 };
 
-static const int32_t route_mult[4] __attribute__((section(".rodata.mh_weights"), aligned(4))) = {
+static const int32_t route_mult[4] = {
     1073741824, 1073741824, 1073741824, 1073741824
 };
 
-static const int32_t route_shift[4] __attribute__((section(".rodata.mh_weights"), aligned(4))) = {
+static const int32_t route_shift[4] = {
     -9, -8, -8, -8
 };
 
@@ -61,6 +61,9 @@ const mh_route_features_params mh_tflm_route = {
     .classes = 3, .top = 3, .scale_q24 = 4194304, .out_zero_point = -3, .exp_table = route_exp,
     .offset = route_offset, .mult = route_mult, .shift = route_shift
 };
+
+/* Activations, scratch and TFLM's structures; an upper bound unless --tflm-arena gave the size. */
+__attribute__((section(".bss.mh_arena"), aligned(16))) uint8_t arena[MH_TFLM_ARENA_BYTES];
 
 /* 16-byte aligned: TFLM reads weights and biases in place. */
 __attribute__((section(".rodata.mh_weights"), aligned(16))) const unsigned char mh_tflm_base[] = {

@@ -21,6 +21,7 @@ extern "C" {
 
 extern const mh_route_features_params mh_tflm_route;
 
+extern uint8_t arena[MH_TFLM_ARENA_BYTES];
 extern const unsigned char mh_tflm_base[];
 extern const unsigned char mh_tflm_router[];
 

@@ -1,0 +1,43 @@
+"""mcu-hybrid boards: what there is, and what is running."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from mcu_hybrid.cli.common import board_dirs_option, json_option, print_json, table
+
+
+@click.command("boards")
+@board_dirs_option
+@json_option
+def command(board_dirs: tuple[Path, ...], as_json: bool) -> None:
+    """List the boards: core, clock, memories, flashers, and which virtual ones are running.
+
+    Your own boards: put NAME.toml (and chips/CHIP.toml) into a folder and give it as --boards.
+
+    Example: mcu-hybrid boards --json
+    """
+    from mcu_hybrid.pipeline.flash import board_list
+
+    boards = board_list(board_dirs)
+    if as_json:
+        print_json(boards)
+        return
+    rows = [
+        (
+            b["name"],
+            b["title"],
+            b["core"],
+            f"{b['clock_hz'] / 1e6:g} MHz" if b["core"] != "host" else "",
+            f"{b['ram_bytes'] / 1024:,.0f} KB" if b["ram_bytes"] else "",
+            f"{b['flash_bytes'] / 1024:,.0f} KB" if b["flash_bytes"] else "",
+            ", ".join(b["flashers"]),
+            "virtual" if b["virtual"] else "real",
+            b["running"]["url"] if b["running"] else "",
+        )
+        for b in boards
+    ]
+    columns = ("board", "title", "core", "clock", "RAM", "flash", "flashers", "kind", "running at")
+    table("Boards", columns, rows)

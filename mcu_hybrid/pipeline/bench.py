@@ -1,0 +1,111 @@
+"""bench: measure a model on a board, compare every output with TFLM's host interpreter."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mcu_hybrid import manifest
+from mcu_hybrid.board import load_board
+from mcu_hybrid.harness import bench as harness
+from mcu_hybrid.harness import samples
+from mcu_hybrid.harness.judge import Judge
+from mcu_hybrid.pipeline.build import Build, TflmTree, build_step
+from mcu_hybrid.pipeline.flash import on_board, open_for
+
+OnEvent = Callable[[str, int, int], None]
+RESULT = "bench.json"
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to run: ``inputs`` is a file of raw int8, else the golden input and random ones."""
+
+    runs: int = 10
+    inputs: Path | None = None
+    outputs: Path | None = None
+    port: str = ""
+    engine: str = "aot"
+    tflm: TflmTree | None = None
+    board_dirs: Sequence[Path] = ()
+
+
+def bench_step(
+    source: Path,
+    board_name: str | None,
+    options: BenchOptions,
+    *,
+    out: Path | None = None,
+    on_event: OnEvent | None = None,
+) -> harness.BenchResult:
+    """Measure ``source`` (a build folder, an export folder, or any int8 .tflite) on a board.
+
+    Args:
+        board_name: needed where ``source`` is not built yet.
+        out: folder for bench.json; None keeps nothing.
+    """
+    with _built(source, board_name, options, on_event) as build:
+        result = measure(build, options, on_event=on_event)
+        if options.outputs is not None:
+            samples.write_outputs(options.outputs, result.outputs)
+        if out is not None:
+            with manifest.writing(out, "bench") as draft:
+                if source.is_dir():
+                    draft.sources["build"] = source
+                text = json.dumps(result.to_json(), indent=1)
+                (draft.folder / RESULT).write_text(text + "\n")
+                draft.facts.update(exact=result.exact, board=result.board)
+    return result
+
+
+def measure(
+    build: Build,
+    options: BenchOptions,
+    *,
+    inputs: Sequence[Sequence[np.ndarray]] | None = None,
+    on_event: OnEvent | None = None,
+) -> harness.BenchResult:
+    """Run a build on its board (flashed where it is not running already)."""
+    graph = build.model.graph
+    shapes = [graph.tensor(t).shape for t in graph.inputs]
+    if inputs is None and options.inputs is not None:
+        inputs = samples.read_inputs(options.inputs, shapes)
+    if inputs is None:
+        inputs = samples.default_inputs(shapes, max(1, options.runs))
+    model = harness.BenchModel(
+        sha256=build.model.file.sha256,
+        layers=build.facts["layers"],
+        code_bytes=build.image.code_bytes,
+        weights_bytes=build.image.weights_bytes,
+    )
+    judge = Judge(build.model.data, build.model.file.metadata)
+    with on_board(build, port=options.port, on_event=on_event) as device:
+        return harness.bench(device, build.board, model, inputs, judge=judge, on_event=on_event)
+
+
+@contextmanager
+def _built(
+    source: Path, board_name: str | None, options: BenchOptions, on_event: OnEvent | None
+) -> Iterator[Build]:
+    """The build folder itself, or one that is made for the time of the measurement."""
+    if source.is_dir() and manifest.read(source).step == "build":
+        build = open_for(source, board_name, options.board_dirs)
+        yield build
+        return
+    board = load_board(board_name or "mps2-an500", options.board_dirs)
+    with tempfile.TemporaryDirectory(prefix="mcu-hybrid-") as folder:
+        yield build_step(
+            source,
+            board,
+            Path(folder) / "build",
+            engine=options.engine,
+            tflm=options.tflm,
+            board_dirs=options.board_dirs,
+            on_event=on_event,
+        )

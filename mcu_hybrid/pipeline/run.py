@@ -1,0 +1,332 @@
+"""run: stream the test split through the board, send what it queries to the cloud, make the table.
+
+Thresholds come from the export (its calibration split); the test split is only measured. The pass is
+live: the board decides at the deployed threshold, and what it queries goes to the server then and
+there. For the table's other rows the same board scores are held against their thresholds, and the
+remaining answers of the cloud (the "cloud only" row needs all) are fetched afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcu_hybrid import manifest
+from mcu_hybrid.cloud.client import CloudClient
+from mcu_hybrid.cloud.linkmodel import LinkModel
+from mcu_hybrid.errors import InputError, ManifestError, McuHybridError
+from mcu_hybrid.harness import bench, route_eval
+from mcu_hybrid.harness.device import Device
+from mcu_hybrid.harness.judge import Judge
+from mcu_hybrid.pipeline.build import Build
+from mcu_hybrid.pipeline.flash import on_board
+from mcu_hybrid.query import Query
+from mcu_hybrid.session import DeviceClock, HybridSession
+
+OnEvent = Callable[[str, int, int], None]
+RESULT = "run.json"
+EXPECTED_ANSWER_BYTES = 200  # used for the link's way down where the server was never asked
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where the cloud is, and the link that the table's latency assumes."""
+
+    link: LinkModel
+    cloud: str = ""
+    model: str = "global"
+    token: str | None = None
+    deadline_s: float = 5.0
+    limit: int = 0  # inputs of the test split; 0 = all
+    check: bool = True  # compare every device output with TFLM
+    port: str = ""
+
+
+@dataclass(frozen=True)
+class TestSplit:
+    """What is streamed: images uint8 [N, H, W, C], labels [N], and the data set's name."""
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclass
+class _Pass:
+    """What the live pass collected, one entry per input."""
+
+    device: list[int]
+    learned: list[int]
+    entropy: list[int]
+    cloud: dict[int, int]
+    differing: int
+    edge_us: list[float]
+    estimate: bool
+    basis: str
+    counters: dict[str, Any]
+    cloud_us: list[float]
+    query_bytes: int
+    answer_bytes: int
+
+
+def run_step(
+    build: Build,
+    data: TestSplit,
+    cloud: CloudClient,
+    options: RunOptions,
+    *,
+    calibration_samples: int = 0,
+    out: Path | None = None,
+    on_event: OnEvent | None = None,
+) -> dict[str, Any]:
+    """Run the whole split; return (and write) the table, its curves and what they rest on.
+
+    Raises:
+        InputError: the build has no router, or the images have another shape than its input.
+        LinkError: the board does not answer. (A cloud that fails does not fail the run.)
+    """
+    metadata = _require_hybrid(build)
+    tell = on_event or (lambda label, done, total: None)
+    count = min(len(data.x), options.limit) if options.limit else len(data.x)
+    data = TestSplit(data.name, data.x[:count], data.y[:count])
+    tensors = to_device(build, data.x)
+    _say_early(cloud, data.x[:1])
+    with on_board(build, port=options.port, on_event=on_event) as device:
+        seen = _stream(build, device, cloud, data, tensors, options, tell)
+    missing = [i for i in range(count) if i not in seen.cloud]
+    for number, i in enumerate(missing):
+        seen.cloud[i] = int(np.argmax(cloud.infer(data.x[i : i + 1]).scores()))
+        tell("cloud, the rest", number + 1, len(missing))
+    result = _result(build, data, seen, metadata, options, calibration_samples)
+    if out is not None:
+        with manifest.writing(out, "run") as draft:
+            draft.sources["build"] = build.folder
+            (draft.folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
+            draft.facts.update(exact=result["exact"], rows=result["rows"])
+    return result
+
+
+def to_device(build: Build, x: np.ndarray) -> np.ndarray:
+    """Quantise uint8 images to the int8 input of the build's model: real = x / 255.
+
+    Raises:
+        InputError: the images have another shape than the model's input.
+    """
+    tensor = build.model.graph.tensor(build.model.graph.inputs[0])
+    if tuple(x.shape[1:]) != tensor.shape[1:]:
+        raise InputError(
+            f"images are {'x'.join(map(str, x.shape[1:]))}, the model takes "
+            f"{'x'.join(map(str, tensor.shape[1:]))} (height x width x channels)",
+            "give the data set that the model was trained on (or --size)",
+        )
+    quant = tensor.require_quant()
+    steps = np.rint(x.astype(np.float64) / 255.0 / quant.scale) + quant.zero_point
+    return np.clip(steps, -128, 127).astype(np.int8)
+
+
+def _require_hybrid(build: Build) -> dict[str, Any]:
+    metadata = build.model.file.metadata
+    if metadata is None or not metadata.get("thresholds"):
+        raise InputError(
+            "the model has no router: nothing decides what goes to the cloud",
+            "train and export one: mcu-hybrid train, mcu-hybrid export",
+            path=build.folder,
+        )
+    return metadata
+
+
+def _say_early(cloud: CloudClient, sample: np.ndarray) -> None:
+    """A server that is down, or holds another model, is said before the board has run for minutes."""
+    cloud.infer(sample)
+
+
+def _stream(
+    build: Build,
+    device: Device,
+    cloud: CloudClient,
+    data: TestSplit,
+    tensors: np.ndarray,
+    options: RunOptions,
+    tell: OnEvent,
+) -> _Pass:
+    hello = device.hello()
+    recorder = _Recorder(device, cloud)
+    clock = _clock(build, device)
+    session = HybridSession(recorder, recorder, clock=clock[0], logits=hello.logits)
+    judge = Judge(build.model.data, build.model.file.metadata) if options.check else None
+    seen = _Pass([], [], [], {}, 0, [], clock[0].is_estimate, clock[1], {}, [], 0, 0)
+    device.reset_stats()
+    for i, tensor in enumerate(tensors):
+        answer = session.ask(Query(str(i), tensor[None], data.x[i : i + 1]))
+        ran = recorder.inference
+        seen.device.append(int(np.argmax(ran.int8(hello.logits))))
+        seen.learned.append(ran.learned if ran.learned is not None else 0)
+        seen.entropy.append(ran.entropy if ran.entropy is not None else 0)
+        seen.edge_us.append(answer.latency.device_us)
+        if answer.origin == "cloud":
+            seen.cloud[i] = answer.label
+            seen.cloud_us.append(answer.latency.cloud_us)
+        if judge is not None:
+            seen.differing += bench.count_differences(ran.outputs, judge.run([tensor[None]]))
+        tell("board + cloud", i + 1, len(tensors))
+    stats = device.stats()
+    seen.counters = session.counters.to_json() | {
+        "device_kept": stats.kept,
+        "device_queried": stats.queried,
+    }
+    seen.query_bytes, seen.answer_bytes = recorder.query_bytes, recorder.answer_bytes
+    return seen
+
+
+class _Recorder:
+    """Stands between session, board and cloud and keeps the last inference and the sizes."""
+
+    def __init__(self, device: Device, cloud: CloudClient) -> None:
+        self._device, self._cloud = device, cloud
+        self.inference: Any = None
+        self.query_bytes = 0
+        self.answer_bytes = EXPECTED_ANSWER_BYTES
+
+    def infer(self, inputs: Any) -> Any:
+        """The board's inference for a list of tensors, the cloud's for one array."""
+        if isinstance(inputs, list):
+            self.inference = self._device.infer(inputs)
+            return self.inference
+        result = self._cloud.infer(inputs)
+        self.query_bytes, self.answer_bytes = result.bytes_sent, result.bytes_received
+        return result
+
+
+def _clock(build: Build, device: Device) -> tuple[DeviceClock, str]:
+    """Microseconds per tick of this board, whether they are an estimate, and what they rest on."""
+    hello = device.hello()
+    ticks = 1_000_000
+    per_tick = hello.tick_instructions
+    us, estimate, basis = bench.latency(build.board, hello, ticks, ticks * per_tick)
+    if us is None:
+        raise McuHybridError(
+            f"{build.board.name} has no time: {basis}",
+            "use a board whose core has cycles per instruction, or a real one",
+        )
+    return DeviceClock(us / ticks, estimate), basis
+
+
+def _result(
+    build: Build,
+    data: TestSplit,
+    seen: _Pass,
+    metadata: dict[str, Any],
+    options: RunOptions,
+    calibration_samples: int,
+) -> dict[str, Any]:
+    count = len(data.x)
+    cloud = np.array([seen.cloud[i] for i in range(count)])
+    labels = route_eval.Labels(np.array(seen.device), cloud, np.asarray(data.y))
+    edge_ms = float(np.mean(seen.edge_us)) / 1e3
+    cloud_ms = float(np.median(seen.cloud_us)) / 1e3 if seen.cloud_us else 0.0
+    query_ms = options.link.query_ms(seen.query_bytes, seen.answer_bytes, cloud_ms)
+    costs = route_eval.Costs(edge_ms, query_ms, seen.query_bytes)
+    scores = {"entropy": np.array(seen.entropy), "router": np.array(seen.learned)}
+    routers = {
+        "entropy": _scores(scores["entropy"], metadata, "entropy"),
+        "router": _scores(scores["router"], metadata, "learned"),
+    }
+    return {
+        "rows": route_eval.table(labels, routers, costs),
+        "curves": {name: route_eval.curve(labels, s, costs) for name, s in scores.items()},
+        "oracles": route_eval.oracles(labels, costs),
+        "link": options.link.to_json(),
+        "edge_ms": edge_ms,
+        "cloud_ms": cloud_ms,
+        "query_ms": query_ms,
+        "query_bytes": seen.query_bytes,
+        "latency_is_estimate": seen.estimate,
+        "latency_basis": seen.basis,
+        "dataset": data.name,
+        "samples": count,
+        "calibration_samples": calibration_samples,
+        "deployed": metadata["deployed"],
+        "counters": seen.counters,
+        "board": build.board.name,
+        "build_id": build.image.build_id,
+        "exact": seen.differing == 0 if options.check else None,
+        "differing_outputs": seen.differing if options.check else None,
+    }
+
+
+def _scores(test: np.ndarray, metadata: dict[str, Any], name: str) -> route_eval.Scores:
+    thresholds = {float(c): int(t) for c, t in metadata["thresholds"][name].items()}
+    return route_eval.Scores(np.zeros(0), test, thresholds)
+
+
+def export_of(build: Build) -> Path:
+    """The export folder that the build was made from; raises ManifestError where it is gone."""
+    source = manifest.read(build.folder).sources["model"]
+    folder = (build.folder / source.path).resolve()
+    if not (folder / manifest.NAME).is_file():
+        raise ManifestError(
+            f"was built from {folder}, which is no export folder (any more)",
+            "give --export DIR, and --data",
+            path=build.folder,
+        )
+    return folder
+
+
+def test_split(export: Path, data_spec: str | None = None) -> tuple[TestSplit, int]:
+    """The images that neither training, router nor thresholds have seen; and how many calibrated.
+
+    Args:
+        data_spec: another data set: all of it is streamed (its own test split where it has one).
+    """
+    from mcu_hybrid.training.data import load_data
+
+    facts = manifest.load(export, "export").facts
+    recorded = facts.get("data") or {}
+    spec = data_spec or recorded.get("spec")
+    if not spec:
+        raise InputError("the export knows no data set", "give --data", path=export)
+    size = tuple(recorded["size"]) if recorded.get("size") else None
+    data = load_data(spec, size=size)
+    if data_spec is None or data.digest == recorded.get("digest"):
+        if recorded.get("digest") not in (None, data.digest):
+            raise ManifestError(
+                f"the data set {spec} has changed since training", "train again", path=export
+            )
+        splits = np.load(export / "splits.npz")
+        test = splits["test"]
+        return TestSplit(data.name, data.x[test], data.y[test]), len(splits["calibration"])
+    mask = data.fixed_test_mask
+    chosen = np.ones(len(data.y), bool) if mask is None else mask
+    return TestSplit(data.name, data.x[chosen], data.y[chosen]), 0
+
+
+@contextmanager
+def cloud_for(options: RunOptions, export: Path | None) -> Iterator[CloudClient]:
+    """A client of the given server, or of one that serves the export's global model meanwhile."""
+    if options.cloud:
+        with CloudClient(
+            options.cloud, options.model, token=options.token, deadline_s=options.deadline_s
+        ) as client:
+            yield client
+        return
+    if export is None:
+        raise InputError("there is no global model to serve", "give --cloud URL --model NAME")
+    from mcu_hybrid.cloud.server import serving
+
+    with (
+        serving(export / "global.onnx", options.model) as url,
+        CloudClient(url, options.model, deadline_s=options.deadline_s) as client,
+    ):
+        yield client
+
+
+def table_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with the keys that ``demo --json`` promises."""
+    keys = ("method", "coverage_target", "coverage", "coverage_ci", "accuracy", "latency_ms")
+    return [{key: row[key] for key in keys} | {"bytes_sent": row["bytes_sent"]} for row in rows]
