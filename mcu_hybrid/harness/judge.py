@@ -53,23 +53,22 @@ class Judge:
         self._inputs, self._outputs = _edges(tflite)
         self._interpreter = _interpreter(tflite)
         self._features: route_features.Attrs | None = None
+        self._route_input: int | None = None
         if metadata is not None and "features" in metadata:
             self._features = route_features.from_json(metadata["features"], "metadata")
             self._logits = _position(self._outputs, metadata, "logits")
-            self._route_input = (
-                _position(self._inputs, metadata, "route_features")
-                if "route_score" in metadata
-                else None
-            )
+            if "route_score" in metadata:
+                self._route_input = _position(self._inputs, metadata, "route_features")
+
+    @property
+    def features(self) -> route_features.Attrs | None:
+        """The route features of a hybrid with a learned router, else None."""
+        return self._features if self._features and self._route_input is not None else None
 
     @property
     def input_shapes(self) -> list[tuple[int, ...]]:
         """Shapes of the inputs that ``run`` takes, in order."""
-        return [
-            edge.shape
-            for index, edge in enumerate(self._inputs)
-            if self._features is None or index != self._route_input
-        ]
+        return [edge.shape for i, edge in enumerate(self._inputs) if i != self._route_input]
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One inference: int8 inputs to int8 outputs, in order (and a hybrid's int32 entropy)."""

@@ -48,28 +48,9 @@ def layers_figure(layers: Sequence[Mapping[str, Any]]) -> Figure:
     labels = [layer_label(i, row) for i, row in enumerate(layers)]
     total = sum(cost) or 1
     share = [text(f"{c / total:.1%}" if c >= total / 1000 else "<0.1%") for c in cost]
-    panels = (
-        (cost, BLUE, unit, "%{x:,} " + unit + " (%{customdata})", "x"),
-        (macs, SKY, "MACs", "%{x:,} MACs", "x2"),
-    )
-    data: list[dict[str, Any]] = [
-        {
-            "type": "bar",
-            "orientation": "h",
-            "y": labels,
-            "x": values,
-            "xaxis": xaxis,
-            "marker": {"color": color},
-            "customdata": share,
-            "text": share if xaxis == "x" else None,
-            "textposition": "outside",
-            "textfont": {"size": 11, "color": MUTED},
-            "cliponaxis": False,
-            "hovertemplate": "<b>%{y}</b><br>" + hover + "<extra></extra>",
-        }
-        for values, color, _, hover, xaxis in panels
-    ]
-    data.append(
+    data = [
+        _bars(labels, cost, share, BLUE, "x", unit),
+        _bars(labels, macs, None, SKY, "x2", "MACs"),
         {
             "type": "scatter",
             "mode": "markers",
@@ -78,8 +59,8 @@ def layers_figure(layers: Sequence[Mapping[str, Any]]) -> Figure:
             "xaxis": "x3",
             "marker": {"color": ORANGE, "size": 9, "line": {"color": INK, "width": 0.5}},
             "hovertemplate": "<b>%{y}</b><br>%{x:.2f} " + unit + " per MAC<extra></extra>",
-        }
-    )
+        },
+    ]
     rows = zip(range(len(layers)), layers, cost, macs, ratio, strict=True)
     return Figure(
         "layers",
@@ -92,6 +73,30 @@ def layers_figure(layers: Sequence[Mapping[str, Any]]) -> Figure:
         ),
         f"Bars per layer: {unit}, multiply-accumulates, and {unit} per MAC.",
     )
+
+
+def _bars(
+    labels: list[str],
+    values: list[int],
+    share: list[str] | None,
+    color: str,
+    xaxis: str,
+    unit: str,
+) -> dict[str, Any]:
+    of_all = f" {unit} (%{{text}})" if share else f" {unit}"
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "y": labels,
+        "x": values,
+        "xaxis": xaxis,
+        "marker": {"color": color},
+        "text": share,
+        "textposition": "outside",
+        "textfont": {"size": 11, "color": MUTED},
+        "cliponaxis": False,
+        "hovertemplate": "<b>%{y}</b><br>%{x:,}" + of_all + "<extra></extra>",
+    }
 
 
 def _layers_layout(

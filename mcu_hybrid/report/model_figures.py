@@ -21,6 +21,7 @@ from mcu_hybrid.report.figures import (
     Figure,
     axis,
     csv_text,
+    finite,
     layout,
     text,
 )
@@ -29,11 +30,11 @@ from mcu_hybrid.report.figures import (
 def sqnr_figure(quantisation: Mapping[str, Any]) -> Figure:
     """Signal to quantisation noise of each layer's output; the first layer that hurts is marked.
 
-    A layer without any noise has sqnr_db None.
+    A layer without any noise has sqnr_db None or infinity.
     """
     layers = quantisation["layers"]
     hurt = [row["name"] == quantisation.get("first_hurt") for row in layers]
-    value = [row["sqnr_db"] for row in layers]
+    value = [finite(row["sqnr_db"]) for row in layers]
     known = [v for v in value if v is not None] or [0.0]
     data = {
         "type": "bar",
@@ -51,8 +52,7 @@ def sqnr_figure(quantisation: Mapping[str, Any]) -> Figure:
         "hovertemplate": "<b>%{y}</b><br>SQNR %{x:.2f} dB<extra></extra>",
     }
     room = [min(0.0, *known) * 1.15, max(1.0, *known) * 1.15]
-    title = "signal to quantisation noise, dB (higher is better)"
-    rows = [(i, row["name"], row["sqnr_db"]) for i, row in enumerate(layers)]
+    rows = [(i, row["name"], value[i]) for i, row in enumerate(layers)]
     return Figure(
         "sqnr",
         [data],
@@ -61,7 +61,9 @@ def sqnr_figure(quantisation: Mapping[str, Any]) -> Figure:
             bargap=0.3,
             margin={"l": 60, "r": 24, "t": 76, "b": 8},
             yaxis=axis("", autorange="reversed", showgrid=False, tickfont={"size": 11.5}),
-            xaxis=axis(title, side="top", range=room),
+            xaxis=axis(
+                "signal to quantisation noise, dB (higher is better)", side="top", range=room
+            ),
         ),
         90 + ROW_PX * len(layers),
         csv_text(("layer", "name", "sqnr_db"), rows),

@@ -1,4 +1,4 @@
-"""A report's data as the steps make it: real routing arithmetic on simulated labels, a small net."""
+"""A report's data as the steps make it: real routing arithmetic, simulated labels, a small net."""
 
 from __future__ import annotations
 

@@ -19,8 +19,10 @@ from mcu_hybrid.codegen.plan import plan
 from mcu_hybrid.codegen.read_tflite import read_tflite
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph import interp
-from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.graph.types import Graph, Tensor
 from mcu_hybrid.ops.base import CStruct, CTable
+from mcu_hybrid.ops.route_features import make_attrs
+from mcu_hybrid.quant import QuantParams
 from mcu_hybrid.wire import messages
 
 DIGEST = bytes(range(32))
@@ -108,6 +110,30 @@ def test_views_are_no_layers() -> None:
         "#define MH_MODEL_LAYERS 3"
         in emit(tiny(), plan(tiny()), digest=DIGEST, answers=ANSWERS)["model.h"]
     )
+
+
+def test_a_linked_hybrid_runs_as_c(tmp_path: Path) -> None:
+    b = Builder(2, 10)
+    features = QuantParams((1 / 127,), (0,))
+    b.tensors[b.inputs[1]] = Tensor("features", (1, 11), "int8", features)
+    (logits,) = b.op("RELU", [b.inputs[0]], [(1, 10)])
+    (score,) = b.op("LOGISTIC", [b.inputs[1]], [(1, 11)])
+    scale = b.tensors[logits].require_quant().scale
+    metadata = {
+        "logits": b.tensors[logits].name,
+        "route_score": b.tensors[score].name,
+        "route_features": "features",
+        "features": make_attrs(10, scale, [1.0] * 11, [0.5] * 11, 1 / 127, 0).to_json(),
+        "deployed": {"router": 1, "threshold": 12},
+    }
+    graph = run_passes(b.graph([logits, score]), metadata)
+    text = emit(graph, plan(graph), digest=DIGEST, metadata=metadata, answers=ANSWERS)["model.c"]
+    for line in (".logits = 0u", ".route = 1u", ".entropy = 2u", ".threshold = 12"):
+        assert line in text
+    inputs = random_inputs(graph, 4)
+    for want, have in zip(interp.run(graph, inputs), run_c(graph, tmp_path, inputs), strict=True):
+        np.testing.assert_array_equal(have, want)
+    assert have.dtype == np.int32 and have[0, 0] > 0
 
 
 def test_equal_tables_are_stored_once() -> None:

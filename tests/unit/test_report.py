@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -22,7 +23,6 @@ from mcu_hybrid.report.svg import accuracy_coverage_svg, write_accuracy_coverage
 
 graph_objects = pytest.importorskip("plotly.graph_objects")
 FIGURES = ("accuracy-coverage", "accuracy-latency", "layers", "memory", "sqnr", "capacity")
-ALONE = "(?<![0-9.,])"  # a number that is not the tail of a longer one
 
 
 class Page(HTMLParser):
@@ -236,6 +236,13 @@ def test_the_first_layer_that_hurts_is_marked(page_text: str, page: Page) -> Non
         )
     ).words
     assert "No layer falls below the limit" in words
+
+
+def test_infinite_values_are_no_numbers_in_the_page() -> None:
+    layers = [{"name": n, "op": "ADD", "sqnr_db": v} for n, v in (("a", math.inf), ("b", 3.0))]
+    figure = specs(html.render({"quantisation": {"layers": layers}}))[0]
+    assert figure["data"][0]["x"] == [None, 3.0]
+    assert figure["data"][0]["text"] == ["no noise", "3.0"]
 
 
 def test_the_same_data_gives_the_same_page(page_text: str, tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 #ifndef MH_RING_H
 #define MH_RING_H
 
-#include <stdint.h>
+#include "mh_port.h"
 
-#define MH_RING_BYTES 2048u /* a power of two; the longest frame is about 530 bytes */
+#define MH_RING_BYTES MH_PORT_RX_BYTES
+#if (MH_RING_BYTES & (MH_RING_BYTES - 1u)) != 0u
+#error "the ring's size must be a power of two: its counters run on over 2^32"
+#endif
 
 static volatile uint8_t mh_ring[MH_RING_BYTES];
 static volatile uint32_t mh_ring_head; /* next write, only the interrupt changes it */

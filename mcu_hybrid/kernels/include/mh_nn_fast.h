@@ -1,0 +1,76 @@
+/* Fast kernels of the Cortex-M DSP extension (M4, M7, M33): convolutions and fully connected.
+ *
+ * Their weights are repacked and their requantisation is fitted by codegen/fast, which also picks
+ * the function. ``stream`` holds, for each pair of output channels (a zero channel fills the last
+ * pair), its weights and constants in the order in which they are read; K is the sum's length,
+ * rounded up to a multiple of 4:
+ *
+ *   line   w[0], add1, w[1 .. K/2-1], add0, mul0, addend0, mul1, addend1
+ *   exact  w[0], off1, w[1 .. K/2-1], twice0, mul0, addend0, right0, mul1, addend1, right1
+ *   plain  w[0 .. K/2-1], twice0, mul0, addend0, right0, twice1, mul1, addend1, right1
+ *
+ * A word w holds 2 channels x 2 inputs; see codegen/fast/packing.py for the bytes and
+ * codegen/requant.py for the constants. All kernels need an aligned scratch.
+ */
+#ifndef MH_NN_FAST_H
+#define MH_NN_FAST_H
+
+#include "mh_types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+    const uint32_t *stream;
+    int32_t steps;      /* K / 4 */
+    int32_t out_c;      /* of the filter */
+    int32_t pair_words; /* words of stream for each pair */
+    int32_t shift;      /* of the line form */
+    int32_t lo, hi;     /* bounds tighter than int8, else -128 and 127 */
+    int32_t pixels;     /* 1x1: pixels; fully connected: input vectors */
+    int32_t in_c;       /* a multiple of 4 */
+} mh_gemm_params;
+
+typedef struct {
+    const uint32_t *stream;
+    int32_t steps;
+    int32_t out_c;
+    int32_t pair_words;
+    int32_t shift;
+    int32_t lo, hi;
+    int32_t in_h, in_w, in_c;
+    int32_t out_h, out_w;
+    int32_t kernel_h, kernel_w;
+    int32_t stride_h, stride_w;
+    int32_t dilation_h, dilation_w;
+    int32_t pad_top, pad_left;
+    int32_t in_zp;
+} mh_conv_fast_params;
+
+/* One function per form, and per shift of the line form, so that shifts are immediates.
+ *
+ *   mh_gemm_*_s8   1x1 convolution with stride 1, fully connected; in_c a multiple of 4.
+ *                  scratch: 24 * steps bytes (8 * steps where pixels < 3)
+ *   mh_conv_*_s8   any window, in_c a multiple of 4. scratch: 24 * steps + in_c bytes
+ *   mh_convb_*_s8  any window, any in_c. scratch: 36 * steps bytes
+ */
+#define MH_FAST_FORMS(X)                                                                           \
+    X(line0) X(line1) X(line2) X(line3) X(line4) X(line5) X(line6) X(line7)                        \
+    X(line8) X(line9) X(line10) X(line11) X(line12) X(line13) X(line14) X(line15)                  \
+    X(line16) X(line17) X(line18) X(line19) X(line20) X(line21) X(line22) X(exact) X(plain)
+
+#define MH_FAST_DECLARE(form)                                                                      \
+    mh_status mh_gemm_##form##_s8(const mh_gemm_params *p, const int8_t *in, int8_t *out,          \
+                                  void *scratch);                                                  \
+    mh_status mh_conv_##form##_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out,     \
+                                  void *scratch);                                                  \
+    mh_status mh_convb_##form##_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out,    \
+                                   void *scratch);
+MH_FAST_FORMS(MH_FAST_DECLARE)
+#undef MH_FAST_DECLARE
+
+#ifdef __cplusplus
+}
+#endif
+#endif
