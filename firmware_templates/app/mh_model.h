@@ -1,5 +1,5 @@
-/* What an engine offers to the harness. Implemented by the generated model.c (engine aot) and by the
- * TFLM application (engine tflm); the harness knows nothing else about the model. */
+/* What an engine offers to the harness. Implemented by the generated model.c (engine aot) and by
+ * the TFLM application (engine tflm); the harness knows nothing else about the model. */
 #ifndef MH_MODEL_H
 #define MH_MODEL_H
 
@@ -22,10 +22,10 @@ typedef struct {
     uint16_t layers;      /* number of executed operators, as mh_model_run reports them */
     uint8_t inputs;       /* inputs that the host must write */
     uint8_t outputs;
-    uint8_t logits;  /* output that holds the int8 class logits, or MH_NO_OUTPUT */
-    uint8_t route;   /* output that holds the int8 route score, or MH_NO_OUTPUT */
-    uint8_t entropy; /* output that holds the int32 entropy (nats, Q16), or MH_NO_OUTPUT */
-    uint8_t router;  /* router at reset: MH_ROUTER_NONE, _LEARNED or _ENTROPY (mh_messages.h) */
+    uint8_t logits;    /* output that holds the int8 class logits, or MH_NO_OUTPUT */
+    uint8_t route;     /* output that holds the int8 route score, or MH_NO_OUTPUT */
+    uint8_t entropy;   /* output that holds the int32 entropy (nats, Q16), or MH_NO_OUTPUT */
+    uint8_t router;    /* router at reset: MH_ROUTER_NONE, _LEARNED or _ENTROPY (mh_messages.h) */
     int32_t threshold; /* at reset; an input is for the cloud where its score > threshold */
 } mh_model_info;
 

@@ -26,8 +26,8 @@ uint32_t mh_port_stack_used(void);
 uint32_t mh_port_static_ram(void);
 /* Restarts the firmware; does not return. */
 void mh_port_reset(void);
-/* The platform's fault handler calls this (implemented by the harness): sends a fault frame with the
- * layer, then resets. code: 0 hard fault, 1 memory, 2 bus, 3 usage. */
+/* The platform's fault handler calls this (implemented by the harness): sends a fault frame with
+ * the layer, then resets. code: 0 hard fault, 1 memory, 2 bus, 3 usage. */
 void mh_fault(uint32_t code, uint32_t pc, uint32_t address);
 
 #ifdef __cplusplus

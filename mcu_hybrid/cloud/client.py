@@ -18,7 +18,14 @@ import httpx
 import numpy as np
 
 from mcu_hybrid.cloud.exchange import Exchange, Reply
-from mcu_hybrid.cloud.oip import DTYPES, HEADER_LENGTH, OipError, decode_response, encode_request
+from mcu_hybrid.cloud.oip import (
+    DTYPES,
+    HEADER_LENGTH,
+    Message,
+    OipError,
+    decode_response,
+    encode_request,
+)
 from mcu_hybrid.cloud.oip_tensors import TensorSpec, datatype_of
 from mcu_hybrid.errors import CloudError
 
@@ -132,10 +139,11 @@ class CloudClient:
 
     def models(self, until: float | None = None) -> tuple[str, ...]:
         """Names of the models that the server offers; empty where it has no such list."""
-        index = (("POST", "/v2/repository/index"), ("GET", "/v2/models"))
-        for method, path in index:
+        nothing = Message(b"{}", {"Content-Type": "application/json"})  # MLServer wants a body
+        index = (("POST", "/v2/repository/index", nothing), ("GET", "/v2/models", None))
+        for method, path, message in index:
             try:
-                reply = self._http.call(method, path, until=until)
+                reply = self._http.call(method, path, message, until)
                 listed = json.loads(reply.body) if reply.status == 200 else []
             except (CloudError, ValueError):
                 continue
@@ -267,5 +275,5 @@ def _error_text(reply: Reply) -> str:
         data = None
     if isinstance(data, dict):
         said = data.get("error", data.get("detail", ""))
-        return said if isinstance(said, str) else json.dumps(said)
+        return (said if isinstance(said, str) else json.dumps(said))[:500]
     return reply.body[:200].decode("utf-8", "replace").strip()

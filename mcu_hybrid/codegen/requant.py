@@ -112,6 +112,8 @@ def fit_layer(
     acc_min: np.ndarray,
     acc_max: np.ndarray,
     offset: np.ndarray,
+    *,
+    allow_line: bool = True,
 ) -> LayerRequant | None:
     """The form for a layer, equal to TFLite's over all reachable sums; None where none is.
 
@@ -120,6 +122,7 @@ def fit_layer(
         lo, hi: bounds of the fused activation.
         acc_min, acc_max: smallest and largest raw sum of each channel that the weights allow.
         offset: what bias and input zero point add to a raw sum.
+        allow_line: False where the caller's sums are not prescaled.
     """
     arrays = [np.atleast_1d(np.asarray(a, np.int64)) for a in (mult, shift, acc_min, acc_max)]
     off = np.atleast_1d(np.asarray(offset, np.int64))
@@ -129,7 +132,7 @@ def fit_layer(
     lines, fits = _fit_lines(ch, line_shift)
     zero = np.zeros_like(ch.mult)
     forms = Counter({LINE: int(fits.sum()), EXACT: int((~fits).sum())})
-    if fits.all():
+    if allow_line and fits.all():
         return LayerRequant(
             LINE, lines.mul, lines.add, lines.addend, line_shift, zero, zero, clamp, +forms
         )

@@ -7,10 +7,16 @@ without an operator is named as such, not as a page of linker output. Nothing is
 from __future__ import annotations
 
 import hashlib
+import io
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.construct import ConstructError
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import ARMAttributesSection
 
 from mcu_hybrid.board import Board
 from mcu_hybrid.errors import InputError, UnsupportedOp
@@ -25,6 +31,7 @@ _NEEDS = {
 }
 _MAGIC, _THIN = b"!<arch>\n", b"!<thin>\n"
 _MEMBER_BYTES = 60
+_ELF_MACHINE = 18  # offset in the ELF header
 _MACHINES = {"arm-none-eabi-": (40, "32-bit Arm")}
 _INTERPRETER = "_ZN6tflite16MicroInterpreter"
 _CMSIS_NN = "_ZN6tflite21Register_CONV_2D_INT8Ev"
@@ -108,15 +115,7 @@ def _symbols(data: bytes, library: Path, board: Board) -> frozenset[str]:
             "give the libtensorflow-microlite.a that TFLM's Makefile built",
             path=library,
         )
-    wanted = _MACHINES.get(board.chip.core.prefix)
-    machine = _machine(data)
-    if wanted is not None and machine is not None and machine != wanted[0]:
-        raise InputError(
-            f"is for another processor (ELF machine {machine}), "
-            f"{board.name} needs {wanted[1]} ({board.chip.core.name})",
-            "build it with TARGET=cortex_m_generic and the TARGET_ARCH of the core",
-            path=library,
-        )
+    _require_processor(data, library, board)
     return names
 
 
@@ -134,13 +133,59 @@ def _archive_index(data: bytes) -> frozenset[str] | None:
     return frozenset(name.decode("ascii", "replace") for name in names)
 
 
-def _machine(data: bytes) -> int | None:
-    """ELF machine of the first object in the archive; None where none can be told."""
-    (count,) = struct.unpack_from(">I", data, len(_MAGIC) + _MEMBER_BYTES)
-    if not count:
+def _first_object(data: bytes) -> bytes:
+    """The first object that the symbol table points to; empty where there is none inside."""
+    try:
+        count, offset = struct.unpack_from(">II", data, len(_MAGIC) + _MEMBER_BYTES)
+        size = int(data[offset + 48 : offset + 58])
+    except (ValueError, struct.error):
+        return b""
+    found = data[offset + _MEMBER_BYTES :][:size] if count else b""
+    return found if found.startswith(b"\x7fELF") else b""
+
+
+def _require_processor(data: bytes, library: Path, board: Board) -> None:
+    """Raise InputError where the library cannot run on the board's core."""
+    wanted = _MACHINES.get(board.core.prefix)
+    found = _first_object(data)
+    if wanted is None or len(found) < _ELF_MACHINE + 2:
+        return
+    (machine,) = struct.unpack_from("<H", found, _ELF_MACHINE)
+    if machine != wanted[0]:
+        raise InputError(
+            f"is for another processor (ELF machine {machine}), "
+            f"{board.name} needs {wanted[1]} ({board.core.name})",
+            "build it with TARGET=cortex_m_generic and the TARGET_ARCH of the core",
+            path=library,
+        )
+    attributes = _attributes(found)
+    if attributes is None:
+        return
+    flags = " ".join(board.core.cflags)
+    if ("TAG_ABI_VFP_ARGS" in attributes) != ("-mfloat-abi=hard" in flags):
+        kind = "registers" if "TAG_ABI_VFP_ARGS" in attributes else "no registers"
+        raise InputError(
+            f"passes floats in {kind}, the firmware of {board.name} does not",
+            f"build it for {board.core.title}: TARGET_ARCH with +fp where there is an FPU",
+            path=library,
+        )
+    # The linker takes the larger FPU without a word, and the first double faults on the board.
+    uses_doubles = "TAG_FP_ARCH" in attributes and attributes.get("TAG_ABI_HARDFP_USE") != 1
+    if uses_doubles and "-sp-" in flags:
+        raise InputError(
+            f"uses a double-precision FPU, {board.name} has {board.core.title}",
+            "build it with FPU=fpv5-sp-d16 added to TFLM's make line",
+            path=library,
+        )
+
+
+def _attributes(found: bytes) -> dict[str, int] | None:
+    """Arm's build attributes of an object by tag; None where they cannot be read."""
+    try:
+        section = ELFFile(io.BytesIO(found)).get_section_by_name(".ARM.attributes")
+        if not isinstance(section, ARMAttributesSection):
+            return None
+        parts = [part for sub in section.iter_subsections() for part in sub.iter_subsubsections()]
+        return {a.tag: a.value for part in parts for a in part.iter_attributes()}
+    except (ELFError, ConstructError, KeyError, ValueError):
         return None
-    (offset,) = struct.unpack_from(">I", data, len(_MAGIC) + _MEMBER_BYTES + 4)
-    head = data[offset + _MEMBER_BYTES :][:20]
-    if head[:4] != b"\x7fELF":
-        return None
-    return int(struct.unpack_from("<H", head, 18)[0])

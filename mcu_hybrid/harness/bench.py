@@ -17,8 +17,7 @@ from mcu_hybrid.errors import ProtocolError
 from mcu_hybrid.harness.device import Device, Inference, Profile
 from mcu_hybrid.harness.judge import Judge
 from mcu_hybrid.ops import route_features
-from mcu_hybrid.wire.messages import Engine
-from mcu_hybrid.wire.payloads import Hello
+from mcu_hybrid.wire.payloads import Hello, SelfTest, Stats
 
 OnEvent = Callable[[str, int, int], None]
 
@@ -111,37 +110,67 @@ def bench(
     _require_model(hello, model)
     device.name_layers([str(row["name"]) for row in model.layers])
     tell = on_event or (lambda label, done, total: None)
-    self_test = device.self_test()
-    device.reset_stats()
     two_pass = judge is not None and hello.inputs == len(inputs[0]) + 1
     features = judge.features if judge is not None and two_pass else None
-    infer(device, inputs[0], features)
-    results: list[Inference] = []
-    differing: list[int] = []
-    differing_values = 0
-    for number, sample in enumerate(inputs):
-        results.append(infer(device, sample, features))
-        if judge is not None:
-            expected = judge.run(sample)
-            count = count_differences(results[-1].outputs, expected[:-1] if features else expected)
-            differing_values += count
-            differing += [number] if count else []
-        tell("inference", number + 1, len(inputs))
+    self_test = device.self_test()
+    runs = _run_all(device, inputs, judge, features, tell)
     tell("profile", 0, 1)
     profile = _profile(device, inputs[0], features)
     tell("profile", 1, 1)
-    stats = device.stats()
-    second = results[0]
+    return _result(board, hello, model, runs, profile, self_test, device.stats())
+
+
+@dataclass
+class _Runs:
+    """The inferences that count, and how they compare; ``judged`` where there was a judge."""
+
+    judged: bool
+    results: list[Inference] = field(default_factory=list)
+    differing_inputs: list[int] = field(default_factory=list)
+    differing_values: int = 0
+
+
+def _run_all(
+    device: Device,
+    inputs: Sequence[Sequence[np.ndarray]],
+    judge: Judge | None,
+    features: route_features.Attrs | None,
+    tell: OnEvent,
+) -> _Runs:
+    runs = _Runs(judged=judge is not None)
+    infer(device, inputs[0], features)  # caches, and whatever else only the first one meets
+    for number, sample in enumerate(inputs):
+        result = infer(device, sample, features)
+        runs.results.append(result)
+        if judge is not None:
+            expected = judge.run(sample)
+            count = count_differences(result.outputs, expected[:-1] if features else expected)
+            runs.differing_values += count
+            runs.differing_inputs += [number] if count else []
+        tell("inference", number + 1, len(inputs))
+    return runs
+
+
+def _result(
+    board: Board,
+    hello: Hello,
+    model: BenchModel,
+    runs: _Runs,
+    profile: Profile,
+    self_test: SelfTest,
+    stats: Stats,
+) -> BenchResult:
+    second = runs.results[0]
     latency_us, estimate, basis = latency(board, hello, second.ticks, second.instructions)
-    counted = second.instructions if hello.tick_instructions else None
+    counted = hello.tick_instructions > 0
     return BenchResult(
         board=hello.board,
         core=hello.core,
-        engine=Engine(hello.engine).name.lower(),
+        engine=hello.engine.name.lower(),
         model_sha256=hello.model_sha256,
         build_id=hello.build_id,
         macs=sum(int(row["macs"]) for row in model.layers),
-        instructions=counted,
+        instructions=second.instructions if counted else None,
         ticks=second.ticks,
         tick_hz=hello.tick_hz,
         latency_us=latency_us,
@@ -151,15 +180,15 @@ def bench(
         sram_bytes=hello.static_ram_bytes + stats.stack_used_bytes,
         stack_bytes=stats.stack_used_bytes,
         flash={"code_bytes": model.code_bytes, "weights_bytes": model.weights_bytes},
-        layers=_layer_times(model.layers, profile, counted is not None),
-        runs=len(results) + 1,
-        ticks_min=min(r.ticks for r in results),
-        ticks_max=max(r.ticks for r in results),
+        layers=_layer_times(model.layers, profile, counted),
+        runs=len(runs.results) + 1,
+        ticks_min=min(result.ticks for result in runs.results),
+        ticks_max=max(result.ticks for result in runs.results),
         self_test=asdict(self_test),
-        exact=None if judge is None else differing_values == 0,
-        differing_outputs=None if judge is None else differing_values,
-        differing_inputs=tuple(differing),
-        outputs=tuple(_model_outputs(r, hello) for r in results),
+        exact=runs.differing_values == 0 if runs.judged else None,
+        differing_outputs=runs.differing_values if runs.judged else None,
+        differing_inputs=tuple(runs.differing_inputs),
+        outputs=tuple(_model_outputs(result, hello) for result in runs.results),
     )
 
 

@@ -24,6 +24,7 @@ from mcu_hybrid.errors import InputError, ManifestError, McuHybridError
 from mcu_hybrid.harness import bench, route_eval
 from mcu_hybrid.harness.device import Device
 from mcu_hybrid.harness.judge import Judge
+from mcu_hybrid.nets.checkpoint import SPLITS, load_splits
 from mcu_hybrid.pipeline.build import Build
 from mcu_hybrid.pipeline.flash import on_board
 from mcu_hybrid.query import Query
@@ -278,29 +279,30 @@ def export_of(build: Build) -> Path:
     return folder
 
 
-def test_split(export: Path, data_spec: str | None = None) -> tuple[TestSplit, int]:
+def test_split(
+    export: Path, data_spec: str | None = None, size: tuple[int, int] | None = None
+) -> tuple[TestSplit, int]:
     """The images that neither training, router nor thresholds have seen; and how many calibrated.
 
     Args:
-        data_spec: another data set: all of it is streamed (its own test split where it has one).
+        data_spec: another data set: its own test split where it has one, else all of it.
     """
+    facts = manifest.load(export, "export").facts
+    if data_spec is None:
+        splits = load_splits(export / SPLITS)
+        name = (facts.get("data") or {}).get("spec", "test split")
+        return TestSplit(name, splits.x_test, splits.y_test), len(splits.y_calibration)
     from mcu_hybrid.training.data import load_data
 
-    facts = manifest.load(export, "export").facts
-    recorded = facts.get("data") or {}
-    spec = data_spec or recorded.get("spec")
-    if not spec:
-        raise InputError("the export knows no data set", "give --data", path=export)
-    size = tuple(recorded["size"]) if recorded.get("size") else None
-    data = load_data(spec, size=size)
-    if data_spec is None or data.digest == recorded.get("digest"):
-        if recorded.get("digest") not in (None, data.digest):
-            raise ManifestError(
-                f"the data set {spec} has changed since training", "train again", path=export
-            )
-        splits = np.load(export / "splits.npz")
-        test = splits["test"]
-        return TestSplit(data.name, data.x[test], data.y[test]), len(splits["calibration"])
+    data = load_data(data_spec, size=size)
+    labels = tuple((facts.get("metadata") or {}).get("labels") or ())
+    if labels and labels != data.labels:
+        raise InputError(
+            f"has the classes {', '.join(data.labels)}; the model was trained on "
+            f"{', '.join(labels)}",
+            "name the class folders as they were in training",
+            path=data_spec,
+        )
     mask = data.fixed_test_mask
     chosen = np.ones(len(data.y), bool) if mask is None else mask
     return TestSplit(data.name, data.x[chosen], data.y[chosen]), 0

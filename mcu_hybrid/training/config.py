@@ -38,11 +38,11 @@ class HybridConfig:
     flip: str = "auto"  # mirrored copies: "yes", "no", "auto" (colour images only)
     # Router (spec sections 2 to 4).
     router_hidden: int = 32
-    router_epochs: int = 60
+    router_steps: int = 700
     router_batch: int = 256
     router_lr: float = 3e-3
     router_weight_decay: float = 1e-2
-    router_views: int = 16  # augmented views per router image, the plain one included
+    router_views: int = 0  # random views per router image, the plain one included; 0: by the data
     coverage: float = 0.8  # target of the penalty, and of the deployed threshold
     coverage_weight: float = 100.0
     both_wrong_weight: float = 1.0  # of samples that neither network gets right
@@ -55,11 +55,11 @@ class HybridConfig:
             ("fit_share", min(shares) > 0 and abs(sum(shares) - 1) < 1e-6, "shares must sum to 1"),
             ("coverage", 0.0 < self.coverage < 1.0, "must lie between 0 and 1"),
             ("router_hidden", 1 <= self.router_hidden <= 1024, "must be 1..1024"),
-            ("router_views", self.router_views >= 1, "must be at least 1"),
+            ("router_views", self.router_views >= 0, "must not be negative"),
             ("batch", self.batch >= 2 and self.router_batch >= 2, "must be at least 2"),
             ("flip", self.flip in ("yes", "no", "auto"), "must be yes, no or auto"),
             ("epochs", min(self.base_epochs, self.global_epochs) >= 0, "must not be negative"),
-            ("router_epochs", self.router_epochs >= 1, "must be at least 1"),
+            ("router_steps", self.router_steps >= 1, "must be at least 1"),
             ("lr", min(self.base_lr, self.global_lr, self.router_lr) > 0, "must be positive"),
         )
         for key, good, message in rules:

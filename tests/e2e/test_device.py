@@ -235,6 +235,25 @@ def test_one_wrong_value_is_counted(rig: Rig) -> None:
     assert result.differing_inputs == (0, 1, 2)
 
 
+def test_a_hybrid_whose_features_come_from_the_host(tmp_path: Path) -> None:
+    """Two inputs in the firmware, as engine tflm has it: image, then image with features."""
+    board = load_board("native")
+    tflite, metadata = tiny_hybrid()
+    model = read_tflite(tflite, "tiny.tflite")
+    planned = plan(model.graph)
+    files = emit(model.graph, planned, digest=bytes.fromhex(model.sha256), metadata=metadata)
+    footprint = report.footprint(model.graph, planned)
+    image = firmware(tmp_path, board, files, footprint.kernels)
+    with running(board, image) as device:
+        rows = report.layer_rows(model.graph)
+        what = BenchModel(model.sha256, rows, image.code_bytes, image.weights_bytes)
+        result = bench(device, board, what, images(4), judge=Judge(tflite, metadata))
+        assert result.exact and [len(part) for part in result.outputs[0]] == [CLASSES, 1]
+        with pytest.raises(DeviceError) as refused:
+            device.set_route(Router.ENTROPY, 0)
+        assert refused.value.code == Code.BAD_INDEX
+
+
 def loops(*turns: int) -> list[np.ndarray]:
     return [np.array(turns, "<u4").view(np.int8)]
 

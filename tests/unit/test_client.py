@@ -80,7 +80,8 @@ def test_binary_tensors_and_exact_byte_counts() -> None:
     assert result.header_bytes_sent == raw + len("POST /v2/models/m/infer HTTP/1.1\r\n\r\n")
 
 
-def test_a_server_without_binary_tensors_gets_json_from_then_on() -> None:
+@pytest.mark.parametrize("status", [400, 415, 422, 500])  # MLServer answers 500
+def test_a_server_without_binary_tensors_gets_json_from_then_on(status: int) -> None:
     seen: list[bool] = []
 
     def json_only(request: httpx.Request) -> httpx.Response:
@@ -88,7 +89,7 @@ def test_a_server_without_binary_tensors_gets_json_from_then_on() -> None:
             binary = HEADER_LENGTH in request.headers
             seen.append(binary)
             if binary:
-                return httpx.Response(422, json={"detail": [{"msg": "not JSON"}]})
+                return httpx.Response(status, json={"detail": [{"msg": "not JSON"}]})
             head = json.loads(request.content)
             head["outputs"] = [dict(head["inputs"][0], name="y")]
             return httpx.Response(200, json=head)
@@ -251,6 +252,7 @@ def test_float64_goes_as_fp32() -> None:
 def test_an_unknown_model_lists_what_is_offered(status: int, text: str, index: str) -> None:
     def handle(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v2/repository/index" and index == "repository":
+            assert json.loads(request.content) == {}  # MLServer refuses an empty body
             return httpx.Response(200, json=[{"name": "resnet"}, {"name": "other"}])
         if request.url.path == "/v2/models" and index == "models":
             return httpx.Response(200, json={"models": ["resnet", "other"]})

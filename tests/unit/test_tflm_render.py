@@ -1,6 +1,6 @@
-"""Engine tflm: resolver = graph operators, golden text, networks cut right, the library's checks.
+"""Engine tflm: resolver = graph operators, golden text, networks cut right, arena bound.
 
-Linking against a real TFLM is tests/e2e/test_tflm.py.
+The user's checkout and library: test_tflm_tree.py; a real TFLM: tests/e2e/test_tflm.py.
 """
 
 from __future__ import annotations
@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import struct
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,9 +23,7 @@ from mcu_hybrid.codegen.known_answers import KnownAnswer
 from mcu_hybrid.codegen.passes.link_route import link_route
 from mcu_hybrid.codegen.read_tflite import read_tflite
 from mcu_hybrid.codegen.tflite_cut import cut
-from mcu_hybrid.errors import InputError, ModelError, UnsupportedOp
-from mcu_hybrid.firmware.tflm import extra as link_extra
-from mcu_hybrid.firmware.tflm_tree import open_tflm
+from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph import interp
 from mcu_hybrid.ops import route_features as rf
 
@@ -279,92 +275,3 @@ def test_the_greedy_head_is_between_the_fullest_moment_and_the_sum(rows):
     buffers = [tflm_arena._Buffer(size * 16, first, first + n) for size, first, n in rows]
     fullest = max(sum(b.size for b in buffers if b.first <= t <= b.last) for t in range(14))
     assert fullest <= tflm_arena._greedy(buffers) <= sum(b.size for b in buffers)
-
-
-# ---- the user's checkout and library ----------------------------------------------------------
-
-INTERPRETER = "_ZN6tflite16MicroInterpreter6InvokeEv"
-M7 = SimpleNamespace(
-    name="mps2-an500",
-    chip=SimpleNamespace(core=SimpleNamespace(prefix="arm-none-eabi-", name="cortex-m7")),
-)
-
-
-def archive(symbols: list[str], machine: int = 40) -> bytes:
-    """A static library: symbol table and one object of which only the ELF header is there."""
-
-    def member(name: str, body: bytes) -> bytes:
-        body += b"\n" * (len(body) % 2)
-        return f"{name:<16}{0:<12}{0:<6}{0:<6}{0:<8}{len(body):<10}`\n".encode() + body
-
-    names = b"".join(symbol.encode() + b"\0" for symbol in symbols)
-    first = 8 + 60 + (4 + 4 * len(symbols) + len(names) + 1) // 2 * 2
-    index = struct.pack(f">{1 + len(symbols)}I", len(symbols), *[first] * len(symbols)) + names
-    elf = b"\x7fELF\x01\x01\x01" + bytes(9) + struct.pack("<HH", 1, machine)
-    return b"!<arch>\n" + member("/", index) + member("a.o/", elf)
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """The files by which a checkout is recognised."""
-    downloads = "tensorflow/lite/micro/tools/make/downloads"
-    for name in (
-        "tensorflow/lite/micro/micro_interpreter.h",
-        f"{downloads}/flatbuffers/include/flatbuffers/flatbuffers.h",
-        "third_party/gemmlowp/fixedpoint/fixedpoint.h",
-        f"{downloads}/ruy/ruy/profiler/instrumentation.h",
-    ):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    return tmp_path
-
-
-@pytest.mark.parametrize("cmsis", [False, True])
-def test_flags_follow_checkout_and_library(checkout, cmsis):
-    symbols = [INTERPRETER] + ["_ZN6tflite21Register_CONV_2D_INT8Ev"] * cmsis
-    (checkout / "lib.a").write_bytes(archive(symbols))
-    tree = open_tflm(checkout, checkout / "lib.a", M7)
-    extra = link_extra(tree)
-    assert ("-DCMSIS_NN" in extra.cxx_flags) == tree.cmsis_nn == cmsis
-    assert "-DTF_LITE_STATIC_MEMORY" in extra.cxx_flags
-    flags = extra.cxx_flags
-    folders = [flags[n + 1] for n, flag in enumerate(flags) if flag == "-isystem"]
-    assert folders[0] == str(checkout.resolve())
-    assert [Path(f).name for f in folders[1:]] == ["include", "gemmlowp", "ruy"]
-    assert extra.link == (str((checkout / "lib.a").resolve()), "-lm")
-
-
-def test_a_library_without_an_operator_is_named(checkout):
-    (checkout / "lib.a").write_bytes(archive([INTERPRETER, "_ZN6tflite12Register_ADDEv"]))
-    tree = open_tflm(checkout, checkout / "lib.a", M7)
-    tree.require(["ADD"])
-    with pytest.raises(UnsupportedOp, match=r"lib\.a: has no operator ADD_N"):
-        tree.require(["ADD", "ADD_N"])
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "cannot be read: No such file"),
-        (b"", "is not TFLM's static library"),
-        (b"!<arch>\n/               0     ", "is not TFLM's static library"),
-        (archive([]), "is not TFLM's static library"),
-        (archive(["main"]), "is not TFLM's static library"),
-        (archive([INTERPRETER], machine=62), "is for another processor (ELF machine 62)"),
-    ],
-)
-def test_a_wrong_library_is_refused(checkout, content, message):
-    if content is not None:
-        (checkout / "lib.a").write_bytes(content)
-    with pytest.raises(InputError, match=re.escape(message)) as caught:
-        open_tflm(checkout, checkout / "lib.a", M7)
-    assert caught.value.path == checkout / "lib.a" and caught.value.hint
-
-
-def test_a_wrong_checkout_is_refused(checkout, tmp_path_factory):
-    empty = tmp_path_factory.mktemp("empty")
-    with pytest.raises(InputError, match="is not a TFLM checkout"):
-        open_tflm(empty, checkout / "lib.a", M7)
-    (checkout / "third_party/gemmlowp/fixedpoint/fixedpoint.h").unlink()
-    with pytest.raises(InputError, match=r"has no gemmlowp headers\n.*third_party_downloads"):
-        open_tflm(checkout, checkout / "lib.a", M7)

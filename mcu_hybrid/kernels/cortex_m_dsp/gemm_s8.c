@@ -14,15 +14,35 @@
 
 #define STRING2(x) #x
 #define STRING(x) STRING2(x)
-#define STEPS3 8     /* unrolled steps of three pixels */
-#define BYTES3 68    /* code bytes of one */
-#define STEPS1 4     /* unrolled double steps of one pixel */
+#define STEPS3 8  /* unrolled steps of three pixels */
+#define BYTES3 68 /* code bytes of one */
+#define STEPS1 4  /* unrolled double steps of one pixel */
 #define BYTES1 56
 #define FRAME "28"
 
+void mh_gemm3(const mh_gemm_job *job, int8_t *out);
+void mh_gemm3_plain(const mh_gemm_job *job, int8_t *out);
+void mh_gemm3_loop(void);
+void mh_gemm1(const mh_gemm_job *job, int8_t *out);
+void mh_gemm1_plain(const mh_gemm_job *job, int8_t *out);
+void mh_gemm1_odd(void);
+void mh_gemm1_loop(void);
+void mh_tail1_line(void);
+void mh_tail3_exact(void);
+void mh_tail1_exact(void);
+void mh_tail3_plain(void);
+void mh_tail1_plain(void);
+
+/* A section of its own each, so that the linker drops the forms that no layer uses. */
+#define FORM(name, ...)                                                                            \
+    const mh_gemm_form mh_form_##name                                                              \
+        __attribute__((section(".rodata.mh_form_" #name))) = {__VA_ARGS__};
+
+/* clang-format off */
 #define FUNCTION(name)                                                                             \
-    ".section .text." name ",\"ax\",%progbits\n.balign 4\n.thumb\n.syntax unified\n"               \
+    ".pushsection .text." name ",\"ax\",%progbits\n.balign 4\n.thumb\n.syntax unified\n"           \
     ".global " name "\n.type " name ", %function\n.thumb_func\n" name ":\n"
+#define END ".popsection\n"
 #define LABEL(name) ".global " name "\n.type " name ", %function\n.thumb_func\n" name ":\n"
 
 /* r0 = job, r1 = out */
@@ -60,7 +80,7 @@ __asm__(FUNCTION("mh_gemm3") ENTER
         ".endr\n"
         ".if . - 1b != " STRING(STEPS3) " * " STRING(BYTES3) "\n.error \"BYTES3\"\n.endif\n"
         "cmp r0, r12\n bne.w 1b\n"
-        "ldr pc, [sp, #20]\n.ltorg\n");
+        "ldr pc, [sp, #20]\n" END);
 
 /* Weights that leave no room for the carry: both bytes are unpacked. */
 __asm__(FUNCTION("mh_gemm3_plain") ENTER
@@ -74,7 +94,7 @@ __asm__(FUNCTION("mh_gemm3_plain") ENTER
         "smlad r3, r9, lr, r3\n smlad r4, r10, lr, r4\n smlad r5, r11, lr, r5\n"
         "smlad r6, r9, r2, r6\n smlad r7, r10, r2, r7\n smlad r8, r11, r2, r8\n"
         "cmp r0, r12\n bne 1b\n"
-        "ldr pc, [sp, #20]\n");
+        "ldr pc, [sp, #20]\n" END);
 
 #define STEP1(x, w)                                                                                \
     "smlad r3, " x ", " w ", r3\n sxtb16.w " w ", " w "\n smlad r6, " x ", " w ", r6\n"
@@ -100,7 +120,7 @@ __asm__(FUNCTION("mh_gemm1") ENTER
         ".endr\n"
         ".if . - 1b != " STRING(STEPS1) " * " STRING(BYTES1) "\n.error \"BYTES1\"\n.endif\n"
         "cmp r0, r12\n bne.w 1b\n"
-        "ldr pc, [sp, #20]\n");
+        "ldr pc, [sp, #20]\n" END);
 
 __asm__(FUNCTION("mh_gemm1_plain") ENTER
         LABEL("mh_gemm1_plain_next")
@@ -112,7 +132,7 @@ __asm__(FUNCTION("mh_gemm1_plain") ENTER
         "sxtb16 r2, r2\n"
         "smlad r3, r7, lr, r3\n smlad r6, r7, r2, r6\n"
         "cmp r0, r12\n bne 1b\n"
-        "ldr pc, [sp, #20]\n");
+        "ldr pc, [sp, #20]\n" END);
 
 /* r6-r8 channel 0, r3-r5 channel 1; the pixels lie one stride apart. */
 #define STORE3(next)                                                                               \
@@ -141,9 +161,10 @@ __asm__(FUNCTION("mh_gemm1_plain") ENTER
             ".else\n"                                                                              \
             "ssat r3, #8, r3\n ssat r4, #8, r4\n ssat r5, #8, r5\n"                                \
             "ssat r6, #8, r6\n ssat r7, #8, r7\n ssat r8, #8, r8\n"                                \
-            ".endif\n" STORE3("mh_gemm3_next"));                                                   \
+            ".endif\n" STORE3("mh_gemm3_next") END);                                               \
     void mh_tail3_line##s(void);                                                                   \
-    const mh_gemm_form mh_form_line##s = {mh_tail3_line##s, mh_tail1_line, 0};
+    FORM(line##s, mh_gemm3, mh_gemm1, mh_tail3_line##s, mh_tail1_line)
+MH_FAST_SHIFTS(LINE3)
 
 __asm__(FUNCTION("mh_tail1_line")
         "ldmia r1!, {r7, r8, r9, r10, r11}\n"
@@ -151,7 +172,7 @@ __asm__(FUNCTION("mh_tail1_line")
         "smmla r6, r6, r8, r9\n smmla r3, r3, r10, r11\n"
         "ldm sp, {r0, r2, r4, r5}\n"
         "asrs r6, r5\n asrs r3, r5\n ssat r6, #8, r6\n ssat r3, #8, r3\n"
-        STORE1("mh_gemm1_next"));
+        STORE1("mh_gemm1_next") END);
 
 /* v = twice the true sum; t = addend, one less where v is negative: ties go away from zero. */
 #define EXACT(v, t)                                                                                \
@@ -168,13 +189,13 @@ __asm__(FUNCTION("mh_tail3_exact")
         EXACT3_LOW
         "ldmia r1!, {r10, r11, lr}\n"
         "asrs r3, r3, #7\n asrs r4, r4, #7\n asrs r5, r5, #7\n"
-        EXACT3_HIGH STORE3("mh_gemm3_next"));
+        EXACT3_HIGH STORE3("mh_gemm3_next") END);
 __asm__(FUNCTION("mh_tail3_plain")
         "ldmia r1!, {r9, r10, r11, lr}\n"
         EXACT3_LOW
         "ldmia r1!, {r9, r10, r11, lr}\n"
         "add r3, r9, r3, lsl #1\n add r4, r9, r4, lsl #1\n add r5, r9, r5, lsl #1\n"
-        EXACT3_HIGH STORE3("mh_gemm3_plain_next"));
+        EXACT3_HIGH STORE3("mh_gemm3_plain_next") END);
 __asm__(FUNCTION("mh_tail1_exact")
         "ldmia r1!, {r9, r10, r11, lr}\n"
         "subs r3, r3, r6\n add r6, r9, r6, lsl #1\n"
@@ -183,7 +204,7 @@ __asm__(FUNCTION("mh_tail1_exact")
         "asrs r3, r3, #7\n"
         EXACT("r3", "r2")
         "ldm sp, {r0, r2, r4}\n"
-        STORE1("mh_gemm1_next"));
+        STORE1("mh_gemm1_next") END);
 __asm__(FUNCTION("mh_tail1_plain")
         "ldmia r1!, {r9, r10, r11, lr}\n"
         "add r6, r9, r6, lsl #1\n"
@@ -192,44 +213,87 @@ __asm__(FUNCTION("mh_tail1_plain")
         "add r3, r9, r3, lsl #1\n"
         EXACT("r3", "r2")
         "ldm sp, {r0, r2, r4}\n"
-        STORE1("mh_gemm1_plain_next")
-        ".text\n");
+        STORE1("mh_gemm1_plain_next") END);
 
-void mh_gemm3(const mh_gemm_job *job, int8_t *out);
-void mh_gemm3_plain(const mh_gemm_job *job, int8_t *out);
-void mh_gemm3_loop(void);
-void mh_gemm1(const mh_gemm_job *job, int8_t *out);
-void mh_gemm1_plain(const mh_gemm_job *job, int8_t *out);
-void mh_gemm1_odd(void);
-void mh_gemm1_loop(void);
-void mh_tail1_line(void);
-void mh_tail3_exact(void);
-void mh_tail1_exact(void);
-void mh_tail3_plain(void);
-void mh_tail1_plain(void);
+FORM(exact, mh_gemm3, mh_gemm1, mh_tail3_exact, mh_tail1_exact)
+FORM(plain, mh_gemm3_plain, mh_gemm1_plain, mh_tail3_plain, mh_tail1_plain)
 
-LINE3(0)
-LINE3(1)
-LINE3(2)
-LINE3(3)
-LINE3(4)
-LINE3(5)
-LINE3(6)
-LINE3(7)
-LINE3(8)
-LINE3(9)
-LINE3(10)
-LINE3(11)
-LINE3(12)
-LINE3(13)
-LINE3(14)
-LINE3(15)
-LINE3(16)
-LINE3(17)
-LINE3(18)
-LINE3(19)
-LINE3(20)
-LINE3(21)
-LINE3(22)
-const mh_gemm_form mh_form_exact = {mh_tail3_exact, mh_tail1_exact, 0};
-const mh_gemm_form mh_form_plain = {mh_tail3_plain, mh_tail1_plain, 1};
+/* clang-format on */
+
+/* Where n further steps begin in a loop of ``unrolled`` steps that take ``bytes`` of code each. */
+static mh_code enter(mh_code loop, mh_code done, int32_t n, int32_t unrolled, int32_t bytes)
+{
+    const int32_t skipped = (unrolled - n % unrolled) % unrolled;
+    return n == 0 ? done : (mh_code)((uintptr_t)loop + (uintptr_t)(skipped * bytes));
+}
+
+void mh_gemm_begin(mh_gemm_layer *layer, const mh_gemm_form *form, const mh_gemm_head *head,
+                   uint32_t *column)
+{
+    const int32_t more = head->steps - 1;
+    mh_gemm_job *const three = &layer->three, *const one = &layer->one;
+    layer->form = form;
+    layer->out_c = head->out_c;
+    layer->last_stream = head->stream + (head->out_c / 2) * head->pair_words;
+    three->column = one->column = column;
+    three->stream = one->stream = head->stream;
+    three->pairs = one->pairs = head->out_c / 2;
+    three->stride = head->out_c;
+    one->stride = head->shift;
+    three->tail = form->tail3;
+    one->tail = form->tail1;
+    three->end = column + 6 * head->steps;
+    one->end = column + 2 * head->steps;
+    three->entry = enter(mh_gemm3_loop, form->tail3, more, STEPS3, BYTES3);
+    three->entry_even = three->entry;
+    one->entry_even = enter(mh_gemm1_loop, form->tail1, more / 2, STEPS1, BYTES1);
+    one->entry = more % 2 ? mh_gemm1_odd : one->entry_even;
+}
+
+/* The last channel of an odd number: its pair would write one byte too many. */
+static void last_channel(const mh_gemm_layer *layer, int8_t *out, int32_t pixels)
+{
+    int8_t both[6];
+    mh_gemm_job job = pixels == 3 ? layer->three : layer->one;
+    job.stream = layer->last_stream;
+    job.pairs = 1;
+    if (pixels == 3) {
+        job.stride = 2;
+        layer->form->start3(&job, both);
+    } else {
+        layer->form->start1(&job, both);
+    }
+    for (int32_t i = 0; i < pixels; i++) {
+        out[(i + 1) * layer->out_c - 1] = both[2 * i];
+    }
+}
+
+void mh_gemm_pixels3(const mh_gemm_layer *layer, int8_t *out)
+{
+    if (layer->three.pairs > 0) {
+        layer->form->start3(&layer->three, out);
+    }
+    if (layer->out_c & 1) {
+        last_channel(layer, out, 3);
+    }
+}
+
+void mh_gemm_pixel(const mh_gemm_layer *layer, int8_t *out)
+{
+    if (layer->one.pairs > 0) {
+        layer->form->start1(&layer->one, out);
+    }
+    if (layer->out_c & 1) {
+        last_channel(layer, out, 1);
+    }
+}
+
+void mh_clamp_s8(int8_t *out, int32_t bytes, int32_t lo, int32_t hi)
+{
+    if (lo == INT8_MIN && hi == INT8_MAX) {
+        return;
+    }
+    for (int32_t i = 0; i < bytes; i++) {
+        out[i] = (int8_t)mh_clamp(out[i], lo, hi);
+    }
+}

@@ -24,20 +24,16 @@ extern "C" {
 typedef struct {
     const uint32_t *stream;
     int32_t steps;      /* K / 4 */
-    int32_t out_c;      /* of the filter */
+    int32_t out_c;      /* of the layer */
     int32_t pair_words; /* words of stream for each pair */
     int32_t shift;      /* of the line form */
     int32_t lo, hi;     /* bounds tighter than int8, else -128 and 127 */
     int32_t pixels;     /* 1x1: pixels; fully connected: input vectors */
-    int32_t in_c;       /* a multiple of 4 */
 } mh_gemm_params;
 
 typedef struct {
-    const uint32_t *stream;
-    int32_t steps;
-    int32_t out_c;
-    int32_t pair_words;
-    int32_t shift;
+    const uint32_t *stream; /* as above */
+    int32_t steps, out_c, pair_words, shift;
     int32_t lo, hi;
     int32_t in_h, in_w, in_c;
     int32_t out_h, out_w;
@@ -50,15 +46,35 @@ typedef struct {
 
 /* One function per form, and per shift of the line form, so that shifts are immediates.
  *
- *   mh_gemm_*_s8   1x1 convolution with stride 1, fully connected; in_c a multiple of 4.
+ *   mh_gemm_*_s8   1x1 convolution with stride 1, fully connected; inputs a multiple of 4.
  *                  scratch: 24 * steps bytes (8 * steps where pixels < 3)
  *   mh_conv_*_s8   any window, in_c a multiple of 4. scratch: 24 * steps + in_c bytes
  *   mh_convb_*_s8  any window, any in_c. scratch: 36 * steps bytes
  */
-#define MH_FAST_FORMS(X)                                                                           \
-    X(line0) X(line1) X(line2) X(line3) X(line4) X(line5) X(line6) X(line7)                        \
-    X(line8) X(line9) X(line10) X(line11) X(line12) X(line13) X(line14) X(line15)                  \
-    X(line16) X(line17) X(line18) X(line19) X(line20) X(line21) X(line22) X(exact) X(plain)
+#define MH_FAST_SHIFTS(X)                                                                          \
+    X(0)                                                                                           \
+    X(1)                                                                                           \
+    X(2)                                                                                           \
+    X(3)                                                                                           \
+    X(4)                                                                                           \
+    X(5)                                                                                           \
+    X(6)                                                                                           \
+    X(7)                                                                                           \
+    X(8)                                                                                           \
+    X(9)                                                                                           \
+    X(10)                                                                                          \
+    X(11)                                                                                          \
+    X(12)                                                                                          \
+    X(13)                                                                                          \
+    X(14)                                                                                          \
+    X(15)                                                                                          \
+    X(16)                                                                                          \
+    X(17)                                                                                          \
+    X(18)                                                                                          \
+    X(19)                                                                                          \
+    X(20)                                                                                          \
+    X(21)                                                                                          \
+    X(22)
 
 #define MH_FAST_DECLARE(form)                                                                      \
     mh_status mh_gemm_##form##_s8(const mh_gemm_params *p, const int8_t *in, int8_t *out,          \
@@ -67,7 +83,11 @@ typedef struct {
                                   void *scratch);                                                  \
     mh_status mh_convb_##form##_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out,    \
                                    void *scratch);
-MH_FAST_FORMS(MH_FAST_DECLARE)
+#define MH_FAST_DECLARE_LINE(shift) MH_FAST_DECLARE(line##shift)
+MH_FAST_SHIFTS(MH_FAST_DECLARE_LINE)
+MH_FAST_DECLARE(exact)
+MH_FAST_DECLARE(plain)
+#undef MH_FAST_DECLARE_LINE
 #undef MH_FAST_DECLARE
 
 #ifdef __cplusplus

@@ -1,6 +1,6 @@
-/* A toy engine for clocks and faults: its input is four u32, layer i turns a loop of two instructions
- * as often as input i says. 0xFFFFFFFF faults instead: in layer 0 a bad address, else a bad
- * instruction. */
+/* A toy engine for clocks and faults: its input is four u32, layer i turns a loop of two
+ * instructions as often as input i says. 0xFFFFFFFF faults instead: in layer 0 a bad address, else
+ * a bad instruction. */
 #include "mh_messages.h"
 #include "mh_model.h"
 

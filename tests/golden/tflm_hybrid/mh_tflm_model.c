@@ -62,7 +62,7 @@ const mh_route_features_params mh_tflm_route = {
     .offset = route_offset, .mult = route_mult, .shift = route_shift
 };
 
-/* Activations, scratch and TFLM's structures; an upper bound unless --tflm-arena gave the size. */
+/* Activations, scratch and TFLM's structures; arena_bytes is what it uses of it, after init. */
 __attribute__((section(".bss.mh_arena"), aligned(16))) uint8_t arena[MH_TFLM_ARENA_BYTES];
 
 /* 16-byte aligned: TFLM reads weights and biases in place. */

@@ -5,7 +5,6 @@
 
 #include "mh_port.h"
 
-
 void mh_port_init(void)
 {
 }

@@ -1,0 +1,120 @@
+"""mcu-hybrid run: the board answers, the cloud helps, the table shows what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from mcu_hybrid.cli.common import board_dirs_option, json_option, print_json, progress, table
+
+
+@click.command("run")
+@click.argument("build_dir", type=click.Path(path_type=Path), default="runs/build")
+@click.option("--data", help="Another data set; by default the test split of the training's own.")
+@click.option(
+    "--export", "export_dir", type=click.Path(path_type=Path), help="Where the build's is gone."
+)
+@click.option("--cloud", default="", help="URL of an Open Inference Protocol v2 server.")
+@click.option("--model", default="global", show_default=True, help="Its model's name.")
+@click.option("--token", envvar="MCU_HYBRID_TOKEN", help="Bearer token of the server.")
+@click.option("--deadline", default=5.0, show_default=True, help="Seconds per query, in all.")
+@click.option(
+    "--link",
+    default="wifi",
+    show_default=True,
+    help="uart, ble, wifi, lte, lora, paper; or rtt=50,up=1e6,down=5e6 (ms, bit/s).",
+)
+@click.option("--limit", default=0, help="Only the first N inputs.")
+@click.option("--check/--no-check", default=True, help="Compare every output with TFLM.")
+@click.option("--port", default="", help="Serial port or link URL of the board.")
+@click.option("--out", type=click.Path(path_type=Path), default="runs/run", show_default=True)
+@board_dirs_option
+@json_option
+def command(
+    build_dir: Path,
+    data: str | None,
+    export_dir: Path | None,
+    cloud: str,
+    model: str,
+    token: str | None,
+    deadline: float,
+    link: str,
+    limit: int,
+    check: bool,
+    port: str,
+    out: Path,
+    board_dirs: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Stream a test split through the board in BUILD_DIR and send what it queries to the cloud.
+
+    Without --cloud the export's global model is served for the time of the run (as serve does).
+    The decision is made on the board; thresholds come from the calibration split.
+
+    Example: mcu-hybrid run runs/build --cloud http://127.0.0.1:8080 --model global --link lte
+    """
+    from mcu_hybrid.cloud.linkmodel import link_model
+    from mcu_hybrid.pipeline.build import open_build
+    from mcu_hybrid.pipeline.run import RunOptions, cloud_for, export_of, run_step, test_split
+
+    options = RunOptions(link_model(link), cloud, model, token, deadline, limit, check, port)
+    build = open_build(build_dir, board_dirs)
+    export = export_dir or export_of(build)
+    split, calibrated = test_split(export, data)
+    with progress(as_json) as on_event, cloud_for(options, export) as client:
+        result = run_step(
+            build,
+            split,
+            client,
+            options,
+            calibration_samples=calibrated,
+            out=out,
+            on_event=on_event,
+        )
+    if as_json:
+        print_json({k: v for k, v in result.items() if k not in ("curves", "oracles")})
+    else:
+        print_run(result)
+
+
+def print_run(result: dict) -> None:  # type: ignore[type-arg]
+    """The table, and what it rests on."""
+    rows = [
+        (
+            row["method"],
+            f"{row['coverage_target']:.0%}",
+            f"{row['coverage']:.1%}",
+            f"{row['coverage_ci'][0]:.1%} .. {row['coverage_ci'][1]:.1%}",
+            f"{row['accuracy']:.1%}",
+            f"{row['accuracy_ci'][0]:.1%} .. {row['accuracy_ci'][1]:.1%}",
+            f"{row['latency_ms']:,.2f}",
+            f"{row['bytes_sent']:,}",
+        )
+        for row in result["rows"]
+    ]
+    columns = (
+        "method",
+        "coverage: target",
+        "on test",
+        "95 % interval",
+        "accuracy",
+        "95 % interval",
+        "mean ms",
+        "bytes sent",
+    )
+    table(f"{result['dataset']}: {result['samples']} test inputs on {result['board']}", columns, rows)
+    link, deployed = result["link"], result["deployed"]
+    mark = " (estimate)" if result["latency_is_estimate"] else ""
+    click.echo(
+        f"latency = edge {result['edge_ms']:.2f} ms{mark} + (1 - coverage) x "
+        f"{result['query_ms']:.2f} ms per query over {link['title']}"
+    )
+    counters = result["counters"]
+    click.echo(
+        f"live: router at its {deployed['coverage']:.0%} threshold kept {counters['kept']}, queried "
+        f"{counters['queried']}, fell back {sum(counters['fallbacks'].values())}"
+    )
+    if result["exact"] is not None:
+        verdict = "equal TFLM bit for bit" if result["exact"] else "DIFFER from TFLM"
+        click.echo(f"exact: the board's outputs {verdict} on all {result['samples']} inputs")

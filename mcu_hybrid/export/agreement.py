@@ -1,0 +1,129 @@
+"""Float against int8: accuracy of both, and the signal-to-noise ratio of every layer.
+
+The int8 side is the integer reference (graph/interp.py), which the device equals bit for bit; the
+float side is the network before quantisation, run by the converter on the same images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mcu_hybrid.errors import ModelError
+from mcu_hybrid.graph import interp
+from mcu_hybrid.graph.types import Graph
+
+OnEvent = Callable[[str, int, int], None]
+HURTS_BELOW_DB = 20.0  # noise above a tenth of the signal's amplitude
+
+
+@dataclass(frozen=True)
+class Int8Run:
+    """What the device computes for N images; ``score`` and ``entropy`` are None without a router."""
+
+    logits: np.ndarray  # int8 [N, K]
+    score: np.ndarray | None  # int32 [N], higher = more in need of the cloud
+    entropy: np.ndarray | None  # int32 [N], Q16 nats
+
+
+def to_int8(graph: Graph, x: np.ndarray) -> np.ndarray:
+    """Quantise uint8 images (real value x / 255) to the graph's int8 input, [N, H, W, C].
+
+    With scale 1/255 and zero point -128, which our own exports have, this is x - 128.
+
+    Raises:
+        ModelError: the images have another shape than the input.
+    """
+    tensor = graph.tensor(graph.inputs[0])
+    if tensor.shape[1:] != x.shape[1:]:
+        raise ModelError(
+            f"takes inputs of shape {list(tensor.shape[1:])}, the data has {list(x.shape[1:])}",
+            "give the data that the model was made for",
+            path=graph.name,
+        )
+    quant = tensor.require_quant()
+    real = x.astype(np.float64) / 255
+    q = np.round(real / float(quant.scale)) + quant.zero_point
+    return np.clip(q, -128, 127).astype(np.int8)
+
+
+def run_int8(
+    graph: Graph, x: np.ndarray, *, label: str = "int8 reference", on_event: OnEvent | None = None
+) -> Int8Run:
+    """Run uint8 images through the graph; with three outputs they are logits, score, entropy.
+
+    With two outputs they are logits and entropy (a plain classifier, packed), with one the logits.
+    """
+    images = to_int8(graph, x)
+    rows: list[list[np.ndarray]] = []
+    for i, image in enumerate(images):
+        rows.append([out.ravel() for out in interp.run(graph, [image[None]])])
+        if on_event and (i % 50 == 49 or i + 1 == len(images)):
+            on_event(label, i + 1, len(images))
+    columns = [np.stack(column) for column in zip(*rows, strict=True)]
+    return Int8Run(
+        columns[0],
+        columns[1][:, 0].astype(np.int32) if len(columns) == 3 else None,
+        columns[-1][:, 0].astype(np.int32) if len(columns) > 1 else None,
+    )
+
+
+def layer_noise(
+    graph: Graph, x: np.ndarray, floats: Mapping[str, np.ndarray]
+) -> list[dict[str, Any]]:
+    """Per layer: name, op, and SQNR in dB = 10 log10(signal power / noise power) over the images.
+
+    Layers whose float counterpart the converter fused away or named otherwise have SQNR None.
+
+    Args:
+        floats: tensor name -> values [N, ...] for the same images, in the same order.
+    """
+    images = to_int8(graph, x)
+    sums: dict[int, tuple[float, float]] = {}
+    for i, image in enumerate(images):
+        values = interp.run(graph, [image[None]], keep=True)
+        for op in graph.ops:
+            tensor = graph.tensor(op.outputs[0])
+            wanted = floats.get(tensor.name)
+            if tensor.quant is None or wanted is None or len(wanted) <= i:
+                continue
+            real = (values[op.outputs[0]].astype(np.float64) - tensor.quant.zero_point) * float(
+                tensor.quant.scale
+            )
+            if wanted[i].size != real.size:
+                continue
+            exact = wanted[i].astype(np.float64).ravel()
+            signal, noise = sums.get(op.outputs[0], (0.0, 0.0))
+            error = real.ravel() - exact
+            sums[op.outputs[0]] = (
+                signal + float(exact @ exact),
+                noise + float(error @ error),
+            )
+    return [
+        {
+            "name": graph.tensor(op.outputs[0]).name,
+            "op": op.kind,
+            "sqnr_db": _decibel(*sums[op.outputs[0]]) if op.outputs[0] in sums else None,
+        }
+        for op in graph.ops
+    ]
+
+
+def first_that_hurts(layers: list[dict[str, Any]]) -> str | None:
+    """Name of the first layer whose SQNR lies below 20 dB; None where none does."""
+    for layer in layers:
+        if layer["sqnr_db"] is not None and layer["sqnr_db"] < HURTS_BELOW_DB:
+            name: str = layer["name"]
+            return name
+    return None
+
+
+def _decibel(signal: float, noise: float) -> float:
+    """Finite also without noise (capped at 120 dB) or without signal."""
+    if signal <= 0:
+        return 0.0
+    return round(min(120.0, 10 * math.log10(signal / max(noise, signal * 1e-12))), 2)

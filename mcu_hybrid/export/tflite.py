@@ -1,0 +1,92 @@
+"""Drives the conversion of an ONNX file to int8 TFLite, and makes the result tidy and stable."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from mcu_hybrid.errors import MissingTool, ModelError, ToolError
+from mcu_hybrid.export import metadata as flat
+from mcu_hybrid.process import Tools
+
+PROBES = 16  # images that the layer-by-layer comparison runs
+_WORKER = "mcu_hybrid.export.convert_worker"
+_TIMEOUT_S = 900.0
+
+
+@dataclass(frozen=True)
+class Converted:
+    """An int8 .tflite and, per tensor name, the float model's values for the first probe rows."""
+
+    tflite: bytes
+    float_activations: Mapping[str, np.ndarray]
+
+
+def convert(
+    onnx: Path,
+    calibration: Mapping[str, np.ndarray],
+    outputs: Sequence[str],
+    *,
+    shapes: Sequence[str] = (),
+    keep_nhwc: Sequence[str] = (),
+    tools: Tools | None = None,
+) -> Converted:
+    """Convert; inputs are named and ordered like ``calibration``, outputs like ``outputs``.
+
+    Args:
+        calibration: input name -> float rows (images NHWC in [0, 1]); the first is the image. Rows
+            of the inputs are paired, the shorter ones start over.
+        shapes: onnx2tf's "name:1,3,32,32" for inputs with free dimensions.
+        keep_nhwc: inputs that are NHWC in the ONNX file already.
+
+    Raises:
+        MissingTool: TensorFlow or onnx2tf is not installed.
+        ModelError: the converter refuses the model; the message holds the end of its log.
+    """
+    for package in ("tensorflow", "onnx2tf"):
+        if find_spec(package) is None:
+            raise MissingTool(f"{package} is not installed", "pip install 'mcu-hybrid[export]'")
+    with tempfile.TemporaryDirectory(prefix="mcu-hybrid-") as name:
+        folder = Path(name)
+        shutil.copyfile(onnx, folder / "model.onnx")
+        np.savez(folder / "calibration.npz", **dict(calibration))
+        job = {
+            "inputs": list(calibration),
+            "outputs": list(outputs),
+            "probes": PROBES,
+            "shapes": list(shapes),
+            "keep_nhwc": list(keep_nhwc),
+        }
+        (folder / "job.json").write_text(json.dumps(job))
+        try:
+            (tools or Tools()).run(
+                [sys.executable, "-m", _WORKER, name], cwd=folder, timeout_s=_TIMEOUT_S
+            )
+            raw = (folder / "int8.tflite").read_bytes()
+        except (ToolError, OSError) as error:
+            raise ModelError(
+                f"onnx2tf and TensorFlow cannot convert it: {_reason(str(error))}",
+                "use layers that onnx2tf supports, or convert it yourself and export the .tflite",
+                path=onnx,
+            ) from error
+        with np.load(folder / "float.npz", allow_pickle=False) as file:
+            floats = {str(n): file[f"a{i}"] for i, n in enumerate(file["names"])}
+    tidy, names = flat.tidy(raw, list(calibration), list(outputs))
+    renamed = {names[old]: array for old, array in floats.items() if old in names}
+    return Converted(tidy, renamed)
+
+
+def _reason(log: str) -> str:
+    """The last line of the log that says something, without colour codes."""
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in log.splitlines()]
+    telling = [line for line in lines if re.match(r"^(\w*\.)*\w*(Error|Exception)\b", line)]
+    return (telling or [line for line in lines if line] or ["no message"])[-1][:400]

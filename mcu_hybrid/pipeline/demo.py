@@ -1,0 +1,100 @@
+"""demo: all steps one after the other, into one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mcu_hybrid.board import load_board
+from mcu_hybrid.cloud.linkmodel import link_model
+from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
+from mcu_hybrid.pipeline.build import build_step
+from mcu_hybrid.pipeline.export import export_step
+from mcu_hybrid.pipeline.flash import flash_step
+from mcu_hybrid.pipeline.report import Folders, report_step
+from mcu_hybrid.pipeline.run import RunOptions, cloud_for, run_step, table_rows, test_split
+from mcu_hybrid.pipeline.train import train_step
+from mcu_hybrid.training.config import HybridConfig
+
+OnEvent = Callable[[str, int, int], None]
+BENCH_INPUTS = 200
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """The embedded default: handwritten digits on the virtual Cortex-M7."""
+
+    board: str = "mps2-an500"
+    data: str = "digits"
+    link: str = "wifi"
+    seed: int = 0
+    board_dirs: Sequence[Path] = ()
+
+
+def demo_step(
+    out: Path, options: DemoOptions, *, on_event: OnEvent | None = None
+) -> dict[str, Any]:
+    """Train, export, build, flash, bench, run, report; returns what ``demo --json`` prints.
+
+    The virtual board is left running, like a board on the desk.
+    """
+    board = load_board(options.board, options.board_dirs)
+    dirs = options.board_dirs
+    train_step(options.data, HybridConfig(seed=options.seed), out / "train", on_event=on_event)
+    export_step(out / "train", out / "export", on_event=on_event)
+    build = build_step(out / "export", board, out / "build", board_dirs=dirs, on_event=on_event)
+    flash_step(build, on_event=on_event)
+    bench = bench_step(
+        out / "build",
+        None,
+        BenchOptions(runs=BENCH_INPUTS, board_dirs=dirs),
+        out=out / "bench",
+        on_event=on_event,
+    )
+    split, calibrated = test_split(out / "export")
+    run_options = RunOptions(link_model(options.link))
+    with cloud_for(run_options, out / "export") as cloud:
+        run = run_step(
+            build,
+            split,
+            cloud,
+            run_options,
+            calibration_samples=calibrated,
+            out=out / "run",
+            on_event=on_event,
+        )
+    folders = Folders(out / "export", out / "build", out / "bench", out / "run")
+    page = report_step(
+        folders,
+        out / "report",
+        title="Hybrid inference on handwritten digits" if options.data == "digits" else "",
+        commands=commands(out, options),
+        board_dirs=dirs,
+    )
+    return {
+        "exact": bool(bench.exact and run["exact"]),
+        "board": board.name,
+        "instructions": bench.instructions,
+        "arena_bytes": bench.arena_bytes,
+        "rows": table_rows(run["rows"]),
+        "report": str(page),
+        "bench": bench.to_json(),
+        "run": run,
+    }
+
+
+def commands(out: Path, options: DemoOptions) -> list[str]:
+    """The same path step by step, for the report."""
+    return [
+        f"mcu-hybrid train --data {options.data} --seed {options.seed} --out {out.name}/train",
+        f"mcu-hybrid export {out.name}/train --out {out.name}/export",
+        f"mcu-hybrid build {out.name}/export --board {options.board} --out {out.name}/build",
+        f"mcu-hybrid flash {out.name}/build",
+        f"mcu-hybrid bench {out.name}/build --runs {BENCH_INPUTS} --out {out.name}/bench",
+        f"mcu-hybrid run {out.name}/build --link {options.link} --out {out.name}/run",
+        f"mcu-hybrid report {out.name} --out {out.name}/report",
+    ]
+
+

@@ -1,0 +1,120 @@
+"""report: one self-contained HTML page from the folders that the other steps wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mcu_hybrid import __version__, manifest
+from mcu_hybrid.board import load_board
+from mcu_hybrid.errors import ManifestError
+from mcu_hybrid.report import html
+from mcu_hybrid.report.html import ReportData
+
+PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class Folders:
+    """What the report is made from; any may be missing, but not all."""
+
+    export: Path | None = None
+    build: Path | None = None
+    bench: Path | None = None
+    run: Path | None = None
+
+    def given(self) -> dict[str, Path]:
+        """Step -> folder, of those that are there, in the order of the steps."""
+        all_of = {"export": self.export, "build": self.build, "bench": self.bench, "run": self.run}
+        return {step: path for step, path in all_of.items() if path is not None}
+
+
+def find(root: Path) -> Folders:
+    """The steps' folders under ``root`` (as demo lays them out), or ``root`` as one of them."""
+    found = {
+        step: root / step
+        for step in ("export", "build", "bench", "run")
+        if (root / step / manifest.NAME).is_file()
+    }
+    if not found and (root / manifest.NAME).is_file():
+        found = {manifest.read(root).step: root}
+    if not found:
+        raise ManifestError(
+            "holds no folder of a step", "give the folder above export, build, bench, run", path=root
+        )
+    return Folders(**{step: path for step, path in found.items() if step != "train"})
+
+
+def report_step(
+    folders: Folders,
+    out: Path,
+    *,
+    title: str = "",
+    commands: Sequence[str] = (),
+    board_dirs: Sequence[Path] = (),
+) -> Path:
+    """Write the page into the folder ``out``; returns its path. Raises ManifestError for stale ones."""
+    data: ReportData = {"notes": []}
+    if title:
+        data["title"] = title
+    facts = {step: manifest.load(path, step).facts for step, path in folders.given().items()}
+    if folders.export:
+        _add_export(data, folders.export)
+    if folders.build:
+        data["plan"] = _json(folders.build / "plan.json")
+        board = load_board(facts["build"]["board"], board_dirs)
+        data["subtitle"] = f"{facts['build']['model']} on {board.title}"
+        if not board.is_host:
+            data["capacity"] = [
+                {
+                    "name": board.name,
+                    "flash_bytes": board.flash_bytes,
+                    "ram_bytes": board.ram_bytes,
+                }
+            ]
+        data["notes"] += list(facts["build"]["notes"])
+    if folders.bench:
+        data["bench"] = _json(folders.bench / "bench.json")
+    if folders.run:
+        data["routing"] = _json(folders.run / "run.json")
+    data["provenance"] = _provenance(folders, facts, commands)
+    with manifest.writing(out, "report") as draft:
+        draft.sources.update(folders.given())
+        html.write(data, draft.folder / PAGE)
+    return out / PAGE
+
+
+def _add_export(data: ReportData, folder: Path) -> None:
+    agreement = _json(folder / "agreement.json")
+    if agreement.get("layers"):
+        data["quantisation"] = agreement
+
+
+def _provenance(
+    folders: Folders, facts: dict[str, Any], commands: Sequence[str]
+) -> html.Provenance:
+    found: html.Provenance = {
+        "tool_version": __version__,
+        "steps": [
+            {
+                "step": step,
+                "folder": path.name,
+                "sha256": manifest.sha256_file(path / manifest.NAME),
+            }
+            for step, path in folders.given().items()
+        ],
+        "commands": list(commands),
+    }
+    if "build" in facts:
+        build = facts["build"]
+        found["board"] = f"{build['board']} ({build['core']})"
+        found["build_id"] = build["build_id"]
+        found["facts"] = {"engine": build["engine"], "model sha256": build["model_sha256"]}
+    return found
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))

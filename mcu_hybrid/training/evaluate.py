@@ -1,0 +1,61 @@
+"""What a trained triple is worth in float: accuracies, the room for a router, curves over coverage.
+
+Pure numpy over labels and scores. The device's own figures come from harness/route_eval.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mcu_hybrid import routers
+
+COVERAGES = (0.9, 0.8, 0.7, 0.5)
+
+
+def room(base: np.ndarray, global_: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Accuracies of both networks, the share worth a query, and the oracles of spec section 5.
+
+    Args:
+        base, global_: predicted classes [N].
+        y: true classes [N].
+    """
+    base_right, global_right = base == y, global_ == y
+    return {
+        "base_accuracy": float(base_right.mean()),
+        "global_accuracy": float(global_right.mean()),
+        "query_worth": float((~base_right & global_right).mean()),
+        "both_wrong": float((~base_right & ~global_right).mean()),
+        "agreement": float((base == global_).mean()),
+        "margin_oracle": float((base_right | global_right).mean()),
+    }
+
+
+def at_coverages(
+    calibration_scores: np.ndarray,
+    scores: np.ndarray,
+    base_right: np.ndarray,
+    global_right: np.ndarray,
+    coverages: tuple[float, ...] = COVERAGES,
+) -> list[dict[str, Any]]:
+    """Rows of (target, threshold, realised coverage, hybrid accuracy, kept, routed accuracy).
+
+    Thresholds come from the calibration scores; everything else is measured on ``scores``.
+    """
+    rows = []
+    for target in coverages:
+        threshold = routers.threshold_for(calibration_scores, target)
+        routed = routers.queries(scores, threshold)
+        right = np.where(routed, global_right, base_right)
+        rows.append(
+            {
+                "coverage_target": target,
+                "threshold": threshold,
+                "coverage": float((~routed).mean()),
+                "accuracy": float(right.mean()),
+                "kept_accuracy": float(base_right[~routed].mean()) if (~routed).any() else None,
+                "routed_accuracy": float(global_right[routed].mean()) if routed.any() else None,
+            }
+        )
+    return rows

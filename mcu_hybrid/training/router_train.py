@@ -1,0 +1,184 @@
+"""Trains the router on the proxy label, on what the device will see: int8 logits and features.
+
+The base's logits are rounded to int8 with the scale that the converter will find, and go through the
+same integer ROUTE_FEATURES as on the device; so rounding and clipping are part of the training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from mcu_hybrid.nets.checkpoint import RouterParts
+from mcu_hybrid.ops import route_features
+from mcu_hybrid.routers import learned
+from mcu_hybrid.training.augment import Views, random_view, to_float
+from mcu_hybrid.training.config import HybridConfig
+from mcu_hybrid.training.losses import proxy_labels, router_loss
+
+OnEvent = Callable[[str, int, int], None]
+FEATURE_STEPS = 127  # int8 features hold -1..1
+_TAIL = 0.5  # per cent of each feature's values that are clipped at either end
+_LEAST_WIDTH = 1e-3  # of a feature that hardly varies: three steps of a Q15 probability are 1e-4
+_SAMPLE_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What the router learns from: logits of both networks for views of its own split's images."""
+
+    base: np.ndarray  # float32 [N, K]
+    global_: np.ndarray
+    y: np.ndarray
+
+
+def collect(
+    base: nn.Module,
+    global_: nn.Module,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    count: int,
+    views: Views,
+    seed: int,
+    on_event: OnEvent | None = None,
+) -> Examples:
+    """Logits for the plain images and ``count - 1`` random views; labels follow from both networks.
+
+    Even views are half as far from the image as odd ones: near views resemble the test split, far
+    ones show more of what the base gets wrong. Both networks see the same view, so o is not noisy.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    seen: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    base.eval()
+    global_.eval()
+    for number in range(count):
+        strength = views.scaled(0.5 if number % 2 else 1.0)
+        for start in range(0, len(x), 512):
+            images = to_float(x[start : start + 512])
+            if number:
+                images = random_view(images, strength, generator)
+            with torch.no_grad():
+                for net, rows in zip((base, global_), seen, strict=True):
+                    rows.append(net(images).numpy())
+        if on_event:
+            on_event("router views", number + 1, count)
+    return Examples(np.concatenate(seen[0]), np.concatenate(seen[1]), np.tile(y, count))
+
+
+def fit_router(
+    examples: Examples,
+    logits_range: tuple[float, float],
+    config: HybridConfig,
+    on_event: OnEvent | None = None,
+) -> tuple[RouterParts, dict[str, Any]]:
+    """Train and collapse the router; returns it and facts for the history.
+
+    Args:
+        logits_range: least and largest logit of the base on its fit split.
+    """
+    q, scale = quantise_logits(examples.base, logits_range)
+    centers, widths = feature_ranges(q, scale)
+    attrs = route_features.make_attrs(
+        q.shape[1], scale, centers, widths, 1 / FEATURE_STEPS, out_zero_point=0
+    )
+    rows = route_features.compute(attrs, q)[0].astype(np.float64) / FEATURE_STEPS
+    x = rows * np.array(widths) + np.array(centers)
+    query, both_wrong = proxy_labels(
+        torch.as_tensor(examples.base), torch.as_tensor(examples.global_), torch.as_tensor(examples.y)
+    )
+    head, losses = _fit_head(x, query, both_wrong, config, on_event)
+    collapsed = learned.collapse(head).on_features(centers, widths).balanced(rows)
+    rng = np.random.default_rng(config.seed)
+    sample = rows[rng.permutation(len(rows))[:_SAMPLE_ROWS]].astype(np.float32)
+    facts = {
+        "examples": len(rows),
+        "query_share": float(query.float().mean()),
+        "both_wrong_share": float(both_wrong.float().mean()),
+        "hidden": len(collapsed.b1),
+        "loss": losses,
+    }
+    return RouterParts(collapsed, centers, widths, scale, sample), facts
+
+
+def quantise_logits(
+    logits: np.ndarray, logits_range: tuple[float, float]
+) -> tuple[np.ndarray, float]:
+    """int8 logits and their scale, as the converter chooses it: the range spread over 255 steps."""
+    low, high = min(logits_range[0], 0.0), max(logits_range[1], 0.0)
+    scale = max((high - low) / 255, 1e-6)
+    zero_point = round(-128 - low / scale)
+    q = np.clip(np.round(logits / scale) + zero_point, -128, 127).astype(np.int8)
+    return q, scale
+
+
+def feature_ranges(
+    q: np.ndarray, scale: float
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Centre and half width of [entropy in nats; top probabilities] over int8 logits, tails cut."""
+    top = route_features.top_of(q.shape[1])
+    attrs = route_features.make_attrs(
+        q.shape[1], scale, [0.0] * (top + 1), [1.0] * (top + 1), 1 / FEATURE_STEPS, 0
+    )
+    entropy, probabilities = route_features.entropy_and_top(attrs, q)
+    x = np.concatenate(
+        [
+            entropy[:, None] / route_features.ENTROPY_ONE,
+            probabilities / route_features.PROBABILITY_ONE,
+        ],
+        axis=1,
+    )
+    low, high = np.percentile(x, [_TAIL, 100 - _TAIL], axis=0)
+    widths = np.maximum((high - low) / 2, _LEAST_WIDTH)
+    return tuple(((high + low) / 2).tolist()), tuple(widths.tolist())
+
+
+def _fit_head(
+    x: np.ndarray,
+    query: torch.Tensor,
+    both_wrong: torch.Tensor,
+    config: HybridConfig,
+    on_event: OnEvent | None,
+) -> tuple[nn.Module, list[float]]:
+    """AdamW with a one-cycle schedule on all examples; the mean loss per tenth of the steps."""
+    torch.manual_seed(config.seed)
+    generator = torch.Generator().manual_seed(config.seed)
+    head = learned.build_head(x.shape[1] - 1, config.router_hidden)
+    inputs = torch.as_tensor(x, dtype=torch.float32)
+    optimiser = torch.optim.AdamW(
+        head.parameters(), lr=config.router_lr, weight_decay=config.router_weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, config.router_lr, total_steps=config.router_steps + 1, pct_start=0.1
+    )
+    head.train()
+    losses: list[float] = []
+    batches: list[torch.Tensor] = []
+    for step in range(config.router_steps):
+        if not batches:
+            order = torch.randperm(len(inputs), generator=generator)
+            batches = list(order.tensor_split(max(1, len(inputs) // config.router_batch)))
+        part = batches.pop()
+        loss = router_loss(
+            head(inputs[part]),
+            query[part],
+            both_wrong[part],
+            coverage=config.coverage,
+            coverage_weight=config.coverage_weight,
+            both_wrong_weight=config.both_wrong_weight,
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        losses.append(float(loss.item()))
+        if on_event and (step % 50 == 49 or step + 1 == config.router_steps):
+            on_event("router", step + 1, config.router_steps)
+    head.eval()
+    tenths = np.array_split(np.array(losses), min(10, len(losses)))
+    return head, [float(part.mean()) for part in tenths]
