@@ -134,7 +134,7 @@ def count_macs(net: nn.Module, shape: tuple[int, int, int]) -> int:
 
     def hook(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
         nonlocal total
-        weight = module.weight
+        weight: torch.Tensor = module.get_parameter("weight")
         per_output = weight.numel() // weight.shape[0]  # both kinds store [out, in, ...]
         total += per_output * output[0].numel()
 

@@ -100,7 +100,11 @@ def load_splits(path: Path) -> Splits:
         with np.load(path, allow_pickle=False) as file:
             got = {name: file[name] for name in file.files}
         return Splits(
-            *(got[k] for k in ("x_fit", "x_calibration", "y_calibration", "x_test", "y_test")),
+            got["x_fit"],
+            got["x_calibration"],
+            got["y_calibration"],
+            got["x_test"],
+            got["y_test"],
             indices={k.removeprefix("index_"): v for k, v in got.items() if k.startswith("index_")},
             labels=tuple(str(label) for label in got["labels"]),
             digest=str(got["digest"]),
@@ -155,11 +159,13 @@ def load_hybrid(path: Path) -> Hybrid:
         data = torch.load(path, map_location="cpu", weights_only=True)
         if data["version"] != _VERSION:
             raise ValueError(f"version {data['version']}, this tool reads {_VERSION}")
-        shape = tuple(int(v) for v in data["shape"])
+        height, breadth, channels = (int(v) for v in data["shape"])
+        shape = height, breadth, channels
         labels, raw = tuple(data["labels"]), data["router"]
         specs = [NetSpec(*data[key]) for key in ("base_spec", "global_spec")]
         states = data["base"], data["global"]
-        head = Collapsed(*(raw[k].double().numpy() for k in ("w1", "b1", "w2")), b2=raw["b2"])
+        w1, b1, w2 = (raw[key].double().numpy() for key in ("w1", "b1", "w2"))
+        head = Collapsed(w1, b1, w2, float(raw["b2"]))
         router = RouterParts(
             head,
             tuple(raw["centers"]),

@@ -7,23 +7,21 @@ train/CLASS/x.png and test/CLASS/x.png), an ``.npz`` with x and y, or the user's
 from __future__ import annotations
 
 import hashlib
-import io
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mcu_hybrid.errors import DataError, McuHybridError, MissingTool
 from mcu_hybrid.nets import load_callable
+from mcu_hybrid.training import image_files
 
 OnEvent = Callable[[str, int, int], None]
 SPLITS = ("fit", "router", "calibration", "test")
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
 MIN_PER_CLASS = 8  # two per split
-_TEST_NAMES = ("test", "val", "valid", "validation")
 
 
 @dataclass(frozen=True)
@@ -70,11 +68,9 @@ def load_data(
         return _digits()
     if path.suffix == ".npz":
         return _npz(path)
-    if path.is_dir():
-        files = {p.relative_to(path).as_posix(): p for p in sorted(path.rglob("*")) if p.is_file()}
-        return _images(path, list(files), lambda name: files[name].read_bytes(), size, on_event)
-    if path.suffix == ".zip":
-        return _zip(path, size, on_event)
+    if path.is_dir() or path.suffix == ".zip":
+        images = image_files.read_images(path, size, on_event)
+        return make_dataset(spec, images.x, images.y, images.labels, images.test)
     if ":" in spec and not path.exists():
         return _callable(spec)
     raise DataError(
@@ -226,84 +222,6 @@ def _callable(spec: str) -> Dataset:
             f"returned {type(made).__name__}", "return (x, y) or (x, y, labels)", path=spec
         )
     return make_dataset(spec, made[0], made[1], tuple(str(v) for v in made[2:] and made[2]))
-
-
-def _zip(path: Path, size: tuple[int, int] | None, on_event: OnEvent | None) -> Dataset:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = sorted(n for n in archive.namelist() if not n.endswith("/"))
-            return _images(path, names, archive.read, size, on_event)
-    except FileNotFoundError as error:
-        raise DataError("does not exist", path=path) from error
-    except zipfile.BadZipFile as error:
-        raise DataError("is not a zip file, or is cut off", path=path) from error
-
-
-def _images(
-    path: Path,
-    names: list[str],
-    read: Callable[[str], bytes],
-    size: tuple[int, int] | None,
-    on_event: OnEvent | None,
-) -> Dataset:
-    """Decode CLASS/x.png or SPLIT/CLASS/x.png; every image becomes grey only if all are."""
-    found = list(_classified(names))
-    if not found:
-        raise DataError(
-            "holds no images in class folders", "expected CLASS/image.png inside", path=path
-        )
-    labels = tuple(sorted({label for _, label, _ in found}))
-    if len(labels) < 2:
-        raise DataError(f"has only one class, '{labels[0]}'", "give at least two", path=path)
-    images: list[np.ndarray] = []
-    for done, (name, _, _) in enumerate(found):
-        images.append(_decode(path, name, read(name), size))
-        if images[-1].shape[:2] != images[0].shape[:2]:
-            raise DataError(
-                f"'{name}' is {images[-1].shape[1]} x {images[-1].shape[0]} pixels, "
-                f"'{found[0][0]}' is {images[0].shape[1]} x {images[0].shape[0]}",
-                "give --size HEIGHTxWIDTH to resize them",
-                path=path,
-            )
-        if on_event and (done % 500 == 499 or done + 1 == len(found)):
-            on_event("read images", done + 1, len(found))
-    if any(i.shape[2] == 3 for i in images):
-        images = [np.broadcast_to(i, (*i.shape[:2], 3)) for i in images]
-    y = np.array([labels.index(label) for _, label, _ in found])
-    test = np.array([is_test for _, _, is_test in found])
-    fixed = test if test.any() and not test.all() else None
-    return make_dataset(str(path), np.stack(images), y, labels, fixed)
-
-
-def _classified(names: list[str]) -> Iterator[tuple[str, str, bool]]:
-    """(name, class, in the test split) of each image file; splits count where train/ is there."""
-    images = [n for n in names if PurePosixPath(n).suffix.lower() in IMAGE_SUFFIXES]
-    parts = {n: PurePosixPath(n).parts for n in images if "__MACOSX" not in n}
-    has_splits = any("train" in p[:-2] for p in parts.values())
-    for name, folders in parts.items():
-        if len(folders) < 2 or folders[-1].startswith("."):
-            continue
-        yield name, folders[-2], has_splits and any(t in folders[:-2] for t in _TEST_NAMES)
-
-
-def _decode(path: Path, name: str, data: bytes, size: tuple[int, int] | None) -> np.ndarray:
-    """One image as uint8 [H, W, 1 or 3]; DataError naming the file where it is not readable."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise MissingTool("Pillow is not installed", "pip install pillow") from error
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            grey = image.mode in ("1", "L", "I", "I;16", "F")
-            image = image.convert("L" if grey else "RGB")
-            if size is not None and image.size != (size[1], size[0]):
-                image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            pixels = np.asarray(image, np.uint8)
-    except Exception as error:  # Pillow raises a different class for each broken format
-        raise DataError(
-            f"image '{name}' cannot be read: {error}", "replace or remove it", path=path
-        ) from error
-    return pixels.reshape(*pixels.shape[:2], -1)
 
 
 def describe(data: Dataset, splits: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcu_hybrid.codegen.fast import Choice
-from mcu_hybrid.codegen.fast.matrix import Geometry, product, sliding
+from mcu_hybrid.codegen.fast.matrix import Geometry, columns, product, sliding
 from mcu_hybrid.codegen.fast.packing import pack_layer
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.weighted import weights_of
@@ -20,7 +20,7 @@ def match(graph: Graph, op: Op) -> Choice | None:
     out_c, height, width, depth = weights.shape
     if depth != source.shape[3]:
         return None
-    packed = pack_layer(graph, op, weights.reshape(out_c, -1))
+    packed = pack_layer(graph, op, columns(weights))
     if packed is None:
         return None
     window = op.attrs.window

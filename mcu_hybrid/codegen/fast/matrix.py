@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from math import ceil
 
+import numpy as np
+
 from mcu_hybrid.codegen.fast import Choice
 from mcu_hybrid.codegen.fast.cost import columns_cost, gemm_cost
 from mcu_hybrid.codegen.fast.packing import Packed
@@ -37,6 +39,24 @@ class Geometry:
     pad_left: int
     in_zp: int
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row of the window."""
+        return self.kernel_w * self.in_c
+
+    @property
+    def rest_bytes(self) -> int:
+        """Bytes that are left of the rows after their groups of 4, as a multiple of 4."""
+        return -(-(self.row_bytes % 4) * self.kernel_h // 4) * 4
+
+
+def columns(weights: np.ndarray) -> np.ndarray:
+    """Filters [out, height, width, in] as [out, sum's length] in the order of the columns."""
+    rows = weights.reshape(*weights.shape[:2], -1)
+    whole = rows.shape[2] // 4 * 4
+    parts = rows[:, :, :whole], rows[:, :, whole:]
+    return np.concatenate([part.reshape(weights.shape[0], -1) for part in parts], 1)
+
 
 def product(op: Op, packed: Packed, pixels: int) -> Choice:
     """Multiply ``pixels`` vectors, a multiple of 4 long, that lie one after the other."""
@@ -49,9 +69,11 @@ def sliding(op: Op, packed: Packed, geometry: Geometry) -> Choice:
     """Multiply what a window sees at each of its places."""
     names = tuple(geometry.__dataclass_fields__)
     fields = (*packed.fields, *zip(names, astuple(geometry), strict=True))
-    is_aligned = geometry.in_c % 4 == 0
-    name = "conv" if is_aligned else "convb"
-    scratch = 24 * packed.steps + (geometry.in_c if is_aligned else 12 * packed.steps)
+    if geometry.in_c % 4 == 0:
+        name, extra = "conv", geometry.in_c
+    else:
+        name, extra = "convb", 3 * (geometry.rest_bytes + geometry.kernel_h * geometry.row_bytes)
+    scratch = 24 * packed.steps + extra
     cost = gemm_cost(packed, geometry.out_h * geometry.out_w) + columns_cost(geometry)
     return _choice(op, packed, name, CStruct("mh_conv_fast_params", fields), scratch, cost)
 

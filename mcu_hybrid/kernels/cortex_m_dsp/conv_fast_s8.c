@@ -11,8 +11,8 @@ typedef struct {
 typedef struct {
     const mh_conv_fast_params *p;
     const int8_t *in;
-    const int8_t *padding; /* in_c zero points */
-    int32_t inner_w;       /* windows with 0 <= x < inner_w hang over neither side */
+    const int8_t *padding;    /* in_c zero points */
+    int32_t inner_h, inner_w; /* windows with 0 <= x < inner_w hang over neither side */
     place next;
     int32_t left_in_row;
 } walk;
@@ -39,28 +39,29 @@ static const int8_t *pixel(const walk *w, const place *at, int32_t y, int32_t kx
     return w->in + (y * p->in_w + x) * p->in_c;
 }
 
-static int is_inner(const walk *w, const place *at, int32_t y)
+static int is_whole(const walk *w, const place *at)
 {
-    return (uint32_t)at->x < (uint32_t)w->inner_w && (uint32_t)y < (uint32_t)w->p->in_h;
+    return (uint32_t)at->x < (uint32_t)w->inner_w && (uint32_t)at->y < (uint32_t)w->inner_h;
 }
 
 static void gather3(const walk *w, const place at[3], uint32_t *column)
 {
     const mh_conv_fast_params *p = w->p;
     const int32_t groups = p->in_c / 4;
+    if (is_whole(w, &at[0]) && is_whole(w, &at[1]) && is_whole(w, &at[2])) {
+        const int32_t gap = p->in_c * (p->in_w * p->dilation_h - p->kernel_w);
+        const mh_rows rows = {{pixel(w, &at[0], at[0].y, 0), pixel(w, &at[1], at[1].y, 0),
+                               pixel(w, &at[2], at[2].y, 0)},
+                              {gap, gap, gap}};
+        mh_widen3_rows(&rows, column, p->kernel_w * groups, p->kernel_h);
+        return;
+    }
     for (int32_t ky = 0; ky < p->kernel_h; ky++) {
         const int32_t row = ky * p->dilation_h;
-        const int32_t y0 = at[0].y + row, y1 = at[1].y + row, y2 = at[2].y + row;
-        if (is_inner(w, &at[0], y0) && is_inner(w, &at[1], y1) && is_inner(w, &at[2], y2)) {
-            column =
-                mh_widen3(w->in + (y0 * p->in_w + at[0].x) * p->in_c,
-                          w->in + (y1 * p->in_w + at[1].x) * p->in_c,
-                          w->in + (y2 * p->in_w + at[2].x) * p->in_c, column, p->kernel_w * groups);
-            continue;
-        }
         for (int32_t kx = 0; kx < p->kernel_w; kx++) {
-            column = mh_widen3(pixel(w, &at[0], y0, kx), pixel(w, &at[1], y1, kx),
-                               pixel(w, &at[2], y2, kx), column, groups);
+            column =
+                mh_widen3(pixel(w, &at[0], at[0].y + row, kx), pixel(w, &at[1], at[1].y + row, kx),
+                          pixel(w, &at[2], at[2].y + row, kx), column, groups);
         }
     }
 }
@@ -83,10 +84,12 @@ static mh_status run(const mh_conv_fast_params *p, const int8_t *in, int8_t *out
     uint32_t *const column = scratch;
     int8_t *const padding = (int8_t *)(column + 6 * p->steps);
     mh_gemm_layer layer;
-    walk w = {p, in, padding, 0, {-p->pad_left, -p->pad_top}, p->out_w};
+    walk w = {p, in, padding, 0, 0, {-p->pad_left, -p->pad_top}, p->out_w};
     /* Rows of a dilated window do not lie together. */
     w.inner_w = p->dilation_w == 1 ? p->in_w - p->kernel_w + 1 : 0;
     w.inner_w = w.inner_w < 0 ? 0 : w.inner_w;
+    w.inner_h = p->in_h - (p->kernel_h - 1) * p->dilation_h;
+    w.inner_h = w.inner_h < 0 ? 0 : w.inner_h;
     memset(padding, p->in_zp, (size_t)p->in_c);
     mh_gemm_begin(&layer, form, &head, column);
     int8_t *to = out;

@@ -55,6 +55,16 @@ void mh_gemm_pixel(const mh_gemm_layer *layer, int8_t *out);
 /* Sign-extend groups of 4 bytes from three places (or one) into a column; returns its end. */
 uint32_t *mh_widen3(const int8_t *a, const int8_t *b, const int8_t *c, uint32_t *column,
                     int32_t groups);
+/* Read by the assembly: where rows of bytes of three pixels begin, and the bytes from the end of
+ * one row to the beginning of the next. */
+typedef struct {
+    const int8_t *at[3];
+    int32_t gap[3];
+} mh_rows;
+
+/* Rows of groups >= 1 each; returns the end of the column. */
+uint32_t *mh_widen3_rows(const mh_rows *rows, uint32_t *column, int32_t groups, int32_t count);
+
 uint32_t *mh_widen1(const int8_t *a, uint32_t *column, int32_t groups);
 
 /* Bounds tighter than int8, in place. */

@@ -34,3 +34,16 @@ __asm__(FUNCTION("mh_widen1")
         "2:\n" GROUP1 GROUP1
         "subs r2, r2, #1\n bne 2b\n"
         "3:\n mov r0, r1\n bx lr\n" END);
+
+/* r0 = places and steps of three windows, r1 = column, r2 = groups in a row (>= 1), r3 = rows */
+__asm__(FUNCTION("mh_widen3_rows")
+        "push {r4-r11, lr}\n"
+        "mov r10, r0\n mov r11, r3\n mov r12, r2\n mov r3, r1\n"
+        "ldmia r10!, {r0, r1, r2}\n"
+        "1:\n mov lr, r12\n"
+        "2:\n" GROUP3
+        "subs lr, lr, #1\n bne 2b\n"
+        "ldm r10, {r4, r5, r6}\n"
+        "add r0, r4\n add r1, r5\n add r2, r6\n"
+        "subs r11, r11, #1\n bne 1b\n"
+        "mov r0, r3\n pop {r4-r11, pc}\n" END);

@@ -1,0 +1,118 @@
+"""Router against entropy thresholding on the digits, through the int8 path, averaged over seeds.
+
+    python benchmarks/hybrid_digits.py [--seeds 0 1 2] [--json FILE]
+
+Each seed draws its own split, trains base, global and router, and exports. Scores are those of the
+integer reference, which the device equals bit for bit; thresholds come from the calibration split;
+accuracy is measured on the test split, which nothing else looks at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcu_hybrid.codegen.passes import run_passes
+from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.export import agreement, package
+from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.nets import checkpoint
+from mcu_hybrid.training import evaluate
+from mcu_hybrid.training.config import HybridConfig
+from mcu_hybrid.training.data import load_data
+from mcu_hybrid.training.fit import predict
+from mcu_hybrid.training.train import train
+
+
+def read(data: bytes, name: str) -> Graph:
+    """The graph that the device runs."""
+    model = read_tflite(data, name)
+    return run_passes(model.graph, model.metadata)
+
+
+def one_seed(config: HybridConfig, source: str) -> dict[str, Any]:
+    """Train, export and measure one seed; rows per router and coverage on the test split."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        trained, exported = Path(name) / "train", Path(name) / "export"
+        facts = train(config, load_data(source), trained)
+        told = package.export_hybrid(trained, exported, read)
+        graph = read((exported / package.MODEL).read_bytes(), package.MODEL)
+        splits = checkpoint.load_splits(exported / checkpoint.SPLITS)
+        hybrid = checkpoint.load_hybrid(trained / checkpoint.CHECKPOINT)
+    y = splits.y_test
+    calibration = agreement.run_int8(graph, splits.x_calibration)
+    test = agreement.run_int8(graph, splits.x_test)
+    base, global_ = test.logits.argmax(1), predict(hybrid.global_, splits.x_test).argmax(1)
+    rows = {}
+    for router, known, scores in (
+        ("learned", calibration.score, test.score),
+        ("entropy", calibration.entropy, test.entropy),
+    ):
+        assert known is not None and scores is not None
+        rows[router] = evaluate.at_coverages(known, scores, base == y, global_ == y)
+    return {
+        "seed": config.seed,
+        "seconds": round(time.monotonic() - started, 1),
+        "train_seconds": facts["seconds"],
+        "base_macs": facts["base_macs"],
+        "accuracy_float_calibration": told["accuracy_float"],
+        "accuracy_int8_calibration": told["accuracy_int8"],
+        "test": evaluate.room(base, global_, y),
+        "rows": rows,
+    }
+
+
+def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mean accuracy and coverage over the seeds, per target."""
+    lines = []
+    for i, target in enumerate(evaluate.COVERAGES):
+        line: dict[str, Any] = {"coverage_target": target}
+        for router in ("learned", "entropy"):
+            got = [run["rows"][router][i] for run in runs]
+            line[router] = float(np.mean([row["accuracy"] for row in got]))
+            line[f"{router}_coverage"] = float(np.mean([row["coverage"] for row in got]))
+        line["learned_at_least"] = line["learned"] >= line["entropy"]
+        lines.append(line)
+    return lines
+
+
+def main() -> int:
+    """Print the table; exit code 1 where the router loses at more than one coverage."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--data", default="digits")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    runs = []
+    for seed in args.seeds:
+        runs.append(one_seed(HybridConfig(seed=seed), args.data))
+        room, seconds = runs[-1]["test"], runs[-1]["seconds"]
+        print(
+            f"seed {seed}: base {room['base_accuracy']:.4f}  global {room['global_accuracy']:.4f}  "
+            f"worth a query {room['query_worth']:.4f}  {seconds} s",
+            flush=True,
+        )
+    table = summary(runs)
+    print("coverage  learned (realised)   entropy (realised)")
+    for line in table:
+        print(
+            f"{line['coverage_target']:>8.0%}  {line['learned']:.4f} ({line['learned_coverage']:.3f})"
+            f"      {line['entropy']:.4f} ({line['entropy_coverage']:.3f})"
+        )
+    wins = sum(line["learned_at_least"] for line in table)
+    print(f"learned >= entropy at {wins} of {len(table)} coverages, mean of {len(runs)} seeds")
+    if args.json:
+        args.json.write_text(json.dumps({"runs": runs, "mean": table, "wins": wins}, indent=1) + "\n")
+    return 0 if wins >= len(table) - 1 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""mcu-hybrid export: to int8 .tflite and ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from mcu_hybrid.cli.common import json_option, out_option, print_json, progress
+from mcu_hybrid.cli.train import parse_size
+
+
+@click.command("export")
+@click.argument("source", type=click.Path(path_type=Path), default="runs/train")
+@out_option("runs/export")
+@click.option("--coverage", type=float, help="Of the deployed threshold; else the training's.")
+@click.option(
+    "--router",
+    type=click.Choice(["learned", "entropy", "none"]),
+    default="learned",
+    show_default=True,
+    help="The deployed one; both scores are in the firmware.",
+)
+@click.option("--data", default="", help="For an .onnx or .tflite: images for ranges, thresholds.")
+@click.option("--size", help="Resize images: 32 or 32x48 (height x width).")
+@click.option(
+    "--global-onnx", type=click.Path(path_type=Path), help="For an .onnx or .tflite: the cloud's."
+)
+@json_option
+def command(
+    source: Path,
+    out: Path,
+    coverage: float | None,
+    router: str,
+    data: str,
+    size: str | None,
+    global_onnx: Path | None,
+    as_json: bool,
+) -> None:
+    """Export SOURCE: a train folder, an ONNX classifier, or a ready int8 .tflite.
+
+    Base and router become one full-integer .tflite (class logits, route score), the global network
+    ONNX. The report has float against int8: accuracy, noise per layer, the first layer that hurts.
+
+    Example: mcu-hybrid export runs/train --out runs/export
+
+    Example: mcu-hybrid export net.onnx --data photos.zip --out runs/export
+    """
+    from mcu_hybrid.pipeline.export import ExportOptions, export_step
+
+    options = ExportOptions(coverage, router, data, parse_size(size), global_onnx)
+    with progress(as_json) as on_event:
+        facts = export_step(source, out, options, on_event=on_event)
+    if as_json:
+        print_json({"out": str(out)} | facts)
+        return
+    click.echo(f"model.tflite  {facts['tflite_bytes']:,} B")
+    if facts.get("accuracy_int8") is not None:
+        lost = facts["accuracy_float"]
+        text = f" (float {lost:.1%})" if lost is not None else ""
+        click.echo(f"accuracy      int8 {facts['accuracy_int8']:.1%}{text}, calibration split")
+    if facts.get("first_that_hurts"):
+        click.echo(f"first layer that hurts: {facts['first_that_hurts']}")
+    if facts.get("deployed"):
+        deployed = facts["deployed"]
+        click.echo(f"threshold     {deployed['threshold']} for coverage {deployed['coverage']:.0%}")
+    click.echo(f"in {out}")

@@ -1,0 +1,125 @@
+"""export: a train folder, an ONNX file or a ready .tflite to the export folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mcu_hybrid import manifest
+from mcu_hybrid.codegen.passes import run_passes
+from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.errors import InputError, MissingTool
+from mcu_hybrid.graph.types import Graph
+
+OnEvent = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """``data`` is needed for files that are not ours: thresholds and ranges come from it."""
+
+    coverage: float | None = None
+    router: str = "learned"
+    data: str = ""
+    size: tuple[int, int] | None = None
+    global_onnx: Path | None = None
+    seed: int = 0
+
+
+def read_graph(data: bytes, name: str) -> Graph:
+    """The graph that the device runs: read, linked, verified."""
+    file = read_tflite(data, name)
+    return run_passes(file.graph, file.metadata)
+
+
+def export_step(
+    source: Path,
+    out: Path,
+    options: ExportOptions = ExportOptions(),  # noqa: B008 - frozen
+    *,
+    on_event: OnEvent | None = None,
+) -> dict[str, Any]:
+    """Export into the folder ``out``; returns the manifest's facts.
+
+    Args:
+        source: a train folder, an .onnx file (converted) or an int8 .tflite (checked, packed).
+    """
+    if not source.exists():
+        raise InputError(
+            "no such file or folder", "give a train folder, an .onnx or a .tflite", path=source
+        )
+    try:
+        from mcu_hybrid.export import package
+    except ImportError as error:
+        raise MissingTool(
+            f"export needs a Python package that is not installed ({error.name})",
+            "pip install 'mcu-hybrid[export]'",
+        ) from error
+    trained = manifest.load(source, "train") if source.is_dir() else None
+    with manifest.writing(out, "export") as draft:
+        draft.sources["model"] = source
+        if trained is not None:
+            facts = package.export_hybrid(
+                source,
+                draft.folder,
+                read_graph,
+                coverage=options.coverage,
+                router=options.router,
+                on_event=on_event,
+            )
+            draft.facts["data"] = trained.facts["data"]
+        else:
+            facts = _export_file(source, draft.folder, options, on_event)
+            draft.facts["data"] = {"spec": options.data} if options.data else None
+        draft.facts.update(facts)
+    return draft.facts
+
+
+def _export_file(
+    source: Path, folder: Path, options: ExportOptions, on_event: OnEvent | None
+) -> dict[str, Any]:
+    from mcu_hybrid.export import package
+
+    splits = _splits(options, on_event) if options.data else None
+    coverage = 0.8 if options.coverage is None else options.coverage
+    if source.suffix == ".tflite":
+        return package.export_tflite(
+            source,
+            folder,
+            read_graph,
+            splits=splits,
+            global_onnx=options.global_onnx,
+            coverage=coverage,
+            on_event=on_event,
+        )
+    if source.suffix != ".onnx":
+        raise InputError(
+            "is neither a train folder, an .onnx nor a .tflite",
+            "export the network as ONNX first (torch.onnx.export)",
+            path=source,
+        )
+    if splits is None:
+        raise InputError(
+            "converting to int8 needs representative images", "give --data", path=source
+        )
+    return package.export_onnx(
+        source,
+        splits,
+        folder,
+        read_graph,
+        global_onnx=options.global_onnx,
+        coverage=coverage,
+        on_event=on_event,
+    )
+
+
+def _splits(options: ExportOptions, on_event: OnEvent | None) -> Any:
+    """The images of a user's data set, split as training would."""
+    from mcu_hybrid.training.config import HybridConfig
+    from mcu_hybrid.training.data import load_data
+    from mcu_hybrid.training.train import split_and_keep
+
+    data = load_data(options.data, size=options.size, on_event=on_event)
+    return split_and_keep(HybridConfig(seed=options.seed), data)
