@@ -104,13 +104,16 @@ def main() -> int:
     print("coverage  learned (realised)   entropy (realised)")
     for line in table:
         print(
-            f"{line['coverage_target']:>8.0%}  {line['learned']:.4f} ({line['learned_coverage']:.3f})"
+            f"{line['coverage_target']:>8.0%}  {line['learned']:.4f} "
+            f"({line['learned_coverage']:.3f})"
             f"      {line['entropy']:.4f} ({line['entropy_coverage']:.3f})"
         )
     wins = sum(line["learned_at_least"] for line in table)
     print(f"learned >= entropy at {wins} of {len(table)} coverages, mean of {len(runs)} seeds")
     if args.json:
-        args.json.write_text(json.dumps({"runs": runs, "mean": table, "wins": wins}, indent=1) + "\n")
+        args.json.write_text(
+            json.dumps({"runs": runs, "mean": table, "wins": wins}, indent=1) + "\n"
+        )
     return 0 if wins >= len(table) - 1 else 1
 
 

@@ -23,7 +23,7 @@ HURTS_BELOW_DB = 20.0  # noise above a tenth of the signal's amplitude
 
 @dataclass(frozen=True)
 class Int8Run:
-    """What the device computes for N images; ``score`` and ``entropy`` are None without a router."""
+    """What the device computes for N images; ``score`` and ``entropy``: None without a router."""
 
     logits: np.ndarray  # int8 [N, K]
     score: np.ndarray | None  # int32 [N], higher = more in need of the cloud

@@ -3,8 +3,8 @@
 TensorFlow and onnx2tf write to the terminal from C++ and take seconds to import; here they harm
 nobody. The folder holds job.json, model.onnx and calibration.npz (one NHWC float array per input,
 rows paired); it gets int8.tflite and float.npz (each float tensor's values for the first rows).
-Nothing is downloaded: onnx2tf asks for sample images when an input has three channels, and is handed
-the calibration images.
+Nothing is downloaded: onnx2tf asks for sample images when an input has three channels, and is
+handed the calibration images.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ _ALIGN = 16
 
 
 class _Builder(flatbuffers.Builder):
-    """Byte vectors (the weights) start at multiples of 16, as ``force_align`` in the schema says."""
+    """Byte vectors (the weights) start at multiples of 16, as the schema's ``force_align`` says."""
 
     def StartVector(self, elem_size: int, count: int, alignment: int) -> Any:  # noqa: N802
         aligned = _ALIGN if elem_size == 1 else alignment
@@ -67,7 +67,7 @@ def tidy(
 
 
 def _name_layers(schema: Any, model: Any, graph: Any, edges: Mapping[int, str]) -> None:
-    """base/conv_2d_0, router/fully_connected_1: by the input that a layer depends on, and its kind."""
+    """base/conv_2d_0, router/fully_connected_1: by the input a layer depends on, and its kind."""
     kinds = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
     belongs = {index: "router" if "route" in name else "base" for index, name in edges.items()}
     count: dict[str, int] = {}

@@ -46,12 +46,23 @@ def write_pair(hybrid: Hybrid, path: Path) -> None:
     _export(_Pair(hybrid), example, path, [IMAGE, FEATURES], [LOGITS, SCORE], {})
 
 
+class _OnBytes(nn.Module):
+    """A network on raw pixels: a query then carries H * W * C bytes and not four times as many."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Any) -> Any:
+        return self.net(image.permute(0, 3, 1, 2).float() / 255)
+
+
 def write_global(hybrid: Hybrid, path: Path) -> None:
-    """Write the global: image float NCHW in [0, 1], any batch -> logits."""
+    """Write the global: image uint8 [N, H, W, C], any batch -> logits float [N, K]."""
     height, width, channels = hybrid.shape
-    example = (torch.zeros(1, channels, height, width),)
+    example = (torch.zeros(1, height, width, channels, dtype=torch.uint8),)
     axes = {IMAGE: {0: "batch"}, LOGITS: {0: "batch"}}
-    _export(hybrid.global_, example, path, [IMAGE], [LOGITS], axes)
+    _export(_OnBytes(hybrid.global_), example, path, [IMAGE], [LOGITS], axes)
 
 
 def _export(

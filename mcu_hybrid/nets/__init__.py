@@ -2,8 +2,8 @@
 
 A network maps images, float NCHW in [0, 1], to class logits. Bases are made for int8 on a
 microcontroller: batch norm folds into the convolutions, down-sampling is a 2 x 2 convolution with
-stride 2 (needs no padding, so no PAD in the .tflite), the end is a pool with a fixed window. Training
-and export share this module; losses, data and files are not its business.
+stride 2 (needs no padding, so no PAD in the .tflite), the end is a pool with a fixed window.
+Training and export share this module; losses and data are not its business.
 """
 
 from __future__ import annotations

@@ -88,9 +88,18 @@ def report_step(
 
 
 def _add_export(data: ReportData, folder: Path) -> None:
-    agreement = _json(folder / "agreement.json")
-    if agreement.get("layers"):
-        data["quantisation"] = agreement
+    found = _json(folder / "agreement.json")
+    if not found.get("layers"):
+        return
+    data["quantisation"] = {
+        "int8_accuracy": found["accuracy_int8"],
+        "samples": found["images"],
+        "layers": [row for row in found["layers"] if row["sqnr_db"] is not None],
+        "first_hurt": found["first_that_hurts"],
+        "threshold_db": found["hurts_below_db"],
+    }
+    if found["accuracy_float"] is not None:
+        data["quantisation"]["float_accuracy"] = found["accuracy_float"]
 
 
 def _provenance(

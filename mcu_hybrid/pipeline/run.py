@@ -31,6 +31,7 @@ from mcu_hybrid.query import Query
 from mcu_hybrid.session import DeviceClock, HybridSession
 
 OnEvent = Callable[[str, int, int], None]
+Payload = Callable[[np.ndarray], np.ndarray]
 RESULT = "run.json"
 EXPECTED_ANSWER_BYTES = 200  # used for the link's way down where the server was never asked
 
@@ -97,12 +98,12 @@ def run_step(
     count = min(len(data.x), options.limit) if options.limit else len(data.x)
     data = TestSplit(data.name, data.x[:count], data.y[:count])
     tensors = to_device(build, data.x)
-    _say_early(cloud, data.x[:1])
+    payload = payload_form(cloud, data.x.shape[1:])
     with on_board(build, port=options.port, on_event=on_event) as device:
-        seen = _stream(build, device, cloud, data, tensors, options, tell)
+        seen = _stream(build, device, cloud, data, tensors, payload, options, tell)
     missing = [i for i in range(count) if i not in seen.cloud]
     for number, i in enumerate(missing):
-        seen.cloud[i] = int(np.argmax(cloud.infer(data.x[i : i + 1]).scores()))
+        seen.cloud[i] = int(np.argmax(cloud.infer(payload(data.x[i : i + 1])).scores()))
         tell("cloud, the rest", number + 1, len(missing))
     result = _result(build, data, seen, metadata, options, calibration_samples)
     if out is not None:
@@ -142,9 +143,36 @@ def _require_hybrid(build: Build) -> dict[str, Any]:
     return metadata
 
 
-def _say_early(cloud: CloudClient, sample: np.ndarray) -> None:
-    """A server that is down, or holds another model, is said before the board has run for minutes."""
-    cloud.infer(sample)
+def payload_form(
+    cloud: CloudClient, shape: tuple[int, ...]
+) -> Payload:
+    """How the server's model wants an image: raw bytes NHWC, or float in [0, 1] as NHWC or NCHW.
+
+    Asked before the board runs, so that a server that is down, or holds another model, is said early.
+
+    Raises:
+        CloudError: the server does not answer, or does not know the model.
+        InputError: its input fits none of these forms.
+    """
+    height, width, channels = shape
+    inputs = cloud.metadata().inputs
+    if len(inputs) != 1:
+        raise InputError(
+            f"the model '{cloud.model}' has {len(inputs)} inputs, need one image",
+            "wrap it: one input, class scores out",
+        )
+    spec = inputs[0]
+    if spec.datatype == "UINT8" and spec.accepts((1, height, width, channels)):
+        return lambda x: x
+    if spec.datatype == "FP32" and spec.accepts((1, channels, height, width)):
+        return lambda x: np.ascontiguousarray((x.astype(np.float32) / 255).transpose(0, 3, 1, 2))
+    if spec.datatype == "FP32" and spec.accepts((1, height, width, channels)):
+        return lambda x: x.astype(np.float32) / 255
+    raise InputError(
+        f"the model '{cloud.model}' takes {spec}, the images are uint8 [1, {height}, {width}, "
+        f"{channels}]",
+        "serve a model that takes uint8 NHWC, or float NCHW or NHWC in [0, 1], of this size",
+    )
 
 
 def _stream(
@@ -153,6 +181,7 @@ def _stream(
     cloud: CloudClient,
     data: TestSplit,
     tensors: np.ndarray,
+    payload: Payload,
     options: RunOptions,
     tell: OnEvent,
 ) -> _Pass:
@@ -164,7 +193,7 @@ def _stream(
     seen = _Pass([], [], [], {}, 0, [], clock[0].is_estimate, clock[1], {}, [], 0, 0)
     device.reset_stats()
     for i, tensor in enumerate(tensors):
-        answer = session.ask(Query(str(i), tensor[None], data.x[i : i + 1]))
+        answer = session.ask(Query(str(i), tensor[None], payload(data.x[i : i + 1])))
         ran = recorder.inference
         seen.device.append(int(np.argmax(ran.int8(hello.logits))))
         seen.learned.append(ran.learned if ran.learned is not None else 0)
@@ -234,10 +263,9 @@ def _result(
     query_ms = options.link.query_ms(seen.query_bytes, seen.answer_bytes, cloud_ms)
     costs = route_eval.Costs(edge_ms, query_ms, seen.query_bytes)
     scores = {"entropy": np.array(seen.entropy), "router": np.array(seen.learned)}
-    routers = {
-        "entropy": _scores(scores["entropy"], metadata, "entropy"),
-        "router": _scores(scores["router"], metadata, "learned"),
-    }
+    named = {"entropy": "entropy", "router": "learned"}
+    scores = {name: s for name, s in scores.items() if named[name] in metadata["thresholds"]}
+    routers = {name: _scores(s, metadata, named[name]) for name, s in scores.items()}
     return {
         "rows": route_eval.table(labels, routers, costs),
         "curves": {name: route_eval.curve(labels, s, costs) for name, s in scores.items()},

@@ -1,10 +1,10 @@
 """The learned router: trained with batch norms and margins, deployed as two small layers.
 
-Trained form (spec section 4, ``no_ft``): BN - Linear(h) - BN - ReLU - Linear(64) - BN - Linear(2) over
-[entropy; all pairwise differences of the top-k probabilities]. Every batch norm is affine at
-inference, nothing non-linear lies between the last two layers, and the differences are linear in the
-probabilities: so it equals Linear(1+k -> h) - ReLU - Linear(h -> 1) on [entropy; top-k] exactly.
-Only that form is exported; its score is G_query - G_keep.
+Trained form: BN - Linear(h) - BN - ReLU - Linear(64) - BN - Linear(2) over [entropy; all pairwise
+differences of the top-k probabilities]. Every batch norm is affine at inference, nothing non-linear
+lies between the last two layers, and the differences are linear in the probabilities: so it equals
+Linear(1+k -> h) - ReLU - Linear(h -> 1) on [entropy; top-k] exactly. Only that form is exported;
+its score is G_query - G_keep.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MIDDLE = 64
 
 @dataclass(frozen=True)
 class Collapsed:
-    """score(x) = w2 . relu(w1 x + b1) + b2 on x = [entropy in nats; top-k probabilities], float64."""
+    """score(x) = w2 . relu(w1 x + b1) + b2 on x = [entropy in nats; top-k probabilities]."""
 
     w1: np.ndarray  # [h, 1 + k]
     b1: np.ndarray  # [h]

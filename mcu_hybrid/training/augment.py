@@ -58,5 +58,5 @@ def random_view(x: torch.Tensor, views: Views, generator: torch.Generator) -> to
 
 
 def to_float(x: object) -> torch.Tensor:
-    """uint8 NHWC images as float NCHW in [0, 1]: exactly what int8 input q means, (q + 128) / 255."""
+    """uint8 NHWC images as float NCHW in [0, 1]: what the int8 input q means, (q + 128) / 255."""
     return torch.as_tensor(x).permute(0, 3, 1, 2).contiguous().float().div_(255)

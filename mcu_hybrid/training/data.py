@@ -1,7 +1,7 @@
 """Data sets: read, checked, split. Images are uint8 NHWC, labels integers; no torch here.
 
 Sources: ``digits`` (scikit-learn's scans), an image folder or a zip of one (CLASS/x.png, or
-train/CLASS/x.png and test/CLASS/x.png), an ``.npz`` with x and y, or the user's ``module:function``.
+train/CLASS/x.png and test/CLASS/x.png), an ``.npz`` with x and y, or ``module:function``.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def _check_images(name: str, x: np.ndarray) -> np.ndarray:
         )
     if x.dtype == np.uint8:
         return np.ascontiguousarray(x)
-    if x.dtype.kind == "f" and 0 <= float(x.min()) and float(x.max()) <= 1:
+    if x.dtype.kind == "f" and float(x.min()) >= 0 and float(x.max()) <= 1:
         return np.round(x * 255).astype(np.uint8)
     raise DataError(
         f"images are {x.dtype} from {x.min()} to {x.max()}",

@@ -41,8 +41,8 @@ def router_loss(
 
     Each class gets weight max(n0, n1) / n; a sample on the wrong side of the gate weighs up to 1.4
     times as much. The penalty is the meaningful direction of the paper's hinge:
-    ``coverage_weight * relu(routed mass - (1 - coverage))``, where a clipped ramp of the gate stands
-    in for the indicator of "routed".
+    ``coverage_weight * relu(routed mass - (1 - coverage))``, where a clipped ramp of the gate
+    stands in for the indicator of "routed".
 
     Args:
         gates: [N, 2], (keep, query).

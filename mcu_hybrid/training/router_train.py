@@ -1,7 +1,7 @@
 """Trains the router on the proxy label, on what the device will see: int8 logits and features.
 
-The base's logits are rounded to int8 with the scale that the converter will find, and go through the
-same integer ROUTE_FEATURES as on the device; so rounding and clipping are part of the training.
+The base's logits are rounded to int8 with the scale that the converter will find, and go through
+the same integer ROUTE_FEATURES as on the device; so rounding and clipping are part of the training.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def fit_router(
     rows = route_features.compute(attrs, q)[0].astype(np.float64) / FEATURE_STEPS
     x = rows * np.array(widths) + np.array(centers)
     query, both_wrong = proxy_labels(
-        torch.as_tensor(examples.base), torch.as_tensor(examples.global_), torch.as_tensor(examples.y)
+        torch.as_tensor(examples.base),
+        torch.as_tensor(examples.global_),
+        torch.as_tensor(examples.y),
     )
     head, losses = _fit_head(x, query, both_wrong, config, on_event)
     collapsed = learned.collapse(head).on_features(centers, widths).balanced(rows)
@@ -117,9 +119,7 @@ def quantise_logits(
     return q, scale
 
 
-def feature_ranges(
-    q: np.ndarray, scale: float
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def feature_ranges(q: np.ndarray, scale: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Centre and half width of [entropy in nats; top probabilities] over int8 logits, tails cut."""
     top = route_features.top_of(q.shape[1])
     attrs = route_features.make_attrs(

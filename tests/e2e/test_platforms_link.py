@@ -36,9 +36,11 @@ class Linked:
     board: Board
     image: FirmwareImage
     sections: dict[str, tuple[int, bytes]]
+    symbols: dict[str, int]
 
     def symbol(self, name: str) -> int:
-        return self.image.symbols[name][0]
+        """A function without its Thumb bit, or an address that the linker script sets."""
+        return self.symbols[name] & ~1
 
     def vector(self, number: int) -> int:
         (value,) = struct.unpack_from("<I", self.sections[".vectors"][1], 4 * number)
@@ -57,11 +59,14 @@ def linked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     board = load_board(request.param)
     image = link(board, tmp_path_factory.mktemp(board.name))
     with image.elf.open("rb") as stream:
+        file = ELFFile(stream)
         sections = {
             s.name: (int(s["sh_addr"]), bytes(s.data()) if s["sh_type"] != "SHT_NOBITS" else b"")
-            for s in ELFFile(stream).iter_sections()
+            for s in file.iter_sections()
         }
-    return Linked(board, image, sections)
+        table = file.get_section_by_name(".symtab")
+        symbols = {symbol.name: int(symbol["st_value"]) for symbol in table.iter_symbols()}
+    return Linked(board, image, sections, symbols)
 
 
 def test_everything_lies_inside_the_regions(linked: Linked) -> None:

@@ -31,6 +31,7 @@ void mh_port_init(void)
     TIMER_CTRL = TIMER_CTRL_ENABLE;
     UART_BAUDDIV = UART_BAUDDIV_MIN; /* the emulator sends at once, whatever the divider */
     UART_CTRL = UART_CTRL_TX_ENABLE | UART_CTRL_RX_ENABLE | UART_CTRL_RX_INTERRUPT;
+    (void)UART_DATA; /* bytes that came before now wait in the emulator until one is read */
     mh_irq_enable(MH_PLATFORM_CONSOLE_IRQ);
 }
 

@@ -1,7 +1,8 @@
 """Joins base and router: the file's second input becomes ROUTE_FEATURES of the logits.
 
-An exported hybrid has two inputs (image, route features) because TFLite cannot compute the features.
-Here the second input goes away and the operator that computes it goes in. Nothing else changes.
+An exported hybrid has two inputs (image, route features) because TFLite cannot compute the
+features. Here the second input goes away and the operator that computes it goes in. Nothing else
+changes.
 """
 
 from __future__ import annotations

@@ -1,0 +1,92 @@
+"""What every export states and writes: thresholds, float against int8, the files of its folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcu_hybrid import routers
+from mcu_hybrid.errors import InputError
+from mcu_hybrid.export import agreement
+from mcu_hybrid.export.agreement import Int8Run
+from mcu_hybrid.export.tflite import PROBES, Converted
+from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.nets.checkpoint import Splits
+
+MODEL, GLOBAL, AGREEMENT = "model.tflite", "global.onnx", "agreement.json"
+COVERAGES = (0.9, 0.8, 0.7, 0.5)
+
+
+def thresholds(seen: Int8Run, coverage: float, router: str) -> dict[str, Any]:
+    """Thresholds of each score at the standard coverages and at the deployed one."""
+    scores = {"learned": seen.score, "entropy": seen.entropy}
+    if router != "none" and scores.get(router) is None:
+        raise InputError(f"the model has no '{router}' score", "choose another", key="router")
+    wanted = sorted({*COVERAGES, coverage}, reverse=True)
+    table = {
+        name: {f"{c:g}": routers.threshold_for(values, c) for c in wanted}
+        for name, values in scores.items()
+        if values is not None
+    }
+    threshold = table[router][f"{coverage:g}"] if router != "none" else 0
+    deployed = {
+        "router": routers.router_id(router),
+        "coverage": coverage if router != "none" else 1.0,
+        "threshold": threshold,
+    }
+    return {"thresholds": table, "deployed": deployed}
+
+
+def compare(
+    graph: Graph,
+    converted: Converted | None,
+    splits: Splits,
+    seen: Int8Run,
+    float_logits: np.ndarray | None,
+) -> dict[str, Any]:
+    """Accuracy on the calibration split (float where known) and the layers' noise."""
+    facts: dict[str, Any] = {
+        "accuracy_int8": float((seen.logits.argmax(1) == splits.y_calibration).mean()),
+        "accuracy_float": None,
+        "same_class": None,
+        "images": len(splits.y_calibration),
+        "split": "calibration",
+        "layers": None,
+        "first_that_hurts": None,
+        "hurts_below_db": agreement.HURTS_BELOW_DB,
+    }
+    if float_logits is not None:
+        classes = float_logits.argmax(1)
+        facts["accuracy_float"] = float((classes == splits.y_calibration).mean())
+        facts["same_class"] = float((classes == seen.logits.argmax(1)).mean())
+    if converted is not None:
+        probes = splits.x_fit[:PROBES]
+        layers = agreement.layer_noise(graph, probes, converted.float_activations)
+        facts["layers"] = layers
+        facts["first_that_hurts"] = agreement.first_that_hurts(layers)
+    return facts
+
+
+def check_coverage(value: float) -> float:
+    """The coverage itself; raises InputError outside (0, 1)."""
+    if not 0.0 < value < 1.0:
+        raise InputError(f"{value} is not between 0 and 1", "for example 0.8", key="coverage")
+    return value
+
+
+def copy_global(path: Path | None, out_dir: Path) -> None:
+    """Put the user's own global model beside the export."""
+    if path is not None:
+        shutil.copyfile(path, out_dir / GLOBAL)
+
+
+def write(out_dir: Path, data: bytes, facts: Mapping[str, Any]) -> None:
+    """Write model.tflite and agreement.json."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    (out_dir / MODEL).write_bytes(data)
+    (out_dir / AGREEMENT).write_text(json.dumps(facts, indent=1) + "\n")

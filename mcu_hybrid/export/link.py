@@ -1,0 +1,118 @@
+"""What joins base and router across the two inputs of the file: features, ranges, metadata.
+
+The numbers here decide how well 256 levels are used; the arithmetic of the link itself is
+ops/route_features.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.nets.checkpoint import Hybrid, RouterParts
+from mcu_hybrid.ops import route_features
+
+SCORE_TAIL = 0.02  # the surest two per cent share the lowest level of the int8 score
+INPUT = {"scale_to_real": "x/255", "layout": "NHWC", "dtype": "uint8"}
+
+
+def centre_scores(hybrid: Hybrid) -> tuple[Hybrid, float]:
+    """Shift the router's score so that its useful range is -half..half; returns half too.
+
+    The range is that of the training examples without the surest two per cent, so that the 256
+    levels are spent where thresholds lie; a shift changes no decision.
+    """
+    scores = hybrid.router.head(hybrid.router.sample.astype(np.float64))
+    low, high = float(np.quantile(scores, SCORE_TAIL)), float(scores.max())
+    head = replace(hybrid.router.head, b2=hybrid.router.head.b2 - (low + high) / 2)
+    shifted = replace(hybrid, router=replace(hybrid.router, head=head))
+    return shifted, max((high - low) / 2, 1e-3)
+
+
+def calibration_rows(hybrid: Hybrid, x_fit: np.ndarray) -> dict[str, np.ndarray]:
+    """Rows for the converter: fit images with their own features, then the router's examples."""
+    images = with_extremes(x_fit.astype(np.float32) / 255)
+    own = float_features(hybrid.router, base_logits(hybrid.base, x_fit))
+    sample = hybrid.router.sample
+    return {
+        "image": images,
+        "route_features": np.concatenate([own, sample]).astype(np.float32),
+    }
+
+
+def float_features(router: RouterParts, logits: np.ndarray) -> np.ndarray:
+    """Features [N, 1 + k] of float logits, clipped to [-1, 1]: the float side of the link."""
+    z = logits.astype(np.float64)
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    entropy = -(p * np.log(np.maximum(p, 1e-30))).sum(axis=1)
+    top = -np.sort(-p, axis=1)[:, : len(router.centers) - 1]
+    x = np.concatenate([entropy[:, None], top], axis=1)
+    return np.clip((x - np.array(router.centers)) / np.array(router.widths), -1, 1)
+
+
+def hybrid_metadata(hybrid: Hybrid, graph: Graph) -> dict[str, Any]:
+    """The metadata entry, thresholds not yet in it; ``graph`` is the file without the link."""
+    logits = graph.tensor(graph.outputs[0]).require_quant()
+    features = graph.tensor(graph.inputs[1]).require_quant()
+    attrs = route_features.make_attrs(
+        len(hybrid.labels),
+        float(logits.scale),
+        hybrid.router.centers,
+        hybrid.router.widths,
+        float(features.scale),
+        features.zero_point,
+    )
+    return {
+        "version": 1,
+        "logits": "logits",
+        "route_features": "route_features",
+        "route_score": "route_score",
+        "features": attrs.to_json(),
+        "labels": list(hybrid.labels),
+        "input": INPUT,
+    }
+
+
+def plain_metadata(graph: Graph, labels: tuple[str, ...]) -> dict[str, Any] | None:
+    """Metadata of a classifier without a router; None where it does not end in logits."""
+    out = graph.outputs[0]
+    tensor, producer = graph.tensor(out), graph.producer(out)
+    if (producer is not None and producer.kind == "SOFTMAX") or tensor.elements != len(labels):
+        return None
+    n = 1 + route_features.top_of(len(labels))
+    attrs = route_features.make_attrs(
+        len(labels), float(tensor.require_quant().scale), [0.0] * n, [1.0] * n, 1 / 127, 0
+    )
+    return {
+        "version": 1,
+        "logits": tensor.name,
+        "features": attrs.to_json(),
+        "labels": list(labels),
+        "input": INPUT,
+    }
+
+
+def with_extremes(images: np.ndarray) -> np.ndarray:
+    """Black and white in one corner of an extra image: the input's scale becomes exactly 1/255.
+
+    Then a uint8 pixel x is the int8 input x - 128 whatever the brightest pixel of the data is.
+    """
+    extra = images[:1].copy()
+    extra[0, 0, 0], extra[0, 0, 1] = 0.0, 1.0
+    return np.concatenate([images, extra])
+
+
+def base_logits(net: Any, x: np.ndarray) -> np.ndarray:
+    """Float logits [N, K] of uint8 NHWC images, as training sees them (x / 255)."""
+    import torch
+
+    with torch.no_grad():
+        parts = [
+            net(torch.as_tensor(x[i : i + 512]).permute(0, 3, 1, 2).float() / 255).numpy()
+            for i in range(0, len(x), 512)
+        ]
+    return np.concatenate(parts)
