@@ -1,8 +1,8 @@
 """Manifests: each step reads a folder with ``manifest.json`` and writes one; digests chain.
 
 A step writes into a folder beside its target and moves it over at the end, so a failed step leaves
-nothing half written. ``load`` checks every recorded file, and that the folder a step was made from is
-still the one it was made from; what changed since is refused by name.
+nothing half written. ``load`` checks every recorded file, and that the folder a step was made from
+is still the one it was made from; what changed since is refused by name.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class Tools:
             return Result(argv, 0, "")
         self.require(argv[0])
         try:
-            done = subprocess.run(  # noqa: S603 - argv is built by us, never a shell line
+            done = subprocess.run(
                 argv,
                 cwd=cwd,
                 stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def root(name: str) -> Path:
-    """Return the folder ``boards`` or ``firmware_templates``: the wheel's copy, else the checkout's."""
+    """Return the folder ``boards`` or ``firmware_templates``: the wheel's, else the checkout's."""
     for candidate in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):
         if candidate.is_dir():
             return candidate

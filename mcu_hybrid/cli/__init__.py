@@ -1,6 +1,7 @@
 """The command line: a lazy group; each verb is a short file that calls the library and prints.
 
-Only this module catches McuHybridError (exit code 1; 2 is click's usage error). A traceback is a bug.
+Only this module catches McuHybridError (exit code 1; 2 is click's usage error).
+A traceback is a bug.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ class LazyGroup(click.RichGroup):
         if name not in VERBS:
             return None
         if self.only_names or ctx.resilient_parsing:
-            return click.RichCommand(name, short_help=VERBS[name], help=VERBS[name])
+            return click.RichCommand(name=name, short_help=VERBS[name], help=VERBS[name])
         module = importlib.import_module(f"mcu_hybrid.cli.{name}")
         command: click.Command = module.command
         return command
 
-    def format_help(self, ctx: click.Context, formatter: Any) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         self.only_names = True
         try:
             super().format_help(ctx, formatter)

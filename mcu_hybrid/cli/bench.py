@@ -66,7 +66,7 @@ def command(
         print_bench(data)
 
 
-def print_bench(data: dict) -> None:  # type: ignore[type-arg]
+def print_bench(data: dict) -> None:
     """The figures, then one row per layer."""
     counted = data["instructions"] is not None
     unit = "instructions" if counted else "ticks"
@@ -89,7 +89,9 @@ def print_bench(data: dict) -> None:  # type: ignore[type-arg]
     if data["macs"]:
         click.echo(f"MACs          {data['macs']:>14,}   {total / data['macs']:.2f} {unit} per MAC")
     if data["latency_us"] is not None:
-        click.echo(f"latency       {data['latency_us'] / 1000:>11,.2f} ms   {data['latency_basis']}")
+        click.echo(
+            f"latency       {data['latency_us'] / 1000:>11,.2f} ms   {data['latency_basis']}"
+        )
     else:
         click.echo(f"latency                    -   {data['latency_basis']}")
     click.echo(
@@ -104,7 +106,7 @@ def print_bench(data: dict) -> None:  # type: ignore[type-arg]
     click.echo(f"exact         {_exact(data):>14}")
 
 
-def _exact(data: dict) -> str:  # type: ignore[type-arg]
+def _exact(data: dict) -> str:
     if data["exact"] is None:
         return "not compared"
     runs = data["runs"] - 1

@@ -28,7 +28,7 @@ engine_options = (
 )
 
 
-def with_engine(function):  # type: ignore[no-untyped-def]
+def with_engine(function):
     """Add the engine's options to a verb."""
     for option in reversed(engine_options):
         function = option(function)
@@ -54,8 +54,8 @@ def command(
 ) -> None:
     """Compile SOURCE (an export folder or an int8 .tflite) into firmware for a board.
 
-    The model must fit: arena, statics, stack, weights and code are compared with the board's memories
-    before the compiler starts, and the linked ELF with the same plan after it.
+    The model must fit: arena, statics, stack, weights and code are compared with the board's
+    memories before the compiler starts, and the linked ELF with the same plan after it.
 
     Example: mcu-hybrid build runs/export --board stm32h7
     """
@@ -79,7 +79,7 @@ def command(
     print_build(made.facts, out)
 
 
-def print_build(facts: dict, out: Path) -> None:  # type: ignore[type-arg]
+def print_build(facts: dict, out: Path) -> None:
     """What was built and how full the board is."""
     ram = facts["static_ram_bytes"] + facts["stack_bytes"]
     click.echo(f"{facts['model']} for {facts['board']} ({facts['core']}, engine {facts['engine']})")
@@ -97,6 +97,6 @@ def print_build(facts: dict, out: Path) -> None:  # type: ignore[type-arg]
     click.echo(f"  build {facts['build_id']} in {out}")
 
 
-def _of(facts: dict, what: str) -> str:  # type: ignore[type-arg]
+def _of(facts: dict, what: str) -> str:
     have = facts[f"{what}_capacity_bytes"]
     return f", of {have:,}" if have else ""

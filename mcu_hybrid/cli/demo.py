@@ -39,4 +39,6 @@ def command(board_name: str, seed: int, link: str, out: Path, as_json: bool) -> 
     click.echo("")
     print_run(result["run"])
     click.echo(f"\nreport: {result['report']}")
-    click.echo(f"the board is still running; to stop it: mcu-hybrid flash --board {board_name} --stop")
+    click.echo(
+        f"the board is still running; to stop it: mcu-hybrid flash --board {board_name} --stop"
+    )

@@ -78,7 +78,7 @@ def command(
         print_run(result)
 
 
-def print_run(result: dict) -> None:  # type: ignore[type-arg]
+def print_run(result: dict) -> None:
     """The table, and what it rests on."""
     rows = [
         (
@@ -103,7 +103,9 @@ def print_run(result: dict) -> None:  # type: ignore[type-arg]
         "mean ms",
         "bytes sent",
     )
-    table(f"{result['dataset']}: {result['samples']} test inputs on {result['board']}", columns, rows)
+    table(
+        f"{result['dataset']}: {result['samples']} test inputs on {result['board']}", columns, rows
+    )
     link, deployed = result["link"], result["deployed"]
     mark = " (estimate)" if result["latency_is_estimate"] else ""
     click.echo(
@@ -112,7 +114,8 @@ def print_run(result: dict) -> None:  # type: ignore[type-arg]
     )
     counters = result["counters"]
     click.echo(
-        f"live: router at its {deployed['coverage']:.0%} threshold kept {counters['kept']}, queried "
+        f"live: router at its {deployed['coverage']:.0%} threshold kept {counters['kept']}, "
+        f"queried "
         f"{counters['queried']}, fell back {sum(counters['fallbacks'].values())}"
     )
     if result["exact"] is not None:

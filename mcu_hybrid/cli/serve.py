@@ -21,9 +21,7 @@ from mcu_hybrid.cli.common import json_option, print_json
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 to open it up.")
 @click.option("--port", default=8080, show_default=True, help="0 picks a free one.")
 @click.option("--token", envvar="MCU_HYBRID_TOKEN", help="Ask for this bearer token.")
-@click.option(
-    "--max-body", default=8, show_default=True, help="Largest request that is read, MiB."
-)
+@click.option("--max-body", default=8, show_default=True, help="Largest request that is read, MiB.")
 @click.option("--threads", default=0, show_default=True, help="Of the model; 0 = all cores.")
 @json_option
 def command(

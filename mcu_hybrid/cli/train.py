@@ -50,13 +50,11 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 @click.option("--threads", default=0, help="CPU threads; 0 = torch's choice.")
 @out_option("runs/train")
 @json_option
-def command(
-    data: str, size: str | None, out: Path, as_json: bool, **values: Any
-) -> None:
+def command(data: str, size: str | None, out: Path, as_json: bool, **values: Any) -> None:
     """Train base and global, then the router on the inputs that only the global gets right.
 
-    The router is trained on a split that base and global have not seen; thresholds come from another
-    one, and the test split is only ever measured.
+    The router is trained on a split that base and global have not seen; thresholds come from
+    another one, and the test split is only ever measured.
 
     Example: mcu-hybrid train --data photos.zip --base mynets:small --out runs/train
     """
@@ -73,5 +71,7 @@ def command(
     room = facts["calibration"]
     click.echo(f"base    {room['base_accuracy']:.1%}   {facts['base_macs']:,} MACs")
     click.echo(f"global  {room['global_accuracy']:.1%}   {facts['global_macs']:,} MACs")
-    click.echo(f"router  {facts['router_macs']:,} MACs; a query is worth it for {room['query_worth']:.1%}")
+    click.echo(
+        f"router  {facts['router_macs']:,} MACs; a query is worth it for {room['query_worth']:.1%}"
+    )
     click.echo(f"(float, calibration split)   {facts['seconds']} s   in {out}")

@@ -34,7 +34,7 @@ class DeviceError(ProtocolError):
         self.detail = error.detail
 
 
-class DeviceFault(ProtocolError):  # noqa: N818 - what happened, not what we did wrong
+class DeviceFault(ProtocolError):
     """The board's processor faulted; the board has restarted itself."""
 
     def __init__(self, fault: FaultFrame, layer_names: Sequence[str] = ()) -> None:

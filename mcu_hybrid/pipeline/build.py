@@ -123,6 +123,8 @@ def build_step(
         plan_text = json.dumps(report.plan_json(model.graph, model.plan), indent=1)
         (draft.folder / PLAN).write_text(plan_text + "\n")
         draft.facts.update(_facts(path, model, board, image, engine) | {"layers": layers})
+        if engine == "tflm":
+            draft.facts["arena_bytes"] = codegen_tflm.footprint(model.data, model.graph).arena_bytes
     return open_build(out, board_dirs)
 
 

@@ -96,5 +96,3 @@ def commands(out: Path, options: DemoOptions) -> list[str]:
         f"mcu-hybrid run {out.name}/build --link {options.link} --out {out.name}/run",
         f"mcu-hybrid report {out.name} --out {out.name}/report",
     ]
-
-

@@ -37,7 +37,7 @@ def read_graph(data: bytes, name: str) -> Graph:
 def export_step(
     source: Path,
     out: Path,
-    options: ExportOptions = ExportOptions(),  # noqa: B008 - frozen
+    options: ExportOptions = ExportOptions(),
     *,
     on_event: OnEvent | None = None,
 ) -> dict[str, Any]:

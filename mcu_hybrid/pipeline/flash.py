@@ -22,7 +22,7 @@ OnEvent = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Flashed:
-    """What was started or written, and where its console is; commands as they were (or would be) run."""
+    """What was started or written, its commands as run (or planned), and where its console is."""
 
     board: str
     flasher: str
@@ -97,9 +97,7 @@ def on_board(build: Build, *, port: str = "", on_event: OnEvent | None = None) -
     running = qemu.running(board.name)
     with ExitStack() as stack:
         if running is None or running.build_id != build_id:
-            running = stack.enter_context(
-                qemu.private(board, build.image.elf, Tools(), build_id)
-            )
+            running = stack.enter_context(qemu.private(board, build.image.elf, Tools(), build_id))
         yield stack.enter_context(Device.open(running.url, build_id=build_id))
 
 

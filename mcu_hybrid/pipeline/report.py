@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mcu_hybrid import __version__, manifest
-from mcu_hybrid.board import load_board
+from mcu_hybrid.board import Board, list_boards, load_board
 from mcu_hybrid.errors import ManifestError
 from mcu_hybrid.report import html
 from mcu_hybrid.report.html import ReportData
@@ -43,7 +43,9 @@ def find(root: Path) -> Folders:
         found = {manifest.read(root).step: root}
     if not found:
         raise ManifestError(
-            "holds no folder of a step", "give the folder above export, build, bench, run", path=root
+            "holds no folder of a step",
+            "give the folder above export, build, bench, run",
+            path=root,
         )
     return Folders(**{step: path for step, path in found.items() if step != "train"})
 
@@ -56,7 +58,7 @@ def report_step(
     commands: Sequence[str] = (),
     board_dirs: Sequence[Path] = (),
 ) -> Path:
-    """Write the page into the folder ``out``; returns its path. Raises ManifestError for stale ones."""
+    """Write the page into the folder ``out``; returns its path. ManifestError for stale folders."""
     data: ReportData = {"notes": []}
     if title:
         data["title"] = title
@@ -67,14 +69,10 @@ def report_step(
         data["plan"] = _json(folders.build / "plan.json")
         board = load_board(facts["build"]["board"], board_dirs)
         data["subtitle"] = f"{facts['build']['model']} on {board.title}"
-        if not board.is_host:
-            data["capacity"] = [
-                {
-                    "name": board.name,
-                    "flash_bytes": board.flash_bytes,
-                    "ram_bytes": board.ram_bytes,
-                }
-            ]
+        data["capacity"] = [_memory(board)] if not board.is_host else []
+        data["capacity"] += [
+            _memory(b) for b in list_boards(board_dirs) if not b.is_virtual and b.name != board.name
+        ]
         data["notes"] += list(facts["build"]["notes"])
     if folders.bench:
         data["bench"] = _json(folders.bench / "bench.json")
@@ -85,6 +83,14 @@ def report_step(
         draft.sources.update(folders.given())
         html.write(data, draft.folder / PAGE)
     return out / PAGE
+
+
+def _memory(board: Board) -> html.BoardMemory:
+    return {
+        "name": board.name,
+        "flash_bytes": board.flash_bytes,
+        "ram_bytes": board.ram_bytes,
+    }
 
 
 def _add_export(data: ReportData, folder: Path) -> None:

@@ -1,9 +1,9 @@
 """run: stream the test split through the board, send what it queries to the cloud, make the table.
 
-Thresholds come from the export (its calibration split); the test split is only measured. The pass is
-live: the board decides at the deployed threshold, and what it queries goes to the server then and
-there. For the table's other rows the same board scores are held against their thresholds, and the
-remaining answers of the cloud (the "cloud only" row needs all) are fetched afterwards.
+Thresholds come from the export (its calibration split); the test split is only measured. The pass
+is live: the board decides at the deployed threshold, and what it queries goes to the server at once.
+For the table's other rows the same board scores are held against their thresholds, and the remaining
+answers of the cloud (the "cloud only" row needs all) are fetched afterwards.
 """
 
 from __future__ import annotations
@@ -143,12 +143,11 @@ def _require_hybrid(build: Build) -> dict[str, Any]:
     return metadata
 
 
-def payload_form(
-    cloud: CloudClient, shape: tuple[int, ...]
-) -> Payload:
+def payload_form(cloud: CloudClient, shape: tuple[int, ...]) -> Payload:
     """How the server's model wants an image: raw bytes NHWC, or float in [0, 1] as NHWC or NCHW.
 
-    Asked before the board runs, so that a server that is down, or holds another model, is said early.
+    Asked before the board runs, so that a server that is down, or holds another model, is said
+    early.
 
     Raises:
         CloudError: the server does not answer, or does not know the model.

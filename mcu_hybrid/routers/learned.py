@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mcu_hybrid import ops
+from mcu_hybrid.graph.types import ABSENT, Graph
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -111,3 +114,26 @@ def collapse(head: nn.Module) -> Collapsed:
     w2 = (last * g2) @ state["fc2.weight"]
     b2 = last @ (g2 * state["fc2.bias"] + o2) + state["fc3.bias"][1] - state["fc3.bias"][0]
     return Collapsed(w1 * g1[:, None], b1 * g1 + o1, w2, float(b2))
+
+
+def score(graph: Graph, features: np.ndarray) -> np.ndarray:
+    """Scores int32 [N] of int8 features [N, 1 + k]: the integers that the device computes.
+
+    Args:
+        graph: the linked graph; its second output is the score.
+    """
+    start = next(op.outputs[0] for op in graph.ops if op.kind == "ROUTE_FEATURES")
+    rows = []
+    for row in np.asarray(features, np.int8):
+        values = {start: row.reshape(graph.tensor(start).shape)}
+        for op in graph.ops:
+            operands = [
+                None if i == ABSENT else values.get(i, graph.tensor(i).data) for i in op.inputs
+            ]
+            absent = [i for i, v in zip(op.inputs, operands, strict=True) if v is None]
+            if start in op.outputs or any(i != ABSENT for i in absent):
+                continue  # belongs to the base
+            results = ops.module(op.kind).reference(graph, op, operands)
+            values.update(zip(op.outputs, results, strict=True))
+        rows.append(int(values[graph.outputs[1]].ravel()[0]))
+    return np.array(rows, np.int32)

@@ -47,13 +47,7 @@ def train(
     nets.require_torch()
     if config.threads:
         torch.set_num_threads(config.threads)
-    shares = (
-        config.fit_share,
-        config.router_share,
-        config.calibration_share,
-        config.test_share,
-    )
-    splits = data_module.split(data, shares, config.seed)
+    splits = data_module.split(data, _shares(config), config.seed)
     views = _views(config, data)
     trained = {}
     history: dict[str, Any] = {"config": config.to_json()}
@@ -91,6 +85,11 @@ def train(
     return {**facts, "config": config.to_json(), "seconds": round(time.monotonic() - started, 1)}
 
 
+def split_and_keep(config: HybridConfig, data: Dataset) -> Splits:
+    """The splits that training would make, for a network that was trained elsewhere."""
+    return _kept(data, data_module.split(data, _shares(config), config.seed), config.seed)
+
+
 def resolve(config: HybridConfig, data: Dataset) -> HybridConfig:
     """Replace each "by the data" value of the config by what it means for this data set."""
     from dataclasses import replace
@@ -109,6 +108,10 @@ def resolve(config: HybridConfig, data: Dataset) -> HybridConfig:
         router_views=config.router_views or views,
         flip=config.flip if config.flip != "auto" else ("yes" if data.shape[2] == 3 else "no"),
     )
+
+
+def _shares(config: HybridConfig) -> tuple[float, float, float, float]:
+    return config.fit_share, config.router_share, config.calibration_share, config.test_share
 
 
 def _views(config: HybridConfig, data: Dataset) -> Views:

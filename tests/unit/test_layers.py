@@ -1,4 +1,4 @@
-"""The house rule of imports: down only, layer 3 never sideways, heavy packages where they belong."""
+"""The house rule of imports: down only, layer 3 never sideways, heavy packages in their place."""
 
 from __future__ import annotations
 

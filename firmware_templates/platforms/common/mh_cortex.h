@@ -27,7 +27,7 @@
 
 /* B3.4 NVIC */
 #define NVIC_ISER(irq) MH_REG(0xE000E100u + 4u * ((uint32_t)(irq) >> 5))
-#define NVIC_BIT(irq) (1u << ((uint32_t)(irq) & 31u))
+#define NVIC_BIT(irq) (1u << ((uint32_t)(irq)&31u))
 
 /* B3.5 MPU (PMSAv7) */
 #define MPU_TYPE MH_REG(0xE000ED90u)

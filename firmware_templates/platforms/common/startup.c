@@ -1,5 +1,5 @@
-/* Vectors, reset and faults for all Cortex-M platforms. Clocks and pins are in the platform's port.c;
- * the interrupt number of the console comes from its mh_platform.h. */
+/* Vectors, reset and faults for all Cortex-M platforms. Clocks and pins are in the platform's
+ * port.c; the interrupt number of the console comes from its mh_platform.h. */
 #include "board_config.h"
 #include "mh_cortex.h"
 #include "mh_platform.h"
@@ -30,7 +30,7 @@ typedef struct {
     mh_vector handler[FIRST_IRQ - 1 + MH_PLATFORM_IRQS];
 } mh_vector_table;
 
-#define EXCEPTION(n) [(n) - 1]
+#define EXCEPTION(n) [(n)-1]
 __attribute__((section(".vectors"), used)) static const mh_vector_table vectors = {
     .stack = __stack_top,
     .handler =
@@ -49,7 +49,8 @@ __attribute__((section(".vectors"), used)) static const mh_vector_table vectors 
         },
 };
 
-/* Memory below the stack must fault, or an overflow would go unseen where the bus ignores writes. */
+/* Memory below the stack must fault, or an overflow would go unseen where the bus ignores writes.
+ */
 static void guard_stack(void)
 {
 #if defined(__ARM_ARCH_8M_MAIN__) || defined(__ARM_ARCH_8_1M_MAIN__)

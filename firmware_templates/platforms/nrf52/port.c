@@ -13,9 +13,9 @@
 #define NVMC_ICACHECNF MH_REG(0x4001E540u)
 #define NVMC_ICACHECNF_CACHEEN 1u
 /* 6.9 GPIO: P0 and P1 */
-#define GPIO_OUTSET(port) MH_REG(0x50000508u + (port) * 0x300u)
-#define GPIO_PIN_CNF(port, pin) MH_REG(0x50000700u + (port) * 0x300u + 4u * (pin))
-#define GPIO_PIN_CNF_OUTPUT 3u          /* output, input buffer disconnected */
+#define GPIO_OUTSET(port) MH_REG(0x50000508u + (port)*0x300u)
+#define GPIO_PIN_CNF(port, pin) MH_REG(0x50000700u + (port)*0x300u + 4u * (pin))
+#define GPIO_PIN_CNF_OUTPUT 3u /* output, input buffer disconnected */
 #define GPIO_PIN_CNF_INPUT_PULLUP (3u << 2)
 /* 6.33 UART */
 #define UART_TASKS_STARTRX MH_REG(0x40002000u)

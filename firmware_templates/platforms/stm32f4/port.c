@@ -69,7 +69,8 @@
 #define FLASH_ACR_DCEN (1u << 10)
 #define WAIT_STATES ((MH_CLOCK_HZ - 1u) / 30000000u)
 
-/* The PLL's input is 2 MHz, its VCO twice the processor's clock; Q keeps the 48 MHz domain legal. */
+/* The PLL's input is 2 MHz, its VCO twice the processor's clock; Q keeps the 48 MHz domain legal.
+ */
 #define PLL_INPUT_HZ 2000000u
 #define HSI_HZ 16000000u
 #define PLL_N (2u * MH_CLOCK_HZ / PLL_INPUT_HZ)

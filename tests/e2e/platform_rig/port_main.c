@@ -1,6 +1,6 @@
 /* Tries a platform's port by itself: each command is one letter and a 32-bit number.
- * H at start-up. E: echoes n bytes. S: takes n bytes, sends their sum. T: ticks of a loop of n turns.
- * U: stack used and static RAM. F: fault of kind n. R: reset. */
+ * H at start-up. E: echoes n bytes. S: takes n bytes, sends their sum. T: ticks of a loop of n
+ * turns. U: stack used and static RAM. F: fault of kind n. R: reset. */
 #include "mh_port.h"
 
 static uint8_t queue[256];

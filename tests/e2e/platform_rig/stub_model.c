@@ -16,7 +16,8 @@ const mh_kat_vector mh_kat[] = {{0u, 0u}};
 const uint16_t mh_kat_count = 0;
 volatile uint16_t mh_layer_now = 0xFFFFu;
 
-__attribute__((section(".rodata.mh_weights"), used)) static const int8_t weights[48] = {1, 2, 3};
+__attribute__((section(".rodata.mh_weights"), used)) static const volatile int8_t weights[48] = {
+    1, 2, 3};
 __attribute__((section(".bss.mh_arena"), aligned(16))) static int8_t arena[64];
 
 mh_status mh_model_init(void)

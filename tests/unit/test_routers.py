@@ -1,0 +1,115 @@
+"""Thresholds, decisions, and the exact collapse of the trained router."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcu_hybrid import routers
+from mcu_hybrid.errors import InputError
+from mcu_hybrid.ops import route_features
+from mcu_hybrid.routers import entropy, learned
+
+torch = pytest.importorskip("torch")
+
+
+@given(st.lists(st.integers(-128, 127), min_size=1, max_size=60), st.floats(0, 1))
+@settings(max_examples=200, deadline=None)
+def test_no_threshold_comes_nearer_to_the_coverage(values, coverage):
+    scores = np.array(values)
+    chosen = routers.threshold_for(scores, coverage)
+
+    def off(threshold: int) -> float:
+        return abs(float((~routers.queries(scores, threshold)).mean()) - coverage)
+
+    assert off(chosen) <= min(off(t) for t in [*values, min(values) - 1]) + 1e-9
+
+
+def test_threshold_is_the_order_statistic_without_ties():
+    scores = np.random.default_rng(0).permutation(100) * 3
+    for coverage in (0.9, 0.8, 0.7, 0.5):
+        threshold = routers.threshold_for(scores, coverage)
+        assert threshold == np.sort(scores)[round(coverage * 100) - 1]
+        assert (scores <= threshold).mean() == coverage
+
+
+def test_ties_move_together_to_the_nearer_side():
+    scores = np.array([1] * 4 + [2] * 3 + [3] * 3)
+    assert routers.threshold_for(scores, 0.5) == 1  # 0.4 is nearer than 0.7
+    assert routers.threshold_for(scores, 0.6) == 2
+    assert routers.threshold_for(scores, 0.55) == 2  # equally near: keep more
+    assert routers.threshold_for(scores, 0.0) == 0
+    assert routers.threshold_for(scores, 1.0) == 3
+    assert routers.threshold_for(np.array([7, 7]), 0.4) == 6
+
+
+@pytest.mark.parametrize(("scores", "coverage"), [([], 0.5), ([1], 1.5)])
+def test_threshold_refuses(scores, coverage):
+    with pytest.raises(InputError, match="cannot choose a threshold"):
+        routers.threshold_for(np.array(scores), coverage)
+
+
+def test_router_ids_are_the_firmware_s():
+    assert [routers.router_id(n) for n in ("none", "learned", "entropy")] == [0, 1, 2]
+    with pytest.raises(InputError, match="no router 'x'"):
+        routers.router_id("x")
+
+
+def test_entropy_escalates_monotonically_as_the_logits_come_together():
+    attrs = route_features.make_attrs(10, 0.1, [0.0] * 11, [1.0] * 11, 1 / 127, 0)
+    rows = np.zeros((128, 10), np.int8)
+    rows[:, 3] = np.arange(128)[::-1]  # from certain to undecided
+    scores = entropy.score(attrs, rows)
+    assert (np.diff(scores) >= 0).all() and scores[0] < scores[-1]
+    for threshold in (0, 1000, 100000):
+        asked = routers.queries(scores, threshold)
+        assert (np.diff(asked.astype(int)) >= 0).all()
+
+
+def _trained_head(top: int, hidden: int):
+    """A head with batch statistics, gains and offsets that are far from their defaults."""
+    torch.manual_seed(top)
+    head = learned.build_head(top, hidden)
+    head.train()
+    for _ in range(20):
+        head(torch.rand(64, 1 + top) * torch.linspace(2, 0.1, 1 + top))
+    with torch.no_grad():
+        for bn in (head.bn0, head.bn1, head.bn2):
+            bn.weight.uniform_(0.3, 2.0)
+            bn.bias.uniform_(-1, 1)
+    return head.eval().double()
+
+
+@pytest.mark.parametrize(("top", "hidden"), [(10, 32), (10, 256), (2, 5), (3, 1)])
+def test_collapse_equals_the_trained_form(top, hidden):
+    head = _trained_head(top, hidden)
+    x = torch.rand(200, 1 + top, dtype=torch.float64)
+    with torch.no_grad():
+        gates = head(x).numpy()
+    small = learned.collapse(head)
+    assert small.w1.shape == (hidden, 1 + top) and small.w2.shape == (hidden,)
+    np.testing.assert_allclose(small(x.numpy()), gates[:, 1] - gates[:, 0], rtol=1e-9, atol=1e-9)
+
+
+def test_feature_scaling_and_balancing_change_no_score():
+    small = learned.collapse(_trained_head(10, 32))
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 1, (300, 11))
+    centers, widths = rng.uniform(0, 1, 11), rng.uniform(0.01, 1, 11)
+    features = (x - centers) / widths
+    moved = small.on_features(centers, widths)
+    np.testing.assert_allclose(moved(features), small(x), rtol=1e-9, atol=1e-9)
+    balanced = moved.balanced(features)
+    np.testing.assert_allclose(balanced(features), small(x), rtol=1e-9, atol=1e-9)
+    peaks = np.maximum(features @ balanced.w1.T + balanced.b1, 0).max(axis=0)
+    np.testing.assert_allclose(peaks, 1.0)
+
+
+def test_margins_hold_every_difference():
+    x = np.array([0.5, 0.7, 0.2, 0.1])
+    phi = learned.margins(3) @ x
+    assert phi[0] == 0.5
+    expected = [a - b for a in x[1:] for b in x[1:]]
+    np.testing.assert_allclose(phi[1:], expected)
