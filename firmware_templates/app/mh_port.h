@@ -14,7 +14,8 @@ extern "C" {
 
 /* Clocks, console and tick counter; called once, first thing in main. */
 void mh_port_init(void);
-/* Bytes that have arrived, at most cap, at once; 0 where there are none. */
+/* Bytes that have arrived, at most cap; 0 where there are none (an emulated board may sleep until
+ * the next byte first, a host process up to 0.1 s). */
 uint32_t mh_port_read(uint8_t *dst, uint32_t cap);
 /* Sends n bytes; returns when they are handed to the hardware. */
 void mh_port_write(const uint8_t *src, uint32_t n);

@@ -95,6 +95,7 @@ def _start(board: Board, elf: Path, log: Path, build_id: str) -> Running:
         argv = command(board, elf.resolve(), port)
         process = _launch(argv, log)
         if _wait_accepting(process, port):
+            process.returncode = 0  # it outlives this object: no warning when that goes
             return _describe(board, elf, process.pid, port, log, build_id)
         process.kill()
         process.wait()
@@ -117,15 +118,20 @@ def _launch(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     if argv[0] == "env":  # not through env(1): the process must be the board's own
         name, _, value = argv[1].partition("=")
         environment, argv = {**os.environ, name: value}, argv[2:]
-    with log.open("wb") as stream:
-        return subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=environment,
-        )
+    try:
+        with log.open("wb") as stream:
+            return subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=environment,
+            )
+    except OSError as error:
+        raise ToolError(
+            f"cannot start {argv[0]}: {error.strerror}", "build the firmware again", argv=argv
+        ) from error
 
 
 def _wait_accepting(process: subprocess.Popen[bytes], port: int) -> bool:

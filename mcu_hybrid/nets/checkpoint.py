@@ -97,7 +97,7 @@ class Splits:
 def load_splits(path: Path) -> Splits:
     """Read ``splits.npz``; raises ModelError where it is missing or not ours."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             got = {name: file[name] for name in file.files}
         return Splits(
             got["x_fit"],

@@ -31,6 +31,7 @@ from mcu_hybrid.ops import (
     split,
     strided_slice,
     sub,
+    table,
     tanh,
     transpose,
 )
@@ -58,6 +59,7 @@ MODULES: tuple[ModuleType, ...] = (
     split,
     strided_slice,
     sub,
+    table,
     tanh,
     transpose,
 )

@@ -57,23 +57,28 @@ def check(graph: Graph, op: Op) -> None:
 
 def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
+    exact = sums(graph, op, np.asarray(inputs[0]), weights_of(graph, op))
+    return (requantised(graph, op, exact, op.attrs.activation),)
+
+
+def sums(graph: Graph, op: Op, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Exact sums of products [1, height, width, out] of a map with these filters; no bias."""
     # float64 products are exact: every partial sum is an integer below 2**53.
-    weights = weights_of(graph, op).astype(np.float64)
+    weights = weights.astype(np.float64)
     out_c, height, width, depth = weights.shape
     zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
-    image = np.asarray(inputs[0])[0].astype(np.float64) - zero_point
-    window, out_shape = op.attrs.window, graph.tensor(op.outputs[0]).shape
+    image = x[0].astype(np.float64) - zero_point
+    window = op.attrs.window
+    out_h, out_w = window.out_size((x.shape[1], x.shape[2]), (height, width))
     image = padded(image, window, (height, width), 0)
-    out_h, out_w = out_shape[1], out_shape[2]
     groups = image.shape[2] // depth
-    sums = np.zeros((groups, out_h * out_w, out_c // groups))
+    total = np.zeros((groups, out_h * out_w, out_c // groups))
     for y in range(height):
         for x in range(width):
             seen = tap(image, window, (out_h, out_w), (y, x)).reshape(-1, groups, depth)
             filters = weights[:, y, x].reshape(groups, out_c // groups, depth)
-            sums += np.matmul(seen.transpose(1, 0, 2), filters.transpose(0, 2, 1))
-    exact = sums.transpose(1, 0, 2).reshape(out_shape).astype(np.int64)
-    return (requantised(graph, op, exact, op.attrs.activation),)
+            total += np.matmul(seen.transpose(1, 0, 2), filters.transpose(0, 2, 1))
+    return total.transpose(1, 0, 2).reshape(1, out_h, out_w, out_c).astype(np.int64)
 
 
 def macs(graph: Graph, op: Op) -> int:

@@ -59,18 +59,25 @@ def check(graph: Graph, op: Op) -> None:
 
 def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
-    weights = weights_of(graph, op)[0].astype(np.int32)
-    height, width, _ = weights.shape
+    exact = sums(graph, op, np.asarray(inputs[0]), weights_of(graph, op))
+    return (requantised(graph, op, exact, op.attrs.activation),)
+
+
+def sums(graph: Graph, op: Op, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Exact sums of products [1, height, width, out] of a map with these filters; no bias."""
+    weights = weights[0].astype(np.int32)
+    height, width, channels = weights.shape
     zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
-    image = np.asarray(inputs[0])[0].astype(np.int32) - zero_point
-    window, out_shape = op.attrs.window, graph.tensor(op.outputs[0]).shape
+    image = x[0].astype(np.int32) - zero_point
+    window = op.attrs.window
+    out = window.out_size((x.shape[1], x.shape[2]), (height, width))
     image = padded(image, window, (height, width), 0)
-    sums = np.zeros(out_shape[1:], np.int32)  # check() has shown that 32 bits are enough
+    total = np.zeros((*out, channels), np.int32)  # check() has shown that 32 bits are enough
     for y in range(height):
         for x in range(width):
-            seen = tap(image, window, out_shape[1:3], (y, x))
-            sums += np.repeat(seen, op.attrs.multiplier, axis=2) * weights[y, x]
-    return (requantised(graph, op, sums[np.newaxis], op.attrs.activation),)
+            seen = tap(image, window, out, (y, x))
+            total += np.repeat(seen, op.attrs.multiplier, axis=2) * weights[y, x]
+    return total[np.newaxis]
 
 
 def macs(graph: Graph, op: Op) -> int:

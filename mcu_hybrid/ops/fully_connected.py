@@ -82,13 +82,18 @@ def _check_bias_scale(graph: Graph, op: Op) -> None:
 
 def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
-    # float64 products are exact: every partial sum is an integer below 2**53.
-    weights = weights_of(graph, op).astype(np.float64)
-    zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
-    rows = np.asarray(inputs[0]).reshape(-1, weights.shape[1]).astype(np.float64) - zero_point
-    sums = (rows @ weights.T).astype(np.int64)
-    out = requantised(graph, op, sums, op.attrs.activation)
+    exact = sums(graph, op, np.asarray(inputs[0]), weights_of(graph, op))
+    out = requantised(graph, op, exact, op.attrs.activation)
     return (out.reshape(graph.tensor(op.outputs[0]).shape),)
+
+
+def sums(graph: Graph, op: Op, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Exact sums of products [rows, out] of an input with these weights; no bias."""
+    # float64 products are exact: every partial sum is an integer below 2**53.
+    weights = weights.astype(np.float64)
+    zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
+    rows = x.reshape(-1, weights.shape[1]).astype(np.float64) - zero_point
+    return (rows @ weights.T).astype(np.int64)
 
 
 def macs(graph: Graph, op: Op) -> int:

@@ -1,4 +1,8 @@
-"""Windows that slide over a map: TFLite's SAME and VALID padding for convolutions and pools."""
+"""Windows that slide over a map: TFLite's SAME and VALID padding for convolutions and pools.
+
+A file only says SAME or VALID; passes that take padding from elsewhere give explicit rows and
+columns.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +21,23 @@ SAME, VALID = 0, 1  # TFLite's Padding
 
 @dataclass(frozen=True)
 class Window:
-    """Stride, dilation and padding of a sliding window; pairs are (height, width)."""
+    """Stride, dilation and padding of a sliding window; pairs are (height, width).
+
+    ``explicit`` (rows on top, at the bottom, columns on the left, on the right) overrides
+    ``padding``.
+    """
 
     stride: tuple[int, int]
     dilation: tuple[int, int]
     padding: int
+    explicit: tuple[int, int, int, int] | None = None
 
     def out_size(self, size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
         """Height and width of the output map (TFLite's ComputeOutSize); <= 0 where none fits."""
-        if self.padding == SAME:
+        if self.explicit is not None:
+            top, bottom, left, right = self.explicit
+            size = (size[0] + top + bottom, size[1] + left + right)
+        elif self.padding == SAME:
             return _pair(-(-n // s) for n, s in zip(size, self.stride, strict=True))
         reach = self.reach(kernel)
         return _pair((n + s - r) // s for n, s, r in zip(size, self.stride, reach, strict=True))
@@ -36,9 +48,20 @@ class Window:
 
     def before(self, size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
         """Padded rows on top and columns on the left; an odd rest goes to the other end."""
-        out, reach = self.out_size(size, kernel), self.reach(kernel)
-        both = zip(out, self.stride, reach, size, strict=True)
-        return _pair(max((o - 1) * s + r - n, 0) // 2 for o, s, r, n in both)
+        if self.explicit is not None:
+            return self.explicit[0], self.explicit[2]
+        both = zip(self._span(size, kernel), size, strict=True)
+        return _pair(max(span - n, 0) // 2 for span, n in both)
+
+    def after(self, size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
+        """Padded rows at the bottom and columns on the right that some window touches."""
+        spans, before = self._span(size, kernel), self.before(size, kernel)
+        return _pair(max(s - b - n, 0) for s, b, n in zip(spans, before, size, strict=True))
+
+    def _span(self, size: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns from the first window's start to the last one's end."""
+        both = zip(self.out_size(size, kernel), self.stride, self.reach(kernel), strict=True)
+        return _pair((o - 1) * s + r for o, s, r in both)
 
 
 def _pair(values: Iterable[int]) -> tuple[int, int]:
@@ -66,11 +89,7 @@ def read_window(raw: RawOp, *, dilated: bool) -> Window:
 def padded(x: np.ndarray, window: Window, kernel: tuple[int, int], value: int) -> np.ndarray:
     """Return the map ``x`` [height, width, channels] with all padding that its windows touch."""
     size = (x.shape[0], x.shape[1])
-    out, reach = window.out_size(size, kernel), window.reach(kernel)
-    widths = []
-    for axis, before in enumerate(window.before(size, kernel)):
-        span = (out[axis] - 1) * window.stride[axis] + reach[axis]
-        widths.append((before, max(span - before - size[axis], 0)))
+    widths = tuple(zip(window.before(size, kernel), window.after(size, kernel), strict=True))
     return np.pad(x, (*widths, (0, 0)), constant_values=value)
 
 
@@ -103,6 +122,12 @@ def require_window(
     require_map(op, source)
     require_map(op, target)
     out = window.out_size((source.shape[1], source.shape[2]), kernel)
+    if min(window.explicit or (0,)) < 0:
+        raise ModelError(
+            f"padding {window.explicit} is negative",
+            "this is a fault of mcu-hybrid: report it",
+            key=where(op),
+        )
     if min(out) < 1:
         raise ModelError(
             f"a kernel of {list(kernel)} does not fit into the map {list(source.shape[1:3])}",

@@ -194,7 +194,7 @@ def _digits() -> Dataset:
 
 def _npz(path: Path) -> Dataset:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except FileNotFoundError as error:
         raise DataError("does not exist", path=path) from error

@@ -87,7 +87,8 @@ def fit_router(
     attrs = route_features.make_attrs(
         q.shape[1], scale, centers, widths, 1 / FEATURE_STEPS, out_zero_point=0
     )
-    rows = route_features.compute(attrs, q)[0].astype(np.float64) / FEATURE_STEPS
+    features = route_features.compute(attrs, q)[0].astype(np.float64)
+    rows = np.maximum(features / FEATURE_STEPS, -1.0)  # the device's -128 is a hair below -1
     x = rows * np.array(widths) + np.array(centers)
     query, both_wrong = proxy_labels(
         torch.as_tensor(examples.base),

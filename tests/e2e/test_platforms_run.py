@@ -161,7 +161,7 @@ def test_a_stack_overflow_is_a_memory_fault(port: Port) -> None:
     code, _, address = port.fault(1)
     assert code == MEMORY
     if not port.board.is_host:
-        limit = port.image.symbols["__stack_limit"][0]
+        limit = port.board.placed("stack").start
         assert limit - 0x10000 <= address < limit
 
 

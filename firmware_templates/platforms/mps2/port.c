@@ -1,5 +1,6 @@
 /* MPS2: CMSDK UART0 as console, CMSDK timer0 as tick counter. Registers: Arm Cortex-M System Design
- * Kit TRM (DDI 0479), sections 4.3 "APB UART" and 4.1 "APB timer"; addresses: AN386, table 4. */
+ * Kit TRM (DDI 0479), chapter 4 "APB components"; addresses: memory map of application note AN386.
+ */
 #include "board_config.h"
 #include "mh_cortex.h"
 #include "mh_platform.h"

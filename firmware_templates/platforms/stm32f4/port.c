@@ -10,7 +10,7 @@
 
 #define GPIO_A 0x40020000u
 
-/* RM0390 section 25.6 (the F4's older USART) */
+/* RM0390 chapter 25 (the F4's older USART) */
 #define USART_SR MH_REG(MH_USART_BASE + 0x00u)
 #define USART_DR MH_REG(MH_USART_BASE + 0x04u)
 #define USART_BRR MH_REG(MH_USART_BASE + 0x08u)
@@ -34,7 +34,7 @@
 
 #if MH_TICK_INSTRUCTIONS == 0
 
-/* RM0390 section 6.3 */
+/* RM0390 chapter 6 */
 #define RCC_CR MH_REG(0x40023800u)
 #define RCC_PLLCFGR MH_REG(0x40023804u)
 #define RCC_CFGR MH_REG(0x40023808u)
@@ -53,7 +53,7 @@
 #define RCC_CFGR_SWS_MASK (3u << 2)
 #define RCC_CFGR_SWS_PLL (2u << 2)
 #define RCC_APB1ENR_PWREN (1u << 28)
-/* RM0390 section 5.4 */
+/* RM0390 chapter 5 */
 #define PWR_CR MH_REG(0x40007000u)
 #define PWR_CSR MH_REG(0x40007004u)
 #define PWR_CR_VOS_SCALE1 (3u << 14)
@@ -62,7 +62,7 @@
 #define PWR_CSR_ODRDY (1u << 16)
 #define PWR_CSR_ODSWRDY (1u << 17)
 #define OVERDRIVE_ABOVE_HZ 168000000u
-/* RM0390 section 3.8; table 5: one wait state per 30 MHz at 2.7 to 3.6 V */
+/* RM0390 chapter 3: one wait state per 30 MHz at 2.7 to 3.6 V */
 #define FLASH_ACR MH_REG(0x40023C00u)
 #define FLASH_ACR_PRFTEN (1u << 8)
 #define FLASH_ACR_ICEN (1u << 9)
@@ -90,7 +90,7 @@ static void start_clock(void)
         RCC_PLLCFGR = PLL_R | (PLL_Q << 24) | (PLL_N << 6) | (HSI_HZ / PLL_INPUT_HZ);
     }
     RCC_CR |= RCC_CR_PLLON;
-    if (MH_CLOCK_HZ > OVERDRIVE_ABOVE_HZ) { /* RM0390 section 5.1.4 */
+    if (MH_CLOCK_HZ > OVERDRIVE_ABOVE_HZ) { /* RM0390 chapter 5, "Entering Over-drive mode" */
         PWR_CR |= PWR_CR_ODEN;
         mh_wait_field(&PWR_CSR, PWR_CSR_ODRDY, PWR_CSR_ODRDY);
         PWR_CR |= PWR_CR_ODSWEN;

@@ -8,7 +8,7 @@
 
 #define GPIO_A 0x40020000u
 
-/* RM0385 section 5.3 */
+/* RM0385 chapter 5 */
 #define RCC_CR MH_REG(0x40023800u)
 #define RCC_PLLCFGR MH_REG(0x40023804u)
 #define RCC_CFGR MH_REG(0x40023808u)
@@ -30,7 +30,7 @@
 #define RCC_APB1ENR_PWREN (1u << 28)
 /* USARTnSEL = 1: the USART runs on SYSCLK, which divides to the baud rate more exactly than APB. */
 #define RCC_DCKCFGR2_SYSCLK (1u << (2u * (MH_CFG_USART - 1u)))
-/* RM0385 section 4.4 */
+/* RM0385 chapter 4 */
 #define PWR_CR1 MH_REG(0x40007000u)
 #define PWR_CSR1 MH_REG(0x40007004u)
 #define PWR_CR1_VOS_SCALE1 (3u << 14)
@@ -38,7 +38,7 @@
 #define PWR_CR1_ODSWEN (1u << 17)
 #define PWR_CSR1_ODRDY (1u << 16)
 #define PWR_CSR1_ODSWRDY (1u << 17)
-/* RM0385 section 3.7; table 5: one wait state per 30 MHz at 2.7 to 3.6 V */
+/* RM0385 chapter 3: one wait state per 30 MHz at 2.7 to 3.6 V */
 #define FLASH_ACR MH_REG(0x40023C00u)
 #define FLASH_ACR_PRFTEN (1u << 8)
 #define FLASH_ACR_ARTEN (1u << 9)
@@ -51,7 +51,8 @@
 #define PLL_N (2u * MH_CLOCK_HZ / PLL_INPUT_HZ)
 #define PLL_Q ((2u * MH_CLOCK_HZ + 47999999u) / 48000000u)
 
-/* RM0385 section 4.1.4: the order of PLL, over-drive, wait states and switch. */
+/* RM0385 chapter 4, "Entering Over-drive mode": the order of PLL, over-drive, wait states and
+ * switch. */
 static void start_clock(void)
 {
     RCC_APB1ENR |= RCC_APB1ENR_PWREN;

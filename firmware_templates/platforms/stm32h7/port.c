@@ -9,7 +9,7 @@
 
 #define GPIO_A 0x58020000u
 
-/* RM0433 section 6.8 */
+/* RM0433 chapter 6 */
 #define PWR_CSR1 MH_REG(0x58024804u)
 #define PWR_CR3 MH_REG(0x5802480Cu)
 #define PWR_D3CR MH_REG(0x58024818u)
@@ -18,11 +18,11 @@
 #define PWR_CR3_LDOEN 2u
 #define PWR_D3CR_VOSRDY (1u << 13)
 #define PWR_D3CR_VOS_SCALE1 (3u << 14)
-/* RM0433 section 12.3.10 and 6.6.2: scale 0 is scale 1 with the over-drive of SYSCFG */
+/* RM0433 chapter 12, PWRCR: scale 0 is scale 1 with the over-drive of SYSCFG */
 #define SYSCFG_PWRCR MH_REG(0x5800042Cu)
 #define SYSCFG_PWRCR_ODEN 1u
 #define SCALE0_ABOVE_HZ 400000000u
-/* RM0433 section 8.7 */
+/* RM0433 chapter 8 */
 #define RCC_CR MH_REG(0x58024400u)
 #define RCC_CFGR MH_REG(0x58024410u)
 #define RCC_D1CFGR MH_REG(0x58024418u)
@@ -54,7 +54,7 @@
 #define RCC_PLLCFGR_RGE_8_TO_16_MHZ (3u << 2)
 #define RCC_PLLCFGR_DIVP1EN (1u << 16)
 #define RCC_APB4ENR_SYSCFGEN (1u << 1)
-/* RM0433 section 4.9.1; table 17: 4 wait states at 240 MHz (scale 0), 2 at 200 MHz (scale 1) */
+/* RM0433 chapter 4: 4 wait states at 240 MHz (scale 0), 2 at 200 MHz (scale 1) */
 #define FLASH_ACR MH_REG(0x52002000u)
 #define FLASH_ACR_WRHIGHFREQ (2u << 4)
 #define WAIT_STATES (MH_CLOCK_HZ > SCALE0_ABOVE_HZ ? 4u : 2u)
@@ -67,7 +67,8 @@
 #define APB_HZ (MH_CLOCK_HZ / 4u) /* HPRE 2, then 2: the USARTs' reset clock, rcc_pclk1 or 2 */
 #define USART_CR1_FIFOEN (1u << 29)
 
-/* RM0433 section 6.4.1: writing CR3 once after power-on fixes the supply, and unlocks VOS. */
+/* RM0433 chapter 6, "System supply startup": writing CR3 once after power-on fixes the supply, and
+ * unlocks VOS. */
 static void start_supply(void)
 {
     PWR_CR3 = (PWR_CR3 & ~PWR_CR3_MASK) | PWR_CR3_LDOEN;

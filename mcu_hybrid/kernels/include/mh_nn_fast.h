@@ -42,7 +42,7 @@ typedef struct {
     int32_t dilation_h, dilation_w;
     int32_t pad_top, pad_left;
     int32_t in_zp;
-    int32_t band_bytes; /* convb: a row with its padding; a multiple of 4, above a window's row */
+    int32_t band_bytes; /* convb: kernel_h rows with all their padding, and up to 3 bytes more */
 } mh_conv_fast_params;
 
 /* One function per form, and per shift of the line form, so that shifts are immediates.
@@ -50,9 +50,7 @@ typedef struct {
  *   mh_gemm_*_s8   1x1 convolution with stride 1, fully connected; inputs a multiple of 4.
  *                  scratch: 24 * steps bytes (8 * steps where pixels < 3)
  *   mh_conv_*_s8   any window, in_c a multiple of 4. scratch: 24 * steps + in_c bytes
- *   mh_convb_*_s8  any window, any in_c. scratch: 24 * steps, 3 times the bytes that whole words
- *                  leave over of a window's rows (rounded up to 4), kernel_h * band_bytes, and
- *                  3 windows
+ *   mh_convb_*_s8  any window, any in_c. scratch: 36 * steps + band_bytes
  */
 #define MH_FAST_SHIFTS(X)                                                                          \
     X(0)                                                                                           \

@@ -1,0 +1,129 @@
+"""Operators that move no byte go away, or become the view (RESHAPE) that they are.
+
+Here: RESHAPE between equal shapes or before a layer that reads rows; TRANSPOSE, STRIDED_SLICE,
+CONCATENATION, SPLIT, PAD, pools and the like that turn out to be views; functions of one byte that
+give back what they get. Exact: either no byte moves, which shapes decide, or the function is tried
+on every byte that can reach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mcu_hybrid import ops
+from mcu_hybrid.codegen.passes.compose_tables import byte_function
+from mcu_hybrid.codegen.passes.edit import Edit, counted, same_quant
+from mcu_hybrid.codegen.ranges import tensor_ranges
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops import reshape
+from mcu_hybrid.ops.lut import EVERY_INT8
+
+_MOVES = ("CONCATENATION", "PAD", "PADV2", "SPLIT", "SPLIT_V", "STRIDED_SLICE", "TRANSPOSE")
+_MOVES_MAPS = ("RESIZE_NEAREST_NEIGHBOR", "AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN")
+_READS_ROWS = "FULLY_CONNECTED"
+
+
+def remove_views(graph: Graph, metadata: Mapping[str, Any] | None = None) -> Graph:
+    """Return the graph without operators that change nothing but a shape, where it can be."""
+    edit = Edit(graph)
+    removed = 0
+    for op in graph.ops:
+        current = next(o for o in edit.ops if o.outputs == op.outputs)
+        if current.kind not in reshape.KINDS and _is_view(edit, current):
+            current = _as_reshape(edit, current)
+        if current.kind in reshape.KINDS:
+            removed += _shorten(edit, current)
+    removed += _remove_identities(edit)
+    return edit.finish("remove_views", f"{counted(removed, 'operator')} that moved no byte")
+
+
+def _data(op: Op) -> int:
+    """The operand whose bytes are moved; SPLIT takes its axis first."""
+    return op.inputs[1 if op.kind == "SPLIT" else 0]
+
+
+def _is_view(edit: Edit, op: Op) -> bool:
+    """True where each byte of the operand comes out at its own place."""
+    if op.kind not in _MOVES + _MOVES_MAPS or len(op.outputs) != 1:
+        return False
+    if op.kind == "CONCATENATION" and len(op.inputs) != 1:
+        return False
+    source, target = edit.tensors[_data(op)], edit.tensors[op.outputs[0]]
+    if source.is_const or source.elements != target.elements or not same_quant(source, target):
+        return False
+    if op.kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D") and max(op.attrs.kernel) > 1:
+        return False
+    # Moving bytes does not depend on them, and a pool of one value is a function of that value:
+    # two digits of each place's number, and all 256 values, tell whether anything happens.
+    places = np.arange(source.elements)
+    tries = [places % 256, places // 256 % 256, places // 65536 % 256]
+    if op.kind in _MOVES_MAPS:
+        tries += [(places + n) % 256 for n in range(1, 256, 1 if source.elements < 256 else 16)]
+        if source.elements < 16:
+            return False
+    return all(_passes_through(edit, op, (t - 128).astype(np.int8)) for t in tries)
+
+
+def _passes_through(edit: Edit, op: Op, flat: np.ndarray) -> bool:
+    graph = edit.now()
+    operands = [graph.tensor(i).data for i in op.inputs]
+    at = op.inputs.index(_data(op))
+    operands[at] = flat.reshape(graph.tensor(_data(op)).shape)
+    result = ops.module(op.kind).reference(graph, op, operands)[0]
+    return bool(np.array_equal(result.reshape(-1), flat))
+
+
+def _as_reshape(edit: Edit, op: Op) -> Op:
+    new = Op("RESHAPE", op.name, (_data(op),), op.outputs, reshape.Attrs())
+    edit.replace_op(op, new)
+    return new
+
+
+def _shorten(edit: Edit, op: Op) -> bool:
+    """Read past this view where its shape does not matter; True where it went away."""
+    source, target = op.inputs[0], op.outputs[0]
+    if edit.tensors[source].is_const:
+        return False
+    if edit.tensors[source].shape == edit.tensors[target].shape:
+        return edit.bypass(op)
+    before = edit.producer(source)
+    if before is not None and before.kind in reshape.KINDS:
+        new = replace(op, kind="RESHAPE", inputs=before.inputs[:1], attrs=reshape.Attrs())
+        edit.replace_op(op, new)
+        op, source = new, new.inputs[0]
+        if edit.tensors[source].shape == edit.tensors[target].shape:
+            return edit.bypass(op)
+    for reader in edit.consumers(target):
+        if reader.kind == _READS_ROWS:
+            edit.replace_op(reader, replace(reader, inputs=(source, *reader.inputs[1:])))
+    if target in edit.graph.outputs or edit.consumers(target):
+        return False
+    edit.remove(op)
+    return True
+
+
+def _remove_identities(edit: Edit) -> int:
+    """Take out functions of one byte that give back every byte that can reach them."""
+    graph = edit.now()
+    ranges = tensor_ranges(graph)
+    removed = 0
+    for op in graph.ops:
+        current = next(o for o in edit.ops if o.outputs == op.outputs)
+        function = byte_function(edit.now(), current, {})
+        if function is None:
+            continue
+        source, target = edit.tensors[function.root], edit.tensors[op.outputs[0]]
+        if source.shape != target.shape or not same_quant(source, target):
+            continue
+        reach = ranges[function.root] if function.root in ranges else None
+        low, high = (-128, 127) if reach is None else (int(reach.low.min()), int(reach.high.max()))
+        reachable = (EVERY_INT8 >= low) & (EVERY_INT8 <= high)
+        if np.array_equal(function.table[reachable], EVERY_INT8[reachable]):
+            alone = replace(current, inputs=(function.root,))
+            edit.replace_op(current, alone)
+            removed += edit.bypass(alone)
+    return removed

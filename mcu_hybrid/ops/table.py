@@ -1,0 +1,66 @@
+"""TABLE int8: any function of one byte, given as its 256 results. Passes make it, no file holds it.
+
+Not here: which operators are such functions (codegen/passes/compose_tables.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcu_hybrid.errors import ModelError, UnsupportedOp
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops.base import KernelCall, RawOp, no_macs, no_scratch
+from mcu_hybrid.ops.checks import where
+from mcu_hybrid.ops.lut import check_unary, inplace_unary, lower_table
+
+KINDS = ("TABLE",)
+
+macs = no_macs
+scratch_bytes = no_scratch
+inplace = inplace_unary
+
+
+@dataclass(frozen=True)
+class Attrs:
+    """The 256 results as bytes, in the order of ``lut.EVERY_INT8``."""
+
+    table: bytes
+
+    def __repr__(self) -> str:
+        return f"Attrs(table={self.table[:4].hex()}..)"
+
+
+def from_tflite(raw: RawOp) -> Attrs:
+    """There is no such operator in TFLite: always raises UnsupportedOp."""
+    raise UnsupportedOp(
+        "operator TABLE is internal", "export the model again", key=f"{raw.kind} '{raw.name}'"
+    )
+
+
+def values(op: Op) -> np.ndarray:
+    """The results as int8 [256]."""
+    return np.frombuffer(op.attrs.table, np.int8)
+
+
+def check(graph: Graph, op: Op) -> None:
+    """One int8 tensor in, one of the same shape out, and 256 results."""
+    check_unary(graph, op)
+    if len(op.attrs.table) != 256:
+        raise ModelError(
+            f"has {len(op.attrs.table)} results, expected 256",
+            "this is a fault of mcu-hybrid: report it",
+            key=where(op),
+        )
+
+
+def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+    """The results for these bytes."""
+    return (values(op)[np.asarray(inputs[0]).view(np.uint8)],)
+
+
+def lower(graph: Graph, op: Op) -> KernelCall:
+    """The call of mh_lut_s8."""
+    return lower_table(graph, op, values(op))

@@ -1,0 +1,30 @@
+"""Fast convolutions and fully connected layers on the emulated cores: equal to the reference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import arm_rig
+import numpy as np
+import pytest
+from matrix_cases import random_case
+
+CASES = 400
+
+
+@pytest.mark.parametrize("machine", sorted(arm_rig.MACHINES))
+def test_random_layers(machine: str, tmp_path: Path) -> None:
+    arm_rig.require_tools()
+    rng = np.random.default_rng(20)
+    drawn = [random_case(rng, f"case {n}") for n in range(CASES)]
+    found = [item for item in drawn if item is not None]
+    cases = [case for case, _ in found]
+    seen = Counter("_".join(case.call.function.split("_")[1:3]).rstrip("0123456789") for case in cases)
+    for kernel in ("gemm", "conv", "convb"):
+        for form in ("line", "exact", "plain"):
+            assert seen[f"{kernel}_{form}"] >= 3, (kernel, form, seen)
+    assert len(found) > 0.9 * CASES
+    results = arm_rig.run_arm(cases, tmp_path, machine)
+    wrong = [result for result in results if not result.is_right]
+    assert not wrong, f"{len(wrong)} of {len(cases)}: {wrong[:5]}"
