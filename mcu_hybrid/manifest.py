@@ -7,6 +7,7 @@ is still the one it was made from; what changed since is refused by name.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -82,13 +83,28 @@ def source_of(path: Path, target: Path) -> Source:
     return Source(os.path.relpath(path, target), sha256_file(file))
 
 
-def _refuse_foreign(target: Path, step: str) -> None:
-    """A folder that exists must be an earlier result of the same step, or empty."""
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
+def check_target(target: Path, step: str) -> None:
+    """Refuse what ``writing`` would refuse; for steps that work long before they write.
+
+    Raises:
+        ManifestError: ``target`` is neither new, empty, nor an earlier result of the same step; or it
+            is the folder that the program was started in (it is replaced as a whole).
+    """
+    target = target.resolve()
+    if Path.cwd().is_relative_to(target):
+        raise ManifestError(
+            "is the folder you are in, or above it; it would be replaced",
+            f"name a folder inside it: --out {step}",
+            path=target,
+        )
+    try:
+        if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+            return
+    except OSError as error:
+        raise _cannot_write(target, error) from error
     try:
         found = json.loads((target / NAME).read_text())["step"]
-    except (OSError, ValueError, KeyError, NotADirectoryError):
+    except (OSError, ValueError, KeyError, TypeError):
         found = None
     if found != step:
         what = f"a '{found}' folder" if found else "not empty and not one of ours"
@@ -104,10 +120,15 @@ def writing(target: Path, step: str) -> Iterator[Draft]:
     Raises:
         ManifestError: ``target`` holds something that is not an earlier result of this step.
     """
-    target = target.absolute()
-    _refuse_foreign(target, step)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    target = target.resolve()
+    check_target(target, step)
+    made = [p for p in target.parents if not p.exists()]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        _remove_empty(made)
+        raise _cannot_write(target, error) from error
     try:
         draft = Draft(beside)
         yield draft
@@ -120,11 +141,37 @@ def writing(target: Path, step: str) -> Iterator[Draft]:
         manifest = Manifest(step, sources, files, draft.facts)
         (beside / NAME).write_text(json.dumps(manifest.to_json(), indent=1) + "\n")
         beside.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        beside.rename(target)
+        _move_over(beside, target)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        _remove_empty(made)
+
+
+def _move_over(beside: Path, target: Path) -> None:
+    """Put the finished folder in its place; the old one goes only once the new one is there."""
+    old = beside.with_name(f"{beside.name}.old")
+    try:
+        if target.exists():
+            target.rename(old)
+        beside.rename(target)
+    except OSError as error:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise _cannot_write(target, error) from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Take back the parent folders that a failed step made, innermost first."""
+    for folder in folders:
+        with contextlib.suppress(OSError):  # not empty: the step succeeded, or another one uses it
+            folder.rmdir()
+
+
+def _cannot_write(target: Path, error: OSError) -> ManifestError:
+    return ManifestError(
+        f"cannot be written: {error.strerror}", "choose another --out", path=target
+    )
 
 
 def read(folder: Path) -> Manifest:
@@ -139,9 +186,12 @@ def read(folder: Path) -> Manifest:
                 path=folder / NAME,
             )
         return Manifest(raw["step"], sources, raw["files"], raw["facts"], raw["tool_version"])
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
+        fact = "holds no manifest.json"
+        if not folder.is_dir():
+            fact = "is a file, not a step's folder" if folder.exists() else "does not exist"
         raise ManifestError(
-            "holds no manifest.json", "give the folder that a step wrote (--out)", path=folder
+            fact, "give the folder that a step wrote (--out)", path=folder
         ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ManifestError(
@@ -169,12 +219,22 @@ def load(folder: Path, *steps: str) -> Manifest:
             raise ManifestError("is missing", again, path=file)
         if sha256_file(file) != digest:
             raise ManifestError("was changed after it was written (stale)", again, path=file)
+    _check_sources(folder, manifest)
+    return manifest
+
+
+def _check_sources(folder: Path, manifest: Manifest) -> None:
+    """Refuse a folder whose source has changed, or a source's source, up to the first step."""
     for name, source in manifest.sources.items():
         path = (folder / source.path).resolve()
         file = path / NAME if path.is_dir() else path
-        # A source that was moved away is fine (folders travel); one that changed is not.
-        if file.is_file() and sha256_file(file) != source.sha256:
+        if not file.is_file():
+            continue  # moved away, which is fine: folders travel
+        if sha256_file(file) != source.sha256:
             raise ManifestError(
-                f"is stale: its source '{name}' ({path}) has changed since", again, path=folder
+                f"is stale: its source '{name}' ({path}) has changed since",
+                f"run again: mcu-hybrid {manifest.step}",
+                path=folder,
             )
-    return manifest
+        if path.is_dir():
+            _check_sources(path, read(path))

@@ -6,15 +6,21 @@ A traceback is a bug.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
+import os
+import signal
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import rich_click as click
 
 from mcu_hybrid import __version__
 from mcu_hybrid.errors import McuHybridError
+
+# The machine's own limits, wherever they are met: no fault of the input, none of ours.
+_MACHINE_LIMITS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 click.rich_click.TEXT_MARKUP = "ansi"
 click.rich_click.MAX_WIDTH = 110
@@ -72,14 +78,36 @@ def cli() -> None:
 def main(argv: list[str] | None = None) -> None:
     """Entry point; maps our errors to exit code 1 and one clear message on stderr."""
     args = sys.argv[1:] if argv is None else argv
+    _let_signals_clean_up()
     try:
         cli.main(args=args, prog_name="mcu-hybrid", standalone_mode=True)
     except McuHybridError as error:
-        if "--json" in args:
-            kind = type(error).__name__
-            print(json.dumps({"error": kind, "message": error.message, "hint": error.hint}))
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        _fail(error, as_json="--json" in args)
     except BrokenPipeError:
-        sys.stderr.close()
+        # Python flushes stdout once more at its end; there is nobody to read it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in _MACHINE_LIMITS:
+            raise
+        fact = f"{error.filename or 'the machine'}: {error.strerror}"
+        _fail(McuHybridError(fact, "make room, or choose another folder"), "--json" in args)
+
+
+def _fail(error: McuHybridError, as_json: bool) -> NoReturn:
+    if as_json:
+        kind = type(error).__name__
+        print(json.dumps({"error": kind, "message": error.message, "hint": error.hint}))
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _let_signals_clean_up() -> None:
+    """End on SIGTERM and SIGHUP as on Ctrl-C, so that emulators and half folders go too."""
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup's choice is left alone
+            signal.signal(number, end)

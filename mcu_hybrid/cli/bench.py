@@ -15,7 +15,13 @@ from mcu_hybrid.cli.common import board_dirs_option, json_option, print_json, pr
 @click.option(
     "--board", "board_name", help="Where SOURCE is no build folder.  [default: mps2-an500]"
 )
-@click.option("--runs", default=10, show_default=True, help="Inferences with different inputs.")
+@click.option(
+    "--runs",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Inferences with different inputs.",
+)
 @click.option(
     "--input",
     "inputs",

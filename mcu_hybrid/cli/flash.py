@@ -41,7 +41,8 @@ def command(
     from mcu_hybrid.pipeline.flash import flash_step, open_for, stop_board
 
     if stop:
-        stopped = stop_board(board_name or "mps2-an500", board_dirs)
+        board_name = board_name or "mps2-an500"
+        stopped = stop_board(board_name, board_dirs)
         if as_json:
             print_json({"board": board_name, "stopped": stopped})
         else:

@@ -7,25 +7,35 @@ from pathlib import Path
 import rich_click as click
 
 from mcu_hybrid.cli.common import board_dirs_option, json_option, print_json, progress, table
+from mcu_hybrid.cli.train import parse_size
 
 
 @click.command("run")
 @click.argument("build_dir", type=click.Path(path_type=Path), default="runs/build")
 @click.option("--data", help="Another data set; by default the test split of the training's own.")
+@click.option("--size", help="Resize its images: 32 or 32x48; by default as in training.")
 @click.option(
     "--export", "export_dir", type=click.Path(path_type=Path), help="Where the build's is gone."
 )
 @click.option("--cloud", default="", help="URL of an Open Inference Protocol v2 server.")
 @click.option("--model", default="global", show_default=True, help="Its model's name.")
 @click.option("--token", envvar="MCU_HYBRID_TOKEN", help="Bearer token of the server.")
-@click.option("--deadline", default=5.0, show_default=True, help="Seconds per query, in all.")
+@click.option(
+    "--deadline",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds per query, in all.",
+)
 @click.option(
     "--link",
     default="wifi",
     show_default=True,
     help="uart, ble, wifi, lte, lora, paper; or rtt=50,up=1e6,down=5e6 (ms, bit/s).",
 )
-@click.option("--limit", default=0, help="Only the first N inputs.")
+@click.option(
+    "--limit", default=0, type=click.IntRange(min=0), help="Only the first N inputs; 0 = all."
+)
 @click.option("--check/--no-check", default=True, help="Compare every output with TFLM.")
 @click.option("--port", default="", help="Serial port or link URL of the board.")
 @click.option("--out", type=click.Path(path_type=Path), default="runs/run", show_default=True)
@@ -34,6 +44,7 @@ from mcu_hybrid.cli.common import board_dirs_option, json_option, print_json, pr
 def command(
     build_dir: Path,
     data: str | None,
+    size: str | None,
     export_dir: Path | None,
     cloud: str,
     model: str,
@@ -55,13 +66,23 @@ def command(
     Example: mcu-hybrid run runs/build --cloud http://127.0.0.1:8080 --model global --link lte
     """
     from mcu_hybrid.cloud.linkmodel import link_model
+    from mcu_hybrid.manifest import check_target
     from mcu_hybrid.pipeline.build import open_build
-    from mcu_hybrid.pipeline.run import RunOptions, cloud_for, export_of, run_step, test_split
+    from mcu_hybrid.pipeline.run import (
+        RunOptions,
+        cloud_for,
+        export_of,
+        require_hybrid,
+        run_step,
+        test_split,
+    )
 
     options = RunOptions(link_model(link), cloud, model, token, deadline, limit, check, port)
+    check_target(out, "run")
     build = open_build(build_dir, board_dirs)
+    require_hybrid(build)
     export = export_dir or export_of(build)
-    split, calibrated = test_split(export, data)
+    split, calibrated = test_split(export, data, parse_size(size))
     with progress(as_json) as on_event, cloud_for(options, export) as client:
         result = run_step(
             build,

@@ -45,6 +45,7 @@ def emit(
     digest: bytes,
     metadata: Mapping[str, Any] | None = None,
     answers: Sequence[KnownAnswer] | None = None,
+    lowered: Lowered | None = None,
 ) -> dict[str, str]:
     """Return ``{"model.c": ..., "model.h": ...}``, the same text for the same model everywhere.
 
@@ -52,6 +53,7 @@ def emit(
         digest: sha256 of the .tflite file, 32 bytes.
         metadata: the model's own metadata (outputs of a hybrid, router and threshold at reset).
         answers: known answers of the self-test; None computes them with the reference interpreter.
+        lowered: what each operator runs as; must be what the plan was made for.
     """
     if len(digest) != 32:
         raise ValueError("the digest is a sha256: 32 bytes")
@@ -64,7 +66,7 @@ def emit(
         "rows": _plan_rows(plan),
         "info": _info(graph, metadata or {}),
         "answers": [(f"{a.seed}u", f"0x{a.crc:08x}u") for a in answers],
-        **_Emitter(graph, plan).values(),
+        **_Emitter(graph, plan, lower_graph(graph) if lowered is None else lowered).values(),
     }
     return {name: _template(f"{name}.j2").render(values) for name in ("model.c", "model.h")}
 
@@ -72,9 +74,9 @@ def emit(
 class _Emitter:
     """Collects definitions in the order of their first use; equal tables are stored once."""
 
-    def __init__(self, graph: Graph, plan: MemoryPlan) -> None:
+    def __init__(self, graph: Graph, plan: MemoryPlan, lowered: Lowered) -> None:
         self.graph, self.plan = graph, plan
-        self.lowered: Lowered = lower_graph(graph)
+        self.lowered = lowered
         self.views = {
             op.outputs[0]: op.inputs[0]
             for op, call in zip(graph.ops, self.lowered, strict=True)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from mcu_hybrid.codegen.lowering import Lowered, lower_graph
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
-from mcu_hybrid.ops import module
 
 ALIGN = 16
+Pairs = tuple[tuple[int, int], ...]  # (input position, output position) that may share
 PROMOTIONS = 64  # tries of the search that follows the fixed orders
 
 
@@ -71,9 +71,12 @@ class _Buffer:
     scratch_of: int | None = None
 
 
-def plan(graph: Graph) -> MemoryPlan:
-    """Place all activations and scratch; the smallest arena of several tries, 16-byte aligned."""
-    lowered = lower_graph(graph)
+def plan(graph: Graph, lowered: Lowered | None = None) -> MemoryPlan:
+    """Place all activations and scratch; the smallest arena of several tries, 16-byte aligned.
+
+    ``lowered`` says what each operator runs as (scratch, in place); None: the reference kernels.
+    """
+    lowered = lower_graph(graph) if lowered is None else lowered
     tries = [_buffers(graph, lowered, rule) for rule in _IN_PLACE_RULES]
     placed = [(place([b.span for b in buffers]), buffers) for buffers in tries]
     offsets, buffers = min(placed, key=lambda item: _height(item[0], item[1]))
@@ -183,12 +186,12 @@ def _buffers(graph: Graph, lowered: Lowered, allowed: Callable[[int, int], bool]
     uses = _last_uses(graph, times)
     root: dict[int, int] = {t: t for t in graph.inputs}
     first: dict[int, int] = dict.fromkeys(graph.inputs, -1)
-    for op, time in zip(graph.ops, times, strict=True):
-        if time is None:
+    for op, time, choice in zip(graph.ops, times, lowered, strict=True):
+        if time is None or choice is None:
             if op.inputs[0] in root:  # else a view of a constant, which lies with the constant
                 root[op.outputs[0]] = root[op.inputs[0]]
             continue
-        shared = _in_place(graph, op, time, root, uses, allowed)
+        shared = _in_place(graph, op, choice.inplace, time, root, uses, allowed)
         for tensor in op.outputs:
             root[tensor] = root[shared[tensor]] if tensor in shared else tensor
             first.setdefault(root[tensor], time)
@@ -201,7 +204,7 @@ def _buffers(graph: Graph, lowered: Lowered, allowed: Callable[[int, int], bool]
         last = max(first[place_of], *(uses.get(t, -1) for t in group))
         size = max(graph.tensor(t).bytes for t in group)
         buffers.append(_Buffer(Span(first[place_of], last, size), tuple(group)))
-    return buffers + _scratch(graph, times)
+    return buffers + _scratch(lowered, times)
 
 
 def _times(lowered: Lowered) -> list[int | None]:
@@ -210,11 +213,11 @@ def _times(lowered: Lowered) -> list[int | None]:
     return [None if call is None else next(count) for call in lowered]
 
 
-def _scratch(graph: Graph, times: Sequence[int | None]) -> list[_Buffer]:
+def _scratch(lowered: Lowered, times: Sequence[int | None]) -> list[_Buffer]:
     return [
-        _Buffer(Span(time, time, size), (), time)
-        for op, time in zip(graph.ops, times, strict=True)
-        if time is not None and (size := module(op.kind).scratch_bytes(graph, op)) > 0
+        _Buffer(Span(time, time, choice.scratch_bytes), (), time)
+        for choice, time in zip(lowered, times, strict=True)
+        if time is not None and choice is not None and choice.scratch_bytes > 0
     ]
 
 
@@ -235,6 +238,7 @@ def _last_uses(graph: Graph, times: Sequence[int | None]) -> dict[int, int]:
 def _in_place(
     graph: Graph,
     op: Op,
+    pairs: Pairs,
     time: int,
     root: dict[int, int],
     uses: dict[int, int],
@@ -242,7 +246,6 @@ def _in_place(
 ) -> dict[int, int]:
     """Output tensor -> the input tensor whose place it takes."""
     shared: dict[int, int] = {}
-    pairs = module(op.kind).inplace(graph, op)
     for position, output in pairs:
         source, target = op.inputs[position], op.outputs[output]
         if source not in root or target in shared or source in shared.values():

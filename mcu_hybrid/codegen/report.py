@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mcu_hybrid.codegen.lowering import kernel_stems, layers, lower_graph
+from mcu_hybrid.codegen.lowering import Lowered, kernel_stems, layers, lower_graph
 from mcu_hybrid.codegen.plan import MemoryPlan
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.image import Footprint
@@ -16,7 +16,7 @@ TABLE_ALIGN = 4  # of every table in the generated C
 NAMED = 3  # how many of the largest a message names
 
 
-def layer_rows(graph: Graph) -> list[dict[str, Any]]:
+def layer_rows(graph: Graph, lowered: Lowered | None = None) -> list[dict[str, Any]]:
     """One row per layer that runs, in the firmware's order: name, op, macs, out_bytes."""
     return [
         {
@@ -25,15 +25,15 @@ def layer_rows(graph: Graph) -> list[dict[str, Any]]:
             "macs": module(op.kind).macs(graph, op),
             "out_bytes": graph.tensor(call.outs[0]).bytes,
         }
-        for op, call in layers(graph, lower_graph(graph))
+        for op, call in layers(graph, _or_reference(graph, lowered))
     ]
 
 
-def flash_rows(graph: Graph) -> list[dict[str, Any]]:
+def flash_rows(graph: Graph, lowered: Lowered | None = None) -> list[dict[str, Any]]:
     """Bytes of tables per layer; a table that several layers share counts at the first."""
     seen: set[tuple[str, bytes]] = set()
     rows = []
-    for n, (op, call) in enumerate(layers(graph, lower_graph(graph))):
+    for n, (op, call) in enumerate(layers(graph, _or_reference(graph, lowered))):
         size = 0
         for table in _tables(graph, call):
             key = (table.ctype, table.data.tobytes())
@@ -44,12 +44,12 @@ def flash_rows(graph: Graph) -> list[dict[str, Any]]:
     return rows
 
 
-def weights_bytes(graph: Graph) -> int:
+def weights_bytes(graph: Graph, lowered: Lowered | None = None) -> int:
     """Flash that weights and all other tables take."""
-    return sum(row["bytes"] for row in flash_rows(graph))
+    return sum(row["bytes"] for row in flash_rows(graph, lowered))
 
 
-def plan_json(graph: Graph, plan: MemoryPlan) -> dict[str, Any]:
+def plan_json(graph: Graph, plan: MemoryPlan, lowered: Lowered | None = None) -> dict[str, Any]:
     """The memory map over time: one entry per layer, one box per buffer.
 
     A buffer lives from layer ``first_op`` to ``last_op``, both included; -1 is the host's writing
@@ -62,7 +62,7 @@ def plan_json(graph: Graph, plan: MemoryPlan) -> dict[str, Any]:
         "peak_op": plan.peak_op,
         "ops": [
             {"name": op.name, "op": op.kind, "live_bytes": _live(plan, n)}
-            for n, (op, _) in enumerate(layers(graph, lower_graph(graph)))
+            for n, (op, _) in enumerate(layers(graph, _or_reference(graph, lowered)))
         ],
         "buffers": [
             {
@@ -78,20 +78,24 @@ def plan_json(graph: Graph, plan: MemoryPlan) -> dict[str, Any]:
     }
 
 
-def footprint(graph: Graph, plan: MemoryPlan) -> Footprint:
+def footprint(graph: Graph, plan: MemoryPlan, lowered: Lowered | None = None) -> Footprint:
     """What the model asks of a board."""
-    lowered = lower_graph(graph)
+    lowered = _or_reference(graph, lowered)
     run = [op for op, _ in layers(graph, lowered)]
     fullest = sorted(range(len(run)), key=lambda n: (-_live(plan, n), n))[:NAMED]
-    heaviest = sorted(flash_rows(graph), key=lambda row: -row["bytes"])[:NAMED]
+    heaviest = sorted(flash_rows(graph, lowered), key=lambda row: -row["bytes"])[:NAMED]
     return Footprint(
         arena_bytes=plan.arena_bytes,
-        weights_bytes=weights_bytes(graph),
+        weights_bytes=weights_bytes(graph, lowered),
         layers=len(run),
         kernels=kernel_stems(lowered),
         largest_ram=tuple(_named(n, run[n].kind, _live(plan, n)) for n in fullest),
         largest_flash=tuple(_named(r["layer"], r["op"], r["bytes"]) for r in heaviest),
     )
+
+
+def _or_reference(graph: Graph, lowered: Lowered | None) -> Lowered:
+    return lower_graph(graph) if lowered is None else lowered
 
 
 def _named(n: int, kind: str, size: int) -> str:

@@ -14,7 +14,13 @@ from mcu_hybrid.board import Board, list_boards, load_board
 from mcu_hybrid.codegen import report
 from mcu_hybrid.codegen import tflm as codegen_tflm
 from mcu_hybrid.codegen.emit import emit
-from mcu_hybrid.codegen.lowering import kernel_stems, lower_graph
+from mcu_hybrid.codegen.lowering import (
+    REFERENCE,
+    Lowered,
+    kernel_stems,
+    lower_graph,
+    requantise_forms,
+)
 from mcu_hybrid.codegen.passes import run_passes
 from mcu_hybrid.codegen.plan import MemoryPlan, plan
 from mcu_hybrid.codegen.read_tflite import ModelFile, read_tflite
@@ -42,6 +48,7 @@ class Model:
     data: bytes
     file: ModelFile
     graph: Graph
+    lowered: Lowered
     plan: MemoryPlan
 
 
@@ -76,7 +83,7 @@ def model_path(source: Path) -> Path:
     return source
 
 
-def read_model(path: Path) -> Model:
+def read_model(path: Path, kernel_dirs: Sequence[str] = REFERENCE) -> Model:
     """Read and plan a .tflite; raises ModelError or UnsupportedOp naming the layer."""
     try:
         data = path.read_bytes()
@@ -85,7 +92,8 @@ def read_model(path: Path) -> Model:
     try:
         file = read_tflite(data, path.name)
         graph = run_passes(file.graph, file.metadata)
-        return Model(data, file, graph, plan(graph))
+        lowered = lower_graph(graph, kernel_dirs)
+        return Model(data, file, graph, lowered, plan(graph, lowered))
     except ModelError as error:
         error.path = error.path or path
         raise
@@ -110,7 +118,7 @@ def build_step(
         MissingTool: no compiler.
     """
     path = model_path(source)
-    model = read_model(path)
+    model = read_model(path, board.core.kernel_dirs)
     others = list_boards(board_dirs)
     with manifest.writing(out, "build") as draft:
         draft.sources["model"] = source
@@ -120,7 +128,7 @@ def build_step(
             made = _build_aot(model, board, draft.folder, tools or Tools(), others, on_event)
         image, layers = made
         shutil.copyfile(path, draft.folder / MODEL)
-        plan_text = json.dumps(report.plan_json(model.graph, model.plan), indent=1)
+        plan_text = json.dumps(report.plan_json(model.graph, model.plan, model.lowered), indent=1)
         (draft.folder / PLAN).write_text(plan_text + "\n")
         draft.facts.update(_facts(path, model, board, image, engine) | {"layers": layers})
         if engine == "tflm":
@@ -132,7 +140,7 @@ def open_build(folder: Path, board_dirs: Sequence[Path] = ()) -> Build:
     """Open a build folder; raises ManifestError where it is stale."""
     facts = dict(manifest.load(folder, "build").facts)
     board = load_board(facts["board"], board_dirs)
-    model = read_model(folder / MODEL)
+    model = read_model(folder / MODEL, board.core.kernel_dirs)
     image = read_image(folder / "firmware.elf", folder / "firmware.map", facts["build_id"])
     return Build(folder, board, model, image, facts)
 
@@ -145,15 +153,21 @@ def _build_aot(
     others: Sequence[Board],
     on_event: OnEvent | None,
 ) -> tuple[FirmwareImage, Layers]:
-    need = report.footprint(model.graph, model.plan)
+    need = report.footprint(model.graph, model.plan, model.lowered)
     fit_gate(board, need, others)
     digest = bytes.fromhex(model.file.sha256)
-    files = emit(model.graph, model.plan, digest=digest, metadata=model.file.metadata)
-    stems = kernel_stems(lower_graph(model.graph))
+    files = emit(
+        model.graph,
+        model.plan,
+        digest=digest,
+        metadata=model.file.metadata,
+        lowered=model.lowered,
+    )
+    stems = kernel_stems(model.lowered)
     project = render_project(folder, board, files, kernels=stems)
     image = compiler.build(project, board, tools, on_event=on_event)
     check_elf(image, need, board)
-    return image, report.layer_rows(model.graph)
+    return image, report.layer_rows(model.graph, model.lowered)
 
 
 def _build_tflm(
@@ -203,6 +217,7 @@ def _facts(
         "ram_capacity_bytes": board.ram_bytes,
         "flash_capacity_bytes": board.flash_bytes,
         "macs": sum(row["macs"] for row in report.layer_rows(model.graph)),
+        "requantise_forms": requantise_forms(model.lowered),
         "notes": list(model.graph.notes),
         "is_hybrid": model.file.metadata is not None,
     }

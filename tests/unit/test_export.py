@@ -220,7 +220,7 @@ def test_an_onnx_classifier_with_free_batch_and_three_channels(tmp_path):
 
 def test_a_ready_classifier_that_ends_in_logits_gets_the_entropy(exported, tmp_path):
     """The base alone, cut out of the hybrid: no metadata, logits as its only output."""
-    from mcu_hybrid.firmware.tflite_cut import cut
+    from mcu_hybrid.codegen.tflite_cut import cut
 
     graph = exported.model.graph
     ready = tmp_path / "ready.tflite"

@@ -33,13 +33,13 @@ def constant_fold(graph: Graph, metadata: Mapping[str, Any] | None = None) -> Gr
             edit.tensors[index] = replace(edit.tensors[index], data=np.ascontiguousarray(result))
         edit.remove(op)
         folded += 1
-    removed = len(edit.ops)
-    done = edit.finish("constant_fold")
-    unread = removed - len(done.ops)
+    left = len(edit.ops)
+    done = edit.finish()
     if done is graph:
         return graph
-    text = f"{counted(folded, 'operator')} became constants, {counted(unread, 'operator')} unread"
-    return done.with_(notes=(*done.notes, f"constant_fold: {text}"))
+    unread = counted(left - len(done.ops), "operator")
+    note = f"constant_fold: {counted(folded, 'operator')} became constants, {unread} had no reader"
+    return done.with_(notes=(*done.notes, note))
 
 
 def merge_equal(graph: Graph, metadata: Mapping[str, Any] | None = None) -> Graph:
@@ -48,7 +48,7 @@ def merge_equal(graph: Graph, metadata: Mapping[str, Any] | None = None) -> Grap
     merged = 0
     first: list[Op] = []
     for op in graph.ops:
-        current = next(o for o in edit.ops if o.outputs == op.outputs)
+        current = edit.current(op)
         twin = next((o for o in first if _equal(edit, o, current)), None)
         if twin is None or set(op.outputs) & set(graph.outputs):
             first.append(current)

@@ -46,6 +46,10 @@ class Edit:
         """Take an operator out; its outputs must have no readers left."""
         del self.ops[self._position(op)]
 
+    def current(self, op: Op) -> Op:
+        """What has become of an operator of the graph: the one that writes its first output."""
+        return next(other for other in self.ops if op.outputs[0] in other.outputs)
+
     def producer(self, tensor: int) -> Op | None:
         """The operator that writes this tensor, or None."""
         return next((op for op in self.ops if tensor in op.outputs), None)
@@ -68,12 +72,12 @@ class Edit:
             return None
         return readers[0]
 
-    def bypass(self, op: Op) -> bool:
-        """Take out an operator whose output equals its input 0 in every respect; False if stuck.
+    def bypass(self, op: Op, source: int) -> bool:
+        """Take out an operator whose output equals ``source`` in every respect; False if stuck.
 
         A graph output keeps its tensor, so there the writer of the input must write the output.
         """
-        source, target = op.inputs[0], op.outputs[0]
+        target = op.outputs[0]
         if target not in self.graph.outputs:
             self.remove(op)
             self.read_instead(target, source)
@@ -87,7 +91,7 @@ class Edit:
         self.replace_op(writer, replace(writer, outputs=outputs))
         return True
 
-    def finish(self, name: str, done: str = "") -> Graph:
+    def finish(self, name: str = "", done: str = "") -> Graph:
         """The new graph without operators that nothing reads; the old one where nothing changed.
 
         Args:

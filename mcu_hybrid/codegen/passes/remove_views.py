@@ -22,8 +22,17 @@ from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import reshape
 from mcu_hybrid.ops.lut import EVERY_INT8
 
-_MOVES = ("CONCATENATION", "PAD", "PADV2", "SPLIT", "SPLIT_V", "STRIDED_SLICE", "TRANSPOSE")
-_MOVES_MAPS = ("RESIZE_NEAREST_NEIGHBOR", "AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN")
+_MOVES = (
+    "CONCATENATION",
+    "PAD",
+    "PADV2",
+    "RESIZE_NEAREST_NEIGHBOR",
+    "SPLIT",
+    "SPLIT_V",
+    "STRIDED_SLICE",
+    "TRANSPOSE",
+)
+_REDUCES = ("AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN")
 _READS_ROWS = "FULLY_CONNECTED"
 
 
@@ -32,7 +41,7 @@ def remove_views(graph: Graph, metadata: Mapping[str, Any] | None = None) -> Gra
     edit = Edit(graph)
     removed = 0
     for op in graph.ops:
-        current = next(o for o in edit.ops if o.outputs == op.outputs)
+        current = edit.current(op)
         if current.kind not in reshape.KINDS and _is_view(edit, current):
             current = _as_reshape(edit, current)
         if current.kind in reshape.KINDS:
@@ -48,7 +57,7 @@ def _data(op: Op) -> int:
 
 def _is_view(edit: Edit, op: Op) -> bool:
     """True where each byte of the operand comes out at its own place."""
-    if op.kind not in _MOVES + _MOVES_MAPS or len(op.outputs) != 1:
+    if op.kind not in _MOVES + _REDUCES or len(op.outputs) != 1:
         return False
     if op.kind == "CONCATENATION" and len(op.inputs) != 1:
         return False
@@ -57,14 +66,13 @@ def _is_view(edit: Edit, op: Op) -> bool:
         return False
     if op.kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D") and max(op.attrs.kernel) > 1:
         return False
-    # Moving bytes does not depend on them, and a pool of one value is a function of that value:
-    # two digits of each place's number, and all 256 values, tell whether anything happens.
     places = np.arange(source.elements)
-    tries = [places % 256, places // 256 % 256, places // 65536 % 256]
-    if op.kind in _MOVES_MAPS:
-        tries += [(places + n) % 256 for n in range(1, 256, 1 if source.elements < 256 else 16)]
-        if source.elements < 16:
-            return False
+    if op.kind in _MOVES:
+        # Moving bytes does not depend on them: the digits of each place's number tell it all.
+        tries = [places >> shift & 255 for shift in (0, 8, 16)]
+    else:
+        # A mean or maximum of one value each, one function for all places: try every value.
+        tries = [places + n & 255 for n in range(0, 256, min(256, source.elements))]
     return all(_passes_through(edit, op, (t - 128).astype(np.int8)) for t in tries)
 
 
@@ -89,14 +97,14 @@ def _shorten(edit: Edit, op: Op) -> bool:
     if edit.tensors[source].is_const:
         return False
     if edit.tensors[source].shape == edit.tensors[target].shape:
-        return edit.bypass(op)
+        return edit.bypass(op, source)
     before = edit.producer(source)
     if before is not None and before.kind in reshape.KINDS:
         new = replace(op, kind="RESHAPE", inputs=before.inputs[:1], attrs=reshape.Attrs())
         edit.replace_op(op, new)
         op, source = new, new.inputs[0]
         if edit.tensors[source].shape == edit.tensors[target].shape:
-            return edit.bypass(op)
+            return edit.bypass(op, source)
     for reader in edit.consumers(target):
         if reader.kind == _READS_ROWS:
             edit.replace_op(reader, replace(reader, inputs=(source, *reader.inputs[1:])))
@@ -112,18 +120,15 @@ def _remove_identities(edit: Edit) -> int:
     ranges = tensor_ranges(graph)
     removed = 0
     for op in graph.ops:
-        current = next(o for o in edit.ops if o.outputs == op.outputs)
+        current = edit.current(op)
         function = byte_function(edit.now(), current, {})
         if function is None:
             continue
         source, target = edit.tensors[function.root], edit.tensors[op.outputs[0]]
         if source.shape != target.shape or not same_quant(source, target):
             continue
-        reach = ranges[function.root] if function.root in ranges else None
-        low, high = (-128, 127) if reach is None else (int(reach.low.min()), int(reach.high.max()))
-        reachable = (EVERY_INT8 >= low) & (EVERY_INT8 <= high)
+        reach = ranges[function.root]
+        reachable = (EVERY_INT8 >= reach.low.min()) & (EVERY_INT8 <= reach.high.max())
         if np.array_equal(function.table[reachable], EVERY_INT8[reachable]):
-            alone = replace(current, inputs=(function.root,))
-            edit.replace_op(current, alone)
-            removed += edit.bypass(alone)
+            removed += edit.bypass(current, function.root)
     return removed

@@ -1,0 +1,104 @@
+"""Writes the README's tables and figure from a demo's folder and from benches of the shared models.
+
+    make demo && .venv/bin/python benchmarks/readme.py runs/demo
+
+The device table needs ../shared/models beside the checkout and is left as it is without them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
+from mcu_hybrid.report.svg import write_accuracy_coverage_svg
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+FIGURE = ROOT / "docs" / "img" / "accuracy-coverage.svg"
+MODELS = ROOT.parent / "shared" / "models"
+NAMES = (
+    "kws_ref_model",
+    "pretrainedResnet_quant",
+    "vww_96_int8",
+    "mcunet_vww1",
+    "micro_speech_quantized",
+    "hello_world_int8",
+)
+
+
+def demo_table(run: dict[str, Any], bench: dict[str, Any]) -> str:
+    """The demo's table as markdown, with what it rests on."""
+    lines = [
+        "| method | coverage: target | on test (95 % interval) | accuracy | mean latency | bytes sent |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in run["rows"]:
+        low, high = row["coverage_ci"]
+        lines.append(
+            f"| {row['method']} | {row['coverage_target']:.0%} | {row['coverage']:.1%} "
+            f"({low:.1%} .. {high:.1%}) | {row['accuracy']:.1%} | {row['latency_ms']:.2f} ms | "
+            f"{row['bytes_sent']:,} |"
+        )
+    lines += [
+        "",
+        f"`make demo`, one seed: {run['samples']} test inputs on `{bench['board']}`, "
+        f"{bench['instructions']:,} instructions an inference, arena {bench['arena_bytes']:,} B, "
+        f"every output equal to TFLM's. Thresholds come from {run['calibration_samples']} other "
+        f"images. Latency is an estimate: edge {run['edge_ms']:.2f} ms (instructions x 0.79 cycles "
+        f"at 480 MHz) + {run['query_ms']:.1f} ms per query over the stated Wi-Fi link. With this few "
+        "inputs, differences of a point are noise; `benchmarks/hybrid_digits.py` averages seeds.",
+    ]
+    return "\n".join(lines)
+
+
+def device_table() -> str:
+    """Instructions, memory and flash of the shared models on the virtual Cortex-M7."""
+    lines = [
+        "| model | MACs | instructions | per MAC | RAM in use | code | weights | equals TFLM |",
+        "|---|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    for name in NAMES:
+        result = bench_step(MODELS / f"{name}.tflite", "mps2-an500", BenchOptions(runs=3)).to_json()
+        count = result["instructions"]
+        lines.append(
+            f"| {name} | {result['macs']:,} | {count:,} | {count / result['macs']:.2f} | "
+            f"{result['sram_bytes']:,} B | {result['flash']['code_bytes']:,} B | "
+            f"{result['flash']['weights_bytes']:,} B | {'yes' if result['exact'] else 'NO'} |"
+        )
+    lines += [
+        "",
+        "`mcu-hybrid bench MODEL.tflite --board mps2-an500`: executed instructions of the second "
+        "inference on a Cortex-M7, exact and repeatable. RAM counts arena with input and output, all "
+        "statics, and the stack (painted).",
+    ]
+    return "\n".join(lines)
+
+
+def put(text: str, mark: str, body: str) -> str:
+    """Replace what stands between a pair of markers."""
+    begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    return pattern.sub(lambda _: f"{begin}\n{body}\n{end}", text)
+
+
+def main() -> None:
+    """Update README.md and the figure in place."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("demo", type=Path, help="the folder that demo wrote")
+    folder = parser.parse_args().demo
+    run = json.loads((folder / "run" / "run.json").read_text())
+    bench = json.loads((folder / "bench" / "bench.json").read_text())
+    FIGURE.parent.mkdir(parents=True, exist_ok=True)
+    write_accuracy_coverage_svg(run, FIGURE, "Handwritten digits: accuracy over coverage")
+    text = put(README.read_text("utf-8"), "demo table", demo_table(run, bench))
+    if MODELS.is_dir():
+        text = put(text, "device table", device_table())
+    README.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
