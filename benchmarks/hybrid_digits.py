@@ -14,6 +14,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,27 +38,41 @@ def read(data: bytes, name: str) -> Graph:
     return run_passes(model.graph, model.metadata)
 
 
-def one_seed(config: HybridConfig, source: str) -> dict[str, Any]:
-    """Train, export and measure one seed; rows per router and coverage on the test split."""
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory() as name:
-        trained, exported = Path(name) / "train", Path(name) / "export"
-        facts = train(config, load_data(source), trained)
-        told = package.export_hybrid(trained, exported, read)
-        graph = read((exported / package.MODEL).read_bytes(), package.MODEL)
-        splits = checkpoint.load_splits(exported / checkpoint.SPLITS)
-        hybrid = checkpoint.load_hybrid(trained / checkpoint.CHECKPOINT)
-    y = splits.y_test
-    calibration = agreement.run_int8(graph, splits.x_calibration)
-    test = agreement.run_int8(graph, splits.x_test)
-    base, global_ = test.logits.argmax(1), predict(hybrid.global_, splits.x_test).argmax(1)
+def measure(
+    trained: Path,
+    exported: Path,
+    *,
+    limit: int = 0,
+    on_event: Callable[[str, int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Rows per router and coverage on the test split (its first ``limit`` images; 0 = all)."""
+    graph = read((exported / package.MODEL).read_bytes(), package.MODEL)
+    splits = checkpoint.load_splits(exported / checkpoint.SPLITS)
+    hybrid = checkpoint.load_hybrid(trained / checkpoint.CHECKPOINT)
+    count = limit or len(splits.y_test)
+    x, y = splits.x_test[:count], splits.y_test[:count]
+    calibration = agreement.run_int8(graph, splits.x_calibration, on_event=on_event)
+    test = agreement.run_int8(graph, x, on_event=on_event)
+    base, global_ = test.logits.argmax(1), predict(hybrid.global_, x).argmax(1)
     rows = {}
     for router, known, scores in (
         ("learned", calibration.score, test.score),
         ("entropy", calibration.entropy, test.entropy),
     ):
-        assert known is not None and scores is not None
+        if known is None or scores is None:
+            raise SystemExit(f"{exported} has no {router} score")
         rows[router] = evaluate.at_coverages(known, scores, base == y, global_ == y)
+    return {"test": evaluate.room(base, global_, y), "images": count, "rows": rows}
+
+
+def one_seed(config: HybridConfig, source: str) -> dict[str, Any]:
+    """Train, export and measure one seed."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        trained, exported = Path(name) / "train", Path(name) / "export"
+        facts = train(config, load_data(source), trained)
+        told = package.export_hybrid(trained, exported, read)
+        result = measure(trained, exported)
     return {
         "seed": config.seed,
         "seconds": round(time.monotonic() - started, 1),
@@ -65,8 +80,7 @@ def one_seed(config: HybridConfig, source: str) -> dict[str, Any]:
         "base_macs": facts["base_macs"],
         "accuracy_float_calibration": told["accuracy_float"],
         "accuracy_int8_calibration": told["accuracy_int8"],
-        "test": evaluate.room(base, global_, y),
-        "rows": rows,
+        **result,
     }
 
 
@@ -81,6 +95,18 @@ def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
             line[f"{router}_coverage"] = float(np.mean([row["coverage"] for row in got]))
         line["learned_at_least"] = line["learned"] >= line["entropy"]
         lines.append(line)
+    return lines
+
+
+def table_lines(runs: list[dict[str, Any]]) -> list[str]:
+    """The table as text."""
+    lines = ["coverage  learned (realised)   entropy (realised)"]
+    for line in summary(runs):
+        lines.append(
+            f"{line['coverage_target']:>8.0%}  {line['learned']:.4f} "
+            f"({line['learned_coverage']:.3f})"
+            f"      {line['entropy']:.4f} ({line['entropy_coverage']:.3f})"
+        )
     return lines
 
 
@@ -101,13 +127,7 @@ def main() -> int:
             flush=True,
         )
     table = summary(runs)
-    print("coverage  learned (realised)   entropy (realised)")
-    for line in table:
-        print(
-            f"{line['coverage_target']:>8.0%}  {line['learned']:.4f} "
-            f"({line['learned_coverage']:.3f})"
-            f"      {line['entropy']:.4f} ({line['entropy_coverage']:.3f})"
-        )
+    print("\n".join(table_lines(runs)))
     wins = sum(line["learned_at_least"] for line in table)
     print(f"learned >= entropy at {wins} of {len(table)} coverages, mean of {len(runs)} seeds")
     if args.json:

@@ -33,7 +33,7 @@ NAMES = (
 def demo_table(run: dict[str, Any], bench: dict[str, Any]) -> str:
     """The demo's table as markdown, with what it rests on."""
     lines = [
-        "| method | coverage: target | on test (95 % interval) | accuracy | mean latency | bytes sent |",
+        "| method | target | coverage on test (95 % interval) | accuracy | mean latency | sent |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for row in run["rows"]:
@@ -47,10 +47,10 @@ def demo_table(run: dict[str, Any], bench: dict[str, Any]) -> str:
         "",
         f"`make demo`, one seed: {run['samples']} test inputs on `{bench['board']}`, "
         f"{bench['instructions']:,} instructions an inference, arena {bench['arena_bytes']:,} B, "
-        f"every output equal to TFLM's. Thresholds come from {run['calibration_samples']} other "
+        f"every output equal to TFLM's. Thresholds: {run['calibration_samples']} other "
         f"images. Latency is an estimate: edge {run['edge_ms']:.2f} ms (instructions x 0.79 cycles "
-        f"at 480 MHz) + {run['query_ms']:.1f} ms per query over the stated Wi-Fi link. With this few "
-        "inputs, differences of a point are noise; `benchmarks/hybrid_digits.py` averages seeds.",
+        f"at 480 MHz) + {run['query_ms']:.1f} ms per query over the stated Wi-Fi link. With this "
+        "few inputs, differences of a point are noise; `benchmarks/hybrid_digits.py` averages seeds.",
     ]
     return "\n".join(lines)
 
@@ -72,8 +72,8 @@ def device_table() -> str:
     lines += [
         "",
         "`mcu-hybrid bench MODEL.tflite --board mps2-an500`: executed instructions of the second "
-        "inference on a Cortex-M7, exact and repeatable. RAM counts arena with input and output, all "
-        "statics, and the stack (painted).",
+        "inference on a Cortex-M7, exact and repeatable. RAM counts arena with input and output, "
+        "all statics, and the stack (painted).",
     ]
     return "\n".join(lines)
 
