@@ -50,7 +50,7 @@ def demo_table(run: dict[str, Any], bench: dict[str, Any]) -> str:
         f"every output equal to TFLM's. Thresholds: {run['calibration_samples']} other "
         f"images. Latency is an estimate: edge {run['edge_ms']:.2f} ms (instructions x 0.79 cycles "
         f"at 480 MHz) + {run['query_ms']:.1f} ms per query over the stated Wi-Fi link. With this "
-        "few inputs, differences of a point are noise; `benchmarks/hybrid_digits.py` averages seeds.",
+        "few inputs a point is noise; `benchmarks/hybrid_digits.py` averages seeds.",
     ]
     return "\n".join(lines)
 

@@ -221,7 +221,9 @@ def _flasher_names() -> list[str]:
 def _folders(extra_dirs: Sequence[Path]) -> list[Path]:
     for folder in extra_dirs:
         if not Path(folder).is_dir():
-            raise BoardError("the board folder does not exist", path=folder)
+            raise BoardError(
+                "the board folder does not exist", "check the path of --boards", path=folder
+            )
     return [*map(Path, extra_dirs), resources.root("boards")]
 
 

@@ -87,8 +87,8 @@ def check_target(target: Path, step: str) -> None:
     """Refuse what ``writing`` would refuse; for steps that work long before they write.
 
     Raises:
-        ManifestError: ``target`` is neither new, empty, nor an earlier result of the same step; or it
-            is the folder that the program was started in (it is replaced as a whole).
+        ManifestError: ``target`` is neither new, empty, nor an earlier result of the same step; or
+            it is the folder that the program was started in (it is replaced as a whole).
     """
     target = target.resolve()
     if Path.cwd().is_relative_to(target):

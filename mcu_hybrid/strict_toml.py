@@ -78,4 +78,6 @@ def read(path: Path) -> Table:
     try:
         return Table(tomllib.loads(path.read_text("utf-8")), path)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BoardError(f"not valid TOML: {error}", path=path) from error
+        raise BoardError(
+            f"not valid TOML: {error}", "see boards/ of mcu-hybrid for examples", path=path
+        ) from error

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from mcu_hybrid.cli.build import with_engine
 from mcu_hybrid.cli.common import board_dirs_option, json_option, print_json, progress, table
+
+if TYPE_CHECKING:
+    from mcu_hybrid.pipeline.build import EngineOptions
 
 
 @click.command("bench")
@@ -44,9 +48,7 @@ def command(
     outputs: Path | None,
     port: str,
     out: Path | None,
-    engine: str,
-    tflm_root: Path | None,
-    tflm_lib: Path | None,
+    engine: EngineOptions,
     board_dirs: tuple[Path, ...],
     as_json: bool,
 ) -> None:
@@ -58,11 +60,8 @@ def command(
     Example: mcu-hybrid bench model.tflite --board mps2-an500 --runs 20
     """
     from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
-    from mcu_hybrid.pipeline.build import tflm_tree_of
 
-    options = BenchOptions(
-        runs, inputs, outputs, port, engine, tflm_tree_of(tflm_root, tflm_lib), board_dirs
-    )
+    options = BenchOptions(runs, inputs, outputs, port, engine, board_dirs)
     with progress(as_json) as on_event:
         result = bench_step(source, board_name, options, out=out, on_event=on_event)
     data = result.to_json()

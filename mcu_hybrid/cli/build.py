@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -15,7 +18,10 @@ from mcu_hybrid.cli.common import (
     progress,
 )
 
-engine_options = (
+if TYPE_CHECKING:
+    from mcu_hybrid.pipeline.build import EngineOptions
+
+_ENGINE_OPTIONS = (
     click.option(
         "--engine",
         type=click.Choice(["aot", "tflm"]),
@@ -23,16 +29,44 @@ engine_options = (
         show_default=True,
         help="aot: our own C. tflm: TensorFlow Lite Micro, linked from your checkout.",
     ),
+    click.option(
+        "--kernels",
+        type=click.Choice(["fast", "ref"]),
+        default="fast",
+        show_default=True,
+        help="ref: reference kernels and no passes, to compare with.",
+    ),
+    click.option(
+        "--fold-dead/--no-fold-dead",
+        default=True,
+        show_default=True,
+        help="Take out channels that are constant (exact).",
+    ),
     click.option("--tflm-root", type=click.Path(path_type=Path), help="Your TFLM checkout."),
     click.option("--tflm-lib", type=click.Path(path_type=Path), help="Its static library (.a)."),
 )
 
 
-def with_engine(function):
-    """Add the engine's options to a verb."""
-    for option in reversed(engine_options):
-        function = option(function)
-    return function
+def with_engine(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the engine's options to a verb, which gets them as one EngineOptions ``engine``."""
+
+    @functools.wraps(function)
+    def verb(
+        engine: str,
+        kernels: str,
+        fold_dead: bool,
+        tflm_root: Path | None,
+        tflm_lib: Path | None,
+        **values: Any,
+    ) -> None:
+        from mcu_hybrid.pipeline.build import EngineOptions, tflm_tree_of
+
+        tree = tflm_tree_of(tflm_root, tflm_lib)
+        function(engine=EngineOptions(engine, tree, kernels, fold_dead), **values)
+
+    for option in reversed(_ENGINE_OPTIONS):
+        verb = option(verb)
+    return verb
 
 
 @click.command("build")
@@ -46,9 +80,7 @@ def command(
     source: Path,
     board_name: str,
     out: Path,
-    engine: str,
-    tflm_root: Path | None,
-    tflm_lib: Path | None,
+    engine: EngineOptions,
     board_dirs: tuple[Path, ...],
     as_json: bool,
 ) -> None:
@@ -60,7 +92,7 @@ def command(
     Example: mcu-hybrid build runs/export --board stm32h7
     """
     from mcu_hybrid.board import load_board
-    from mcu_hybrid.pipeline.build import build_step, tflm_tree_of
+    from mcu_hybrid.pipeline.build import build_step
 
     board = load_board(board_name, board_dirs)
     with progress(as_json) as on_event:
@@ -68,8 +100,7 @@ def command(
             source,
             board,
             out,
-            engine=engine,
-            tflm=tflm_tree_of(tflm_root, tflm_lib),
+            engine,
             board_dirs=board_dirs,
             on_event=on_event,
         )

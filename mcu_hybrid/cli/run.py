@@ -68,21 +68,16 @@ def command(
     from mcu_hybrid.cloud.linkmodel import link_model
     from mcu_hybrid.manifest import check_target
     from mcu_hybrid.pipeline.build import open_build
-    from mcu_hybrid.pipeline.run import (
-        RunOptions,
-        cloud_for,
-        export_of,
-        require_hybrid,
-        run_step,
-        test_split,
-    )
+    from mcu_hybrid.pipeline.cloud import RunOptions, cloud_for
+    from mcu_hybrid.pipeline.run import export_of, require_hybrid, run_step, test_split
 
+    height_width = parse_size(size)
     options = RunOptions(link_model(link), cloud, model, token, deadline, limit, check, port)
     check_target(out, "run")
     build = open_build(build_dir, board_dirs)
     require_hybrid(build)
     export = export_dir or export_of(build)
-    split, calibrated = test_split(export, data, parse_size(size))
+    split, calibrated = test_split(export, data, height_width)
     with progress(as_json) as on_event, cloud_for(options, export) as client:
         result = run_step(
             build,
@@ -139,6 +134,9 @@ def print_run(result: dict) -> None:
         f"queried "
         f"{counters['queried']}, fell back {sum(counters['fallbacks'].values())}"
     )
+    if result["cloud_failed"]:
+        reasons = ", ".join(f"{count} {why}" for why, count in result["cloud_failed"].items())
+        click.echo(f"cloud: no answer for {reasons}; the board's own stands in the table")
     if result["exact"] is not None:
         verdict = "equal TFLM bit for bit" if result["exact"] else "DIFFER from TFLM"
         click.echo(f"exact: the board's outputs {verdict} on all {result['samples']} inputs")

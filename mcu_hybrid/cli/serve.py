@@ -19,10 +19,28 @@ from mcu_hybrid.cli.common import json_option, print_json
 )
 @click.option("--name", default="global", show_default=True, help="Name in the URL.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 to open it up.")
-@click.option("--port", default=8080, show_default=True, help="0 picks a free one.")
+@click.option(
+    "--port",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="0 picks a free one.",
+)
 @click.option("--token", envvar="MCU_HYBRID_TOKEN", help="Ask for this bearer token.")
-@click.option("--max-body", default=8, show_default=True, help="Largest request that is read, MiB.")
-@click.option("--threads", default=0, show_default=True, help="Of the model; 0 = all cores.")
+@click.option(
+    "--max-body",
+    default=8,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Largest request that is read, MiB.",
+)
+@click.option(
+    "--threads",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Of the model; 0 = all cores.",
+)
 @json_option
 def command(
     model_path: Path,
@@ -41,9 +59,7 @@ def command(
 
     Example: mcu-hybrid serve --model runs/export --name global --port 8080
     """
-    from mcu_hybrid.cloud.server import serve
-
-    path = model_path / "global.onnx" if model_path.is_dir() else model_path
+    from mcu_hybrid.pipeline.serve import global_model, serve
 
     def ready(url: str) -> None:
         if as_json:
@@ -52,7 +68,7 @@ def command(
             click.echo(f"serving '{name}' at {url}/v2/models/{name}   (Ctrl-C ends it)")
 
     serve(
-        path,
+        global_model(model_path),
         name,
         host=host,
         port=port,

@@ -61,10 +61,9 @@ def command(data: str, size: str | None, out: Path, as_json: bool, **values: Any
     from mcu_hybrid.pipeline.train import train_step
     from mcu_hybrid.training.config import HybridConfig
 
+    height_width = parse_size(size)
     with progress(as_json) as on_event:
-        facts = train_step(
-            data, HybridConfig(**values), out, size=parse_size(size), on_event=on_event
-        )
+        facts = train_step(data, HybridConfig(**values), out, size=height_width, on_event=on_event)
     if as_json:
         print_json({"out": str(out)} | facts)
         return

@@ -157,7 +157,11 @@ def link_model(text: str) -> LinkModel:
         try:
             changes[field] = int(value) if field.endswith("bytes") else float(value)
         except ValueError as error:
-            raise InputError(f"'{value}' is not a number", key=f"--link {key}") from error
+            raise InputError(
+                f"'{value}' is not a number",
+                "for example rtt=50,up=1e6,down=5e6",
+                key=f"--link {key}",
+            ) from error
     if not changes:
         return base
     return replace(base, name="custom", title=f"custom link ({text})", **changes)

@@ -57,7 +57,7 @@ def guarded(name: str) -> Iterator[None]:
     except McuHybridError:
         raise
     except _DAMAGE as error:
-        detail = f"{type(error).__name__}: {error}"
+        detail = str(error) or type(error).__name__
         raise ModelError(f"damaged or truncated ({detail})", DAMAGED_HINT, path=name) from error
 
 

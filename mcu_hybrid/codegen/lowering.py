@@ -50,6 +50,11 @@ def kernel_stems(lowered: Lowered) -> tuple[str, ...]:
     return tuple(sorted({stem for call in calls for stem in (call.source, *call.also)}))
 
 
+def predicted_instructions(lowered: Lowered) -> list[int | None]:
+    """The cost model's count for each layer, None where a reference kernel has none."""
+    return [choice.instructions for choice in lowered if choice is not None]
+
+
 def requantise_forms(lowered: Lowered) -> dict[str, int]:
     """Channels per form of requantisation, over all layers of fast kernels."""
     total: Counter[str] = Counter()

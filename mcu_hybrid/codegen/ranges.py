@@ -58,7 +58,7 @@ class Range:
         return np.asarray(self.low == self.high)
 
     def constant_channels(self) -> np.ndarray:
-        """True per entry of the last axis whose elements all have one value (maybe not the same)."""
+        """True per entry of the last axis each of whose elements has one value only."""
         return np.asarray(self.is_constant.reshape(-1, self.low.shape[-1]).all(0))
 
 

@@ -89,7 +89,9 @@ def footprint(graph: Graph, plan: MemoryPlan, lowered: Lowered | None = None) ->
         weights_bytes=weights_bytes(graph, lowered),
         layers=len(run),
         kernels=kernel_stems(lowered),
-        largest_ram=tuple(_named(n, run[n].kind, _live(plan, n)) for n in fullest),
+        largest_ram=tuple(
+            _named(n, run[n].kind, _live(plan, n)) + _tensors(graph, plan, n) for n in fullest
+        ),
         largest_flash=tuple(_named(r["layer"], r["op"], r["bytes"]) for r in heaviest),
     )
 
@@ -100,6 +102,17 @@ def _or_reference(graph: Graph, lowered: Lowered | None) -> Lowered:
 
 def _named(n: int, kind: str, size: int) -> str:
     return f"op {n} {kind} {size:,} B"
+
+
+def _tensors(graph: Graph, plan: MemoryPlan, time: int) -> str:
+    """The two largest tensors that live then, by shape: layers' names can be lines long."""
+    rows = [row for row in plan.lifetimes if row.first <= time <= row.last]
+    largest = sorted(rows, key=lambda row: -row.bytes)[:2]
+    return " (" + " + ".join(f"{_shape(graph, row.tensor)} {row.bytes:,}" for row in largest) + ")"
+
+
+def _shape(graph: Graph, tensor: int | None) -> str:
+    return "scratch" if tensor is None else "x".join(map(str, graph.tensor(tensor).shape))
 
 
 def _live(plan: MemoryPlan, time: int) -> int:

@@ -37,7 +37,12 @@ def command(board: Board, elf: Path, port: int) -> tuple[str, ...]:
     if board.is_host:
         return ("env", f"MH_PORT={port}", str(elf))
     if board.qemu is None:
-        raise BoardError("a virtual board needs a [qemu] table", path=board.path, key="qemu")
+        raise BoardError(
+            "a virtual board needs a [qemu] table",
+            'add qemu = { machine = "..." }',
+            path=board.path,
+            key="qemu",
+        )
     console = f"socket,id=console,host=127.0.0.1,port={port},server=on,wait=off,nodelay=on,mux=on"
     return (
         QEMU,
@@ -94,7 +99,12 @@ def _start(board: Board, elf: Path, log: Path, build_id: str) -> Running:
         port = free_port()
         argv = command(board, elf.resolve(), port)
         process = _launch(argv, log)
-        if _wait_accepting(process, port):
+        try:
+            accepts = _wait_accepting(process, port)
+        except BaseException:  # Ctrl-C while it starts: nobody else knows the process yet
+            process.kill()
+            raise
+        if accepts:
             process.returncode = 0  # it outlives this object: no warning when that goes
             return _describe(board, elf, process.pid, port, log, build_id)
         process.kill()

@@ -29,9 +29,11 @@ def describe_input(path: Path, image: tuple[int, ...]) -> OnnxInput:
     try:
         graph = onnx.load(str(path)).graph
     except FileNotFoundError as error:
-        raise ModelError("does not exist", path=path) from error
+        raise ModelError("does not exist", "give an ONNX file", path=path) from error
     except Exception as error:  # protobuf raises several classes for damaged bytes
-        raise ModelError(f"is not a readable ONNX file: {error}", path=path) from error
+        raise ModelError(
+            f"is not a readable ONNX file: {error}", "copy or export the file again", path=path
+        ) from error
     fixed = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in fixed]
     if len(inputs) != 1 or len(graph.output) != 1:

@@ -139,7 +139,9 @@ def export_tflite(
     """
     data = path.read_bytes() if path.is_file() else b""
     if not data:
-        raise InputError("does not exist or is empty", path=path)
+        raise InputError(
+            "is empty" if path.exists() else "does not exist", "give an int8 .tflite", path=path
+        )
     graph = read(data, path.name)
     linked = graph.ops and any(op.kind == "ROUTE_FEATURES" for op in graph.ops)
     if splits is None or linked:

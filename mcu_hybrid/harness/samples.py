@@ -35,7 +35,9 @@ def read_inputs(path: Path, shapes: Sequence[tuple[int, ...]]) -> list[list[np.n
     try:
         data = np.fromfile(path, np.int8)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
+        raise InputError(
+            f"cannot be read: {error.strerror}", "give a file of raw int8", path=path
+        ) from error
     sizes = [int(np.prod(shape)) for shape in shapes]
     if data.size == 0 or data.size % sum(sizes):
         raise InputError(

@@ -78,7 +78,9 @@ def build(
     from torch import nn
 
     if not isinstance(made, nn.Module):
-        raise InputError(f"returned {type(made).__name__}, not a torch nn.Module", key=spec)
+        raise InputError(
+            f"returned {type(made).__name__}, not a torch nn.Module", "return the network", key=spec
+        )
     _check_output(made, shape, classes, spec)
     return made
 
@@ -93,17 +95,26 @@ def load_callable(spec: str) -> Any:
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
-        found = getattr(importlib.import_module(module_name), name)
+        module = importlib.import_module(module_name)
     except ImportError as error:
         raise InputError(
             f"cannot be imported: {error}", "run in the folder of the module", key=spec
         ) from error
-    except AttributeError as error:
-        raise InputError(f"module '{module_name}' has no '{name}'", key=spec) from error
+    except Exception as error:  # the user's code: anything may come out of it
+        raise InputError(
+            f"cannot be imported: {type(error).__name__}: {error}",
+            f"import it by itself to see where: python -c 'import {module_name}'",
+            key=spec,
+        ) from error
     finally:
         sys.path.remove(here)
+    if not hasattr(module, name):
+        raise InputError(
+            f"module '{module_name}' has no '{name}'", "check the name after the colon", key=spec
+        )
+    found = getattr(module, name)
     if not callable(found):
-        raise InputError("is not callable", key=spec)
+        raise InputError("is not callable", "name a function", key=spec)
     return found
 
 
@@ -115,7 +126,7 @@ def load_weights(net: nn.Module, path: Path) -> None:
         state = torch.load(path, map_location="cpu", weights_only=True)
         net.load_state_dict(state)
     except FileNotFoundError as error:
-        raise InputError("does not exist", path=path) from error
+        raise InputError("does not exist", "check the path of the weights", path=path) from error
     except Exception as error:  # torch raises a different class for each way a file is wrong
         fact = str(error).splitlines()[0]
         raise InputError(
@@ -191,7 +202,11 @@ def _call(function: Any, arguments: tuple[Any, ...], spec: str) -> Any:
     try:
         return function(*arguments) if needed >= len(arguments) else function()
     except Exception as error:  # the user's code: anything may come out of it
-        raise InputError(f"failed with {type(error).__name__}: {error}", key=spec) from error
+        raise InputError(
+            f"failed with {type(error).__name__}: {error}",
+            "call it by itself to see where",
+            key=spec,
+        ) from error
 
 
 def _check_output(net: nn.Module, shape: tuple[int, int, int], classes: int, spec: str) -> None:
@@ -200,7 +215,9 @@ def _check_output(net: nn.Module, shape: tuple[int, int, int], classes: int, spe
         out = _probe(net, shape)
     except Exception as error:  # the user's code again
         raise InputError(
-            f"does not take images {shape[2]} x {shape[0]} x {shape[1]} (CHW): {error}", key=spec
+            f"does not take images {shape[2]} x {shape[0]} x {shape[1]} (CHW): {error}",
+            "return a network for images of this size",
+            key=spec,
         ) from error
     if tuple(out.shape) != (1, classes):
         raise InputError(

@@ -61,15 +61,15 @@ def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tupl
     return (requantised(graph, op, exact, op.attrs.activation),)
 
 
-def sums(graph: Graph, op: Op, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def sums(graph: Graph, op: Op, data: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Exact sums of products [1, height, width, out] of a map with these filters; no bias."""
     # float64 products are exact: every partial sum is an integer below 2**53.
     weights = weights.astype(np.float64)
     out_c, height, width, depth = weights.shape
     zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
-    image = x[0].astype(np.float64) - zero_point
+    image = data[0].astype(np.float64) - zero_point
     window = op.attrs.window
-    out_h, out_w = window.out_size((x.shape[1], x.shape[2]), (height, width))
+    out_h, out_w = window.out_size((data.shape[1], data.shape[2]), (height, width))
     image = padded(image, window, (height, width), 0)
     groups = image.shape[2] // depth
     total = np.zeros((groups, out_h * out_w, out_c // groups))

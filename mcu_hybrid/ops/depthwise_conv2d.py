@@ -63,14 +63,14 @@ def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tupl
     return (requantised(graph, op, exact, op.attrs.activation),)
 
 
-def sums(graph: Graph, op: Op, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def sums(graph: Graph, op: Op, data: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Exact sums of products [1, height, width, out] of a map with these filters; no bias."""
     weights = weights[0].astype(np.int32)
     height, width, channels = weights.shape
     zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
-    image = x[0].astype(np.int32) - zero_point
+    image = data[0].astype(np.int32) - zero_point
     window = op.attrs.window
-    out = window.out_size((x.shape[1], x.shape[2]), (height, width))
+    out = window.out_size((data.shape[1], data.shape[2]), (height, width))
     image = padded(image, window, (height, width), 0)
     total = np.zeros((*out, channels), np.int32)  # check() has shown that 32 bits are enough
     for y in range(height):

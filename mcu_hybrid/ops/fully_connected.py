@@ -87,12 +87,12 @@ def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tupl
     return (out.reshape(graph.tensor(op.outputs[0]).shape),)
 
 
-def sums(graph: Graph, op: Op, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def sums(graph: Graph, op: Op, data: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Exact sums of products [rows, out] of an input with these weights; no bias."""
     # float64 products are exact: every partial sum is an integer below 2**53.
     weights = weights.astype(np.float64)
     zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
-    rows = x.reshape(-1, weights.shape[1]).astype(np.float64) - zero_point
+    rows = data.reshape(-1, weights.shape[1]).astype(np.float64) - zero_point
     return (rows @ weights.T).astype(np.int64)
 
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from mcu_hybrid import manifest
 from mcu_hybrid.board import load_board
+from mcu_hybrid.errors import InputError
 from mcu_hybrid.harness import bench as harness
 from mcu_hybrid.harness import samples
 from mcu_hybrid.harness.judge import Judge
-from mcu_hybrid.pipeline.build import Build, TflmTree, build_step
+from mcu_hybrid.pipeline.build import Build, EngineOptions, build_step
 from mcu_hybrid.pipeline.flash import on_board, open_for
 
 OnEvent = Callable[[str, int, int], None]
@@ -31,8 +32,7 @@ class BenchOptions:
     inputs: Path | None = None
     outputs: Path | None = None
     port: str = ""
-    engine: str = "aot"
-    tflm: TflmTree | None = None
+    engine: EngineOptions = EngineOptions()  # noqa: RUF009 - frozen
     board_dirs: Sequence[Path] = ()
 
 
@@ -50,18 +50,31 @@ def bench_step(
         board_name: needed where ``source`` is not built yet.
         out: folder for bench.json; None keeps nothing.
     """
+    _check_targets(options, out)
     with _built(source, board_name, options, on_event) as build:
         result = measure(build, options, on_event=on_event)
         if options.outputs is not None:
             samples.write_outputs(options.outputs, result.outputs)
         if out is not None:
             with manifest.writing(out, "bench") as draft:
-                if source.is_dir():
-                    draft.sources["build"] = source
+                draft.sources["build" if build.folder == source else "model"] = source
                 text = json.dumps(result.to_json(), indent=1)
                 (draft.folder / RESULT).write_text(text + "\n")
                 draft.facts.update(exact=result.exact, board=result.board)
     return result
+
+
+def _check_targets(options: BenchOptions, out: Path | None) -> None:
+    """What cannot be read or written is said before the build and the long run."""
+    if options.inputs is not None and not options.inputs.is_file():
+        raise InputError("no such file", "give a file of raw int8", path=options.inputs)
+    if options.outputs is not None:
+        folder = options.outputs.parent
+        if options.outputs.is_dir() or not folder.is_dir():
+            fact = "is a folder" if options.outputs.is_dir() else f"there is no folder {folder}"
+            raise InputError(fact, "give a file in a folder that exists", path=options.outputs)
+    if out is not None:
+        manifest.check_target(out, "bench")
 
 
 def measure(
@@ -96,6 +109,12 @@ def _built(
     """The build folder itself, or one that is made for the time of the measurement."""
     if source.is_dir() and manifest.read(source).step == "build":
         build = open_for(source, board_name, options.board_dirs)
+        if options.engine.name == "tflm" and build.facts["engine"] != "tflm":
+            raise InputError(
+                f"was built with the engine {build.facts['engine']}",
+                "build it with --engine tflm, or give bench the .tflite",
+                path=source,
+            )
         yield build
         return
     board = load_board(board_name or "mps2-an500", options.board_dirs)
@@ -104,8 +123,7 @@ def _built(
             source,
             board,
             Path(folder) / "build",
-            engine=options.engine,
-            tflm=options.tflm,
+            options.engine,
             board_dirs=options.board_dirs,
             on_event=on_event,
         )

@@ -15,13 +15,13 @@ from mcu_hybrid.codegen import report
 from mcu_hybrid.codegen import tflm as codegen_tflm
 from mcu_hybrid.codegen.emit import emit
 from mcu_hybrid.codegen.lowering import (
-    REFERENCE,
     Lowered,
     kernel_stems,
     lower_graph,
+    predicted_instructions,
     requantise_forms,
 )
-from mcu_hybrid.codegen.passes import run_passes
+from mcu_hybrid.codegen.passes import optimise, run_passes
 from mcu_hybrid.codegen.plan import MemoryPlan, plan
 from mcu_hybrid.codegen.read_tflite import ModelFile, read_tflite
 from mcu_hybrid.codegen.tflm_networks import split
@@ -38,18 +38,46 @@ from mcu_hybrid.process import Tools
 OnEvent = Callable[[str, int, int], None]
 MODEL = "model.tflite"
 PLAN = "plan.json"
-Layers = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Model:
-    """A .tflite read, its passes run, its memory planned."""
+    """A .tflite as read; ``graph`` is linked and verified, and not optimised."""
 
     data: bytes
     file: ModelFile
     graph: Graph
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The optimised graph, what each operator runs as, and where everything lies."""
+
+    graph: Graph
     lowered: Lowered
     plan: MemoryPlan
+
+
+@dataclass(frozen=True)
+class TflmTree:
+    """The user's TensorFlow Lite Micro: checkout and static library."""
+
+    root: Path
+    library: Path
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Which engine, and how ``aot`` compiles.
+
+    ``kernels`` is "fast" (the core's own) or "ref" (the reference kernels, no passes).
+    ``fold_dead`` takes constant and unneeded channels out; it never changes an output.
+    """
+
+    name: str = "aot"
+    tflm: TflmTree | None = None
+    kernels: str = "fast"
+    fold_dead: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,14 +89,6 @@ class Build:
     model: Model
     image: FirmwareImage
     facts: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class TflmTree:
-    """The user's TensorFlow Lite Micro: checkout and static library."""
-
-    root: Path
-    library: Path
 
 
 def model_path(source: Path) -> Path:
@@ -83,29 +103,38 @@ def model_path(source: Path) -> Path:
     return source
 
 
-def read_model(path: Path, kernel_dirs: Sequence[str] = REFERENCE) -> Model:
-    """Read and plan a .tflite; raises ModelError or UnsupportedOp naming the layer."""
+def read_model(path: Path) -> Model:
+    """Read a .tflite; raises ModelError or UnsupportedOp naming the layer."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"cannot be read: {error.strerror}", path=path) from error
+        raise ModelError(
+            f"cannot be read: {error.strerror}", "give an int8 .tflite", path=path
+        ) from error
     try:
         file = read_tflite(data, path.name)
-        graph = run_passes(file.graph, file.metadata)
-        lowered = lower_graph(graph, kernel_dirs)
-        return Model(data, file, graph, lowered, plan(graph, lowered))
+        return Model(data, file, run_passes(file.graph, file.metadata))
     except ModelError as error:
         error.path = error.path or path
         raise
+
+
+def compile_model(model: Model, board: Board, options: EngineOptions) -> Compiled:
+    """Optimise, choose kernels for the board's core, and plan the memory."""
+    if options.kernels == "ref":
+        graph, lowered = model.graph, lower_graph(model.graph)
+    else:
+        graph = optimise(model.graph, fold_dead=options.fold_dead)
+        lowered = lower_graph(graph, board.core.kernel_dirs)
+    return Compiled(graph, lowered, plan(graph, lowered))
 
 
 def build_step(
     source: Path,
     board: Board,
     out: Path,
+    engine: EngineOptions = EngineOptions(),
     *,
-    engine: str = "aot",
-    tflm: TflmTree | None = None,
     tools: Tools | None = None,
     board_dirs: Sequence[Path] = (),
     on_event: OnEvent | None = None,
@@ -118,21 +147,15 @@ def build_step(
         MissingTool: no compiler.
     """
     path = model_path(source)
-    model = read_model(path, board.core.kernel_dirs)
-    others = list_boards(board_dirs)
+    model = read_model(path)
+    work = _Work(model, board, engine, tools or Tools(), list_boards(board_dirs), on_event)
     with manifest.writing(out, "build") as draft:
         draft.sources["model"] = source
-        if engine == "tflm":
-            made = _build_tflm(model, board, draft.folder, tflm, tools or Tools(), others, on_event)
-        else:
-            made = _build_aot(model, board, draft.folder, tools or Tools(), others, on_event)
-        image, layers = made
+        make = _build_tflm if engine.name == "tflm" else _build_aot
+        image, plan_json, facts = make(work, draft.folder)
         shutil.copyfile(path, draft.folder / MODEL)
-        plan_text = json.dumps(report.plan_json(model.graph, model.plan, model.lowered), indent=1)
-        (draft.folder / PLAN).write_text(plan_text + "\n")
-        draft.facts.update(_facts(path, model, board, image, engine) | {"layers": layers})
-        if engine == "tflm":
-            draft.facts["arena_bytes"] = codegen_tflm.footprint(model.data, model.graph).arena_bytes
+        (draft.folder / PLAN).write_text(json.dumps(plan_json, indent=1) + "\n")
+        draft.facts.update(_facts(path, work, image) | facts)
     return open_build(out, board_dirs)
 
 
@@ -140,75 +163,93 @@ def open_build(folder: Path, board_dirs: Sequence[Path] = ()) -> Build:
     """Open a build folder; raises ManifestError where it is stale."""
     facts = dict(manifest.load(folder, "build").facts)
     board = load_board(facts["board"], board_dirs)
-    model = read_model(folder / MODEL, board.core.kernel_dirs)
+    model = read_model(folder / MODEL)
     image = read_image(folder / "firmware.elf", folder / "firmware.map", facts["build_id"])
     return Build(folder, board, model, image, facts)
 
 
-def _build_aot(
-    model: Model,
-    board: Board,
-    folder: Path,
-    tools: Tools,
-    others: Sequence[Board],
-    on_event: OnEvent | None,
-) -> tuple[FirmwareImage, Layers]:
-    need = report.footprint(model.graph, model.plan, model.lowered)
-    fit_gate(board, need, others)
-    digest = bytes.fromhex(model.file.sha256)
+@dataclass(frozen=True)
+class _Work:
+    """What a build is made of."""
+
+    model: Model
+    board: Board
+    engine: EngineOptions
+    tools: Tools
+    others: Sequence[Board]
+    on_event: OnEvent | None
+
+
+_Made = tuple[FirmwareImage, dict[str, Any], dict[str, Any]]
+
+
+def _build_aot(work: _Work, folder: Path) -> _Made:
+    """The image, the plan for the report, and the facts of our own engine."""
+    if work.on_event:
+        work.on_event("choose kernels", 0, 1)
+    made = compile_model(work.model, work.board, work.engine)
+    need = report.footprint(made.graph, made.plan, made.lowered)
+    fit_gate(work.board, need, work.others)
     files = emit(
-        model.graph,
-        model.plan,
-        digest=digest,
-        metadata=model.file.metadata,
-        lowered=model.lowered,
+        made.graph,
+        made.plan,
+        digest=bytes.fromhex(work.model.file.sha256),
+        metadata=work.model.file.metadata,
+        lowered=made.lowered,
     )
-    stems = kernel_stems(model.lowered)
-    project = render_project(folder, board, files, kernels=stems)
-    image = compiler.build(project, board, tools, on_event=on_event)
-    check_elf(image, need, board)
-    return image, report.layer_rows(model.graph, model.lowered)
+    project = render_project(folder, work.board, files, kernels=kernel_stems(made.lowered))
+    image = compiler.build(project, work.board, work.tools, on_event=work.on_event)
+    check_elf(image, need, work.board)
+    facts = {
+        "arena_bytes": made.plan.arena_bytes,
+        "arena_lower_bound_bytes": made.plan.lower_bound_bytes,
+        "kernels": work.engine.kernels,
+        "fold_dead": work.engine.fold_dead,
+        "requantise_forms": requantise_forms(made.lowered),
+        "predicted_instructions": predicted_instructions(made.lowered),
+        "layers": report.layer_rows(made.graph, made.lowered),
+        "notes": list(made.graph.notes),
+    }
+    return image, report.plan_json(made.graph, made.plan, made.lowered), facts
 
 
-def _build_tflm(
-    model: Model,
-    board: Board,
-    folder: Path,
-    tflm: TflmTree | None,
-    tools: Tools,
-    others: Sequence[Board],
-    on_event: OnEvent | None,
-) -> tuple[FirmwareImage, Layers]:
+def _build_tflm(work: _Work, folder: Path) -> _Made:
+    """Likewise with the user's TFLM; the plan shown is TFLM's own, one box."""
+    tflm, model = work.engine.tflm, work.model
     if tflm is None:
         raise InputError(
             "the engine tflm links your own TensorFlow Lite Micro",
             "give --tflm-root DIR and --tflm-lib libtensorflow-microlite.a (see docs/tflm.md)",
         )
-    tree = open_tflm(tflm.root, tflm.library, board)
+    tree = open_tflm(tflm.root, tflm.library, work.board)
     tree.require(split(model.graph).kinds)
     need = codegen_tflm.footprint(model.data, model.graph)
-    fit_gate(board, need, others)
+    fit_gate(work.board, need, work.others)
     files = codegen_tflm.emit_tflm(
         model.data, model.graph, metadata=model.file.metadata, library=tree.describe()
     )
-    project = render_project(folder, board, files, kernels=need.kernels, engine="tflm")
-    image = build_tflm(project, board, tree, tools, on_event=on_event)
-    check_elf(image, need, board)
-    return image, codegen_tflm.layer_rows(model.graph)
+    project = render_project(folder, work.board, files, kernels=need.kernels, engine="tflm")
+    image = build_tflm(project, work.board, tree, work.tools, on_event=work.on_event)
+    check_elf(image, need, work.board)
+    layers = codegen_tflm.layer_rows(model.graph)
+    facts = {
+        "arena_bytes": need.arena_bytes,
+        "arena_lower_bound_bytes": plan(model.graph).lower_bound_bytes,
+        "layers": layers,
+        "notes": list(model.graph.notes),
+    }
+    return image, report.plan_json(model.graph, plan(model.graph)), facts
 
 
-def _facts(
-    path: Path, model: Model, board: Board, image: FirmwareImage, engine: str
-) -> dict[str, Any]:
+def _facts(path: Path, work: _Work, image: FirmwareImage) -> dict[str, Any]:
+    board = work.board
     return {
         "model": path.name,
-        "model_sha256": model.file.sha256,
+        "model_sha256": work.model.file.sha256,
         "board": board.name,
         "core": board.core.name,
-        "engine": engine,
+        "engine": work.engine.name,
         "build_id": image.build_id,
-        "arena_bytes": model.plan.arena_bytes,
-        "arena_lower_bound_bytes": model.plan.lower_bound_bytes,
         "static_ram_bytes": image.ram_used,
         "stack_bytes": image.stack_bytes,
         "code_bytes": image.code_bytes,
@@ -216,10 +257,8 @@ def _facts(
         "flash_bytes": image.flash_used,
         "ram_capacity_bytes": board.ram_bytes,
         "flash_capacity_bytes": board.flash_bytes,
-        "macs": sum(row["macs"] for row in report.layer_rows(model.graph)),
-        "requantise_forms": requantise_forms(model.lowered),
-        "notes": list(model.graph.notes),
-        "is_hybrid": model.file.metadata is not None,
+        "macs": sum(row["macs"] for row in report.layer_rows(work.model.graph)),
+        "is_hybrid": work.model.file.metadata is not None,
     }
 
 

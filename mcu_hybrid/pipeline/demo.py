@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mcu_hybrid.board import load_board
+from mcu_hybrid import manifest
+from mcu_hybrid.board import Board, load_board
 from mcu_hybrid.cloud.linkmodel import link_model
+from mcu_hybrid.firmware import toolchain
+from mcu_hybrid.flashers import choose
 from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
 from mcu_hybrid.pipeline.build import build_step
+from mcu_hybrid.pipeline.cloud import RunOptions, cloud_for
 from mcu_hybrid.pipeline.export import export_step
 from mcu_hybrid.pipeline.flash import flash_step
 from mcu_hybrid.pipeline.report import Folders, report_step
-from mcu_hybrid.pipeline.run import RunOptions, cloud_for, run_step, table_rows, test_split
+from mcu_hybrid.pipeline.run import run_step, table_rows, test_split
+from mcu_hybrid.pipeline.serve import server_module
 from mcu_hybrid.pipeline.train import train_step
+from mcu_hybrid.process import Tools
 from mcu_hybrid.training.config import HybridConfig
 
 OnEvent = Callable[[str, int, int], None]
-BENCH_INPUTS = 200
+STEPS = ("train", "export", "build", "bench", "run", "report")
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,9 @@ class DemoOptions:
     link: str = "wifi"
     seed: int = 0
     board_dirs: Sequence[Path] = ()
+    training: HybridConfig = field(default_factory=HybridConfig)  # with the seed above
+    bench_inputs: int = 200
+    limit: int = 0  # of the test split; 0 = all
 
 
 def demo_step(
@@ -39,22 +48,27 @@ def demo_step(
     """Train, export, build, flash, bench, run, report; returns what ``demo --json`` prints.
 
     The virtual board is left running, like a board on the desk.
+
+    Raises:
+        InputError, MissingTool: what a later step would stumble over is said before the first.
     """
     board = load_board(options.board, options.board_dirs)
     dirs = options.board_dirs
-    train_step(options.data, HybridConfig(seed=options.seed), out / "train", on_event=on_event)
+    run_options = RunOptions(link_model(options.link), limit=options.limit)
+    _check_ahead(out, board)
+    config = replace(options.training, seed=options.seed)
+    train_step(options.data, config, out / "train", on_event=on_event)
     export_step(out / "train", out / "export", on_event=on_event)
     build = build_step(out / "export", board, out / "build", board_dirs=dirs, on_event=on_event)
     flash_step(build, on_event=on_event)
     bench = bench_step(
         out / "build",
         None,
-        BenchOptions(runs=BENCH_INPUTS, board_dirs=dirs),
+        BenchOptions(runs=options.bench_inputs, board_dirs=dirs),
         out=out / "bench",
         on_event=on_event,
     )
     split, calibrated = test_split(out / "export")
-    run_options = RunOptions(link_model(options.link))
     with cloud_for(run_options, out / "export") as cloud:
         run = run_step(
             build,
@@ -85,6 +99,16 @@ def demo_step(
     }
 
 
+def _check_ahead(out: Path, board: Board) -> None:
+    """Folders, compiler, flasher and model server, before minutes of training."""
+    for step in STEPS:
+        manifest.check_target(out / step, step)
+    tools = Tools()
+    tools.require(toolchain.program(board, "gcc"))
+    choose(board, tools)
+    server_module()
+
+
 def commands(out: Path, options: DemoOptions) -> list[str]:
     """The same path step by step, for the report."""
     return [
@@ -92,7 +116,7 @@ def commands(out: Path, options: DemoOptions) -> list[str]:
         f"mcu-hybrid export {out.name}/train --out {out.name}/export",
         f"mcu-hybrid build {out.name}/export --board {options.board} --out {out.name}/build",
         f"mcu-hybrid flash {out.name}/build",
-        f"mcu-hybrid bench {out.name}/build --runs {BENCH_INPUTS} --out {out.name}/bench",
+        f"mcu-hybrid bench {out.name}/build --runs {options.bench_inputs} --out {out.name}/bench",
         f"mcu-hybrid run {out.name}/build --link {options.link} --out {out.name}/run",
         f"mcu-hybrid report {out.name} --out {out.name}/report",
     ]

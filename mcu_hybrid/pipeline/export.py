@@ -58,6 +58,8 @@ def export_step(
             "pip install 'mcu-hybrid[export]'",
         ) from error
     trained = manifest.load(source, "train") if source.is_dir() else None
+    if options.global_onnx is not None and not options.global_onnx.is_file():
+        raise InputError("no such file", "give an ONNX file", path=options.global_onnx)
     with manifest.writing(out, "export") as draft:
         draft.sources["model"] = source
         if trained is not None:
@@ -72,7 +74,7 @@ def export_step(
             draft.facts["data"] = trained.facts["data"]
         else:
             facts = _export_file(source, draft.folder, options, on_event)
-            draft.facts["data"] = {"spec": options.data} if options.data else None
+            draft.facts["data"] = _data_facts(options) if options.data else None
         draft.facts.update(facts)
     return draft.facts
 
@@ -113,6 +115,10 @@ def _export_file(
         coverage=coverage,
         on_event=on_event,
     )
+
+
+def _data_facts(options: ExportOptions) -> dict[str, Any]:
+    return {"spec": options.data, "size": list(options.size) if options.size else None}
 
 
 def _splits(options: ExportOptions, on_event: OnEvent | None) -> Any:

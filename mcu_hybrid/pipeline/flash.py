@@ -10,7 +10,7 @@ from typing import Any
 
 from mcu_hybrid.board import Board, list_boards, load_board
 from mcu_hybrid.emulate import qemu
-from mcu_hybrid.errors import BoardError, InputError, LinkError
+from mcu_hybrid.errors import BoardError, InputError, LinkError, LinkTimeout, ProtocolError
 from mcu_hybrid.flashers import flash
 from mcu_hybrid.harness.device import Device
 from mcu_hybrid.link.uart import find_port
@@ -85,11 +85,16 @@ def on_board(build: Build, *, port: str = "", on_event: OnEvent | None = None) -
     """The build running on its board: as it is where it runs already, flashed otherwise.
 
     A virtual board that runs this build goes on running; otherwise one is started for the time of
-    the ``with``, apart from any that runs another build.
+    the ``with``, apart from any that runs another build. A virtual one that ``port`` names is taken
+    as it is.
+
+    Raises:
+        LinkError: the port cannot be opened (said before anything is flashed).
+        ProtocolError: the board answers with another build id.
     """
     board, build_id = build.board, build.image.build_id
     if port or not board.is_virtual:
-        if not _runs_already(build, port):
+        if not board.is_virtual and not _runs_already(build, port):
             flash_step(build, port=port, on_event=on_event)
         with Device.open(console_url(board, port), build_id=build_id) as device:
             yield device
@@ -102,10 +107,11 @@ def on_board(build: Build, *, port: str = "", on_event: OnEvent | None = None) -
 
 
 def _runs_already(build: Build, port: str) -> bool:
+    """False where the board is silent or runs another build; LinkError where the port is bad."""
     try:
         with Device.open(console_url(build.board, port), wait_s=1.0) as device:
             return device.hello().build_id == build.image.build_id
-    except LinkError:
+    except (LinkTimeout, ProtocolError):
         return False
 
 
@@ -125,7 +131,9 @@ def stop_board(name: str, board_dirs: Sequence[Path] = ()) -> bool:
     """Stop a virtual board; False where it was not running. Raises BoardError for a real one."""
     board = load_board(name, board_dirs)
     if not board.is_virtual:
-        raise BoardError(f"{name} is a real board: only virtual ones can be stopped")
+        raise BoardError(
+            f"{name} is a real board: only virtual ones can be stopped", "see: mcu-hybrid boards"
+        )
     return qemu.stop(name)
 
 

@@ -40,14 +40,15 @@ def find(root: Path) -> Folders:
         if (root / step / manifest.NAME).is_file()
     }
     if not found and (root / manifest.NAME).is_file():
-        found = {manifest.read(root).step: root}
+        step = manifest.read(root).step
+        found = {step: root} if step in ("export", "build", "bench", "run") else {}
     if not found:
         raise ManifestError(
             "holds no folder of a step",
             "give the folder above export, build, bench, run",
             path=root,
         )
-    return Folders(**{step: path for step, path in found.items() if step != "train"})
+    return Folders(**found)
 
 
 def report_step(

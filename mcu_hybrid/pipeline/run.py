@@ -1,16 +1,15 @@
 """run: stream the test split through the board, send what it queries to the cloud, make the table.
 
 Thresholds come from the export (its calibration split); the test split is only measured. The pass
-is live: the board decides at the deployed threshold, and what it queries goes to the server at once.
-For the table's other rows the same board scores are held against their thresholds, and the remaining
-answers of the cloud (the "cloud only" row needs all) are fetched afterwards.
+is live: the board decides at the deployed threshold, and what it queries goes to the server at
+once. For the table's other rows the same board scores are held against their thresholds, and the
+remaining answers of the cloud (the "cloud only" row needs all) are fetched afterwards.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,35 +18,21 @@ import numpy as np
 
 from mcu_hybrid import manifest
 from mcu_hybrid.cloud.client import CloudClient
-from mcu_hybrid.cloud.linkmodel import LinkModel
-from mcu_hybrid.errors import InputError, ManifestError, McuHybridError
+from mcu_hybrid.errors import CloudError, InputError, ManifestError, McuHybridError
 from mcu_hybrid.harness import bench, route_eval
 from mcu_hybrid.harness.device import Device
 from mcu_hybrid.harness.judge import Judge
 from mcu_hybrid.nets.checkpoint import SPLITS, load_splits
 from mcu_hybrid.pipeline.build import Build
+from mcu_hybrid.pipeline.cloud import Payload, RunOptions, payload_form, require_classes
 from mcu_hybrid.pipeline.flash import on_board
 from mcu_hybrid.query import Query
 from mcu_hybrid.session import DeviceClock, HybridSession
 
 OnEvent = Callable[[str, int, int], None]
-Payload = Callable[[np.ndarray], np.ndarray]
 RESULT = "run.json"
+GONE_AFTER = 3  # failed queries in a row, each with its retries
 EXPECTED_ANSWER_BYTES = 200  # used for the link's way down where the server was never asked
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Where the cloud is, and the link that the table's latency assumes."""
-
-    link: LinkModel
-    cloud: str = ""
-    model: str = "global"
-    token: str | None = None
-    deadline_s: float = 5.0
-    limit: int = 0  # inputs of the test split; 0 = all
-    check: bool = True  # compare every device output with TFLM
-    port: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,25 +78,53 @@ def run_step(
         InputError: the build has no router, or the images have another shape than its input.
         LinkError: the board does not answer. (A cloud that fails does not fail the run.)
     """
-    metadata = _require_hybrid(build)
+    metadata = require_hybrid(build)
+    if out is not None:
+        manifest.check_target(out, "run")
     tell = on_event or (lambda label, done, total: None)
     count = min(len(data.x), options.limit) if options.limit else len(data.x)
     data = TestSplit(data.name, data.x[:count], data.y[:count])
     tensors = to_device(build, data.x)
     payload = payload_form(cloud, data.x.shape[1:])
+    require_classes(build, cloud)
     with on_board(build, port=options.port, on_event=on_event) as device:
         seen = _stream(build, device, cloud, data, tensors, payload, options, tell)
-    missing = [i for i in range(count) if i not in seen.cloud]
-    for number, i in enumerate(missing):
-        seen.cloud[i] = int(np.argmax(cloud.infer(payload(data.x[i : i + 1])).scores()))
-        tell("cloud, the rest", number + 1, len(missing))
+    failed = _ask_the_rest(cloud, data, payload, seen, tell)
     result = _result(build, data, seen, metadata, options, calibration_samples)
+    result["cloud_failed"] = failed
     if out is not None:
         with manifest.writing(out, "run") as draft:
             draft.sources["build"] = build.folder
             (draft.folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
             draft.facts.update(exact=result["exact"], rows=result["rows"])
     return result
+
+
+def _ask_the_rest(
+    cloud: CloudClient, data: TestSplit, payload: Payload, seen: _Pass, tell: OnEvent
+) -> dict[str, int]:
+    """Fetch the answers that the live pass has not; returns how many failed, by reason.
+
+    Where one fails the device's answer stands in, as in the live pass.
+
+    Raises:
+        CloudError: several in a row fail, so the server is gone: the table would be of no use.
+    """
+    failed: dict[str, int] = {}
+    in_a_row = 0
+    missing = [i for i in range(len(data.x)) if i not in seen.cloud]
+    for number, i in enumerate(missing):
+        try:
+            seen.cloud[i] = int(np.argmax(cloud.infer(payload(data.x[i : i + 1])).scores()))
+            in_a_row = 0
+        except CloudError as error:
+            in_a_row += 1
+            if in_a_row == GONE_AFTER:
+                raise
+            failed[error.reason] = failed.get(error.reason, 0) + 1
+            seen.cloud[i] = seen.device[i]
+        tell("cloud, the rest", number + 1, len(missing))
+    return failed
 
 
 def to_device(build: Build, x: np.ndarray) -> np.ndarray:
@@ -125,14 +138,15 @@ def to_device(build: Build, x: np.ndarray) -> np.ndarray:
         raise InputError(
             f"images are {'x'.join(map(str, x.shape[1:]))}, the model takes "
             f"{'x'.join(map(str, tensor.shape[1:]))} (height x width x channels)",
-            "give the data set that the model was trained on (or --size)",
+            "give the data set that the model was trained on, or --size HEIGHTxWIDTH",
         )
     quant = tensor.require_quant()
     steps = np.rint(x.astype(np.float64) / 255.0 / quant.scale) + quant.zero_point
     return np.clip(steps, -128, 127).astype(np.int8)
 
 
-def _require_hybrid(build: Build) -> dict[str, Any]:
+def require_hybrid(build: Build) -> dict[str, Any]:
+    """The metadata of a model with a router; raises InputError for any other model."""
     metadata = build.model.file.metadata
     if metadata is None or not metadata.get("thresholds"):
         raise InputError(
@@ -141,37 +155,6 @@ def _require_hybrid(build: Build) -> dict[str, Any]:
             path=build.folder,
         )
     return metadata
-
-
-def payload_form(cloud: CloudClient, shape: tuple[int, ...]) -> Payload:
-    """How the server's model wants an image: raw bytes NHWC, or float in [0, 1] as NHWC or NCHW.
-
-    Asked before the board runs, so that a server that is down, or holds another model, is said
-    early.
-
-    Raises:
-        CloudError: the server does not answer, or does not know the model.
-        InputError: its input fits none of these forms.
-    """
-    height, width, channels = shape
-    inputs = cloud.metadata().inputs
-    if len(inputs) != 1:
-        raise InputError(
-            f"the model '{cloud.model}' has {len(inputs)} inputs, need one image",
-            "wrap it: one input, class scores out",
-        )
-    spec = inputs[0]
-    if spec.datatype == "UINT8" and spec.accepts((1, height, width, channels)):
-        return lambda x: x
-    if spec.datatype == "FP32" and spec.accepts((1, channels, height, width)):
-        return lambda x: np.ascontiguousarray((x.astype(np.float32) / 255).transpose(0, 3, 1, 2))
-    if spec.datatype == "FP32" and spec.accepts((1, height, width, channels)):
-        return lambda x: x.astype(np.float32) / 255
-    raise InputError(
-        f"the model '{cloud.model}' takes {spec}, the images are uint8 [1, {height}, {width}, "
-        f"{channels}]",
-        "serve a model that takes uint8 NHWC, or float NCHW or NHWC in [0, 1], of this size",
-    )
 
 
 def _stream(
@@ -313,6 +296,7 @@ def test_split(
 
     Args:
         data_spec: another data set: its own test split where it has one, else all of it.
+        size: height and width to resize its images to; None: as in training.
     """
     facts = manifest.load(export, "export").facts
     if data_spec is None:
@@ -321,8 +305,9 @@ def test_split(
         return TestSplit(name, splits.x_test, splits.y_test), len(splits.y_calibration)
     from mcu_hybrid.training.data import load_data
 
-    data = load_data(data_spec, size=size)
-    labels = tuple((facts.get("metadata") or {}).get("labels") or ())
+    size = size or (facts.get("data") or {}).get("size")
+    data = load_data(data_spec, size=size and (size[0], size[1]))
+    labels = tuple(facts.get("labels") or ())
     if labels and labels != data.labels:
         raise InputError(
             f"has the classes {', '.join(data.labels)}; the model was trained on "
@@ -333,26 +318,6 @@ def test_split(
     mask = data.fixed_test_mask
     chosen = np.ones(len(data.y), bool) if mask is None else mask
     return TestSplit(data.name, data.x[chosen], data.y[chosen]), 0
-
-
-@contextmanager
-def cloud_for(options: RunOptions, export: Path | None) -> Iterator[CloudClient]:
-    """A client of the given server, or of one that serves the export's global model meanwhile."""
-    if options.cloud:
-        with CloudClient(
-            options.cloud, options.model, token=options.token, deadline_s=options.deadline_s
-        ) as client:
-            yield client
-        return
-    if export is None:
-        raise InputError("there is no global model to serve", "give --cloud URL --model NAME")
-    from mcu_hybrid.cloud.server import serving
-
-    with (
-        serving(export / "global.onnx", options.model) as url,
-        CloudClient(url, options.model, deadline_s=options.deadline_s) as client,
-    ):
-        yield client
 
 
 def table_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -35,6 +35,8 @@ def train_step(
             f"training needs a Python package that is not installed ({error.name})",
             "pip install 'mcu-hybrid[train]'",
         ) from error
+    config.check()
+    manifest.check_target(out, "train")
     data = load_data(data_spec, size=size, on_event=on_event)
     with manifest.writing(out, "train") as draft:
         facts = train(config, data, draft.folder, on_event)

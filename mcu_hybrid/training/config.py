@@ -46,7 +46,7 @@ class HybridConfig:
     coverage: float = 0.8  # target of the penalty, and of the deployed threshold
     coverage_weight: float = 100.0
     both_wrong_weight: float = 1.0  # of samples that neither network gets right
-    threads: int = 0  # 0: torch's own choice
+    threads: int = 0  # 0: by image size, one thread or torch's own choice
 
     def check(self) -> HybridConfig:
         """Return self; raise InputError naming the first value out of its range."""
@@ -60,6 +60,9 @@ class HybridConfig:
             ("flip", self.flip in ("yes", "no", "auto"), "must be yes, no or auto"),
             ("epochs", min(self.base_epochs, self.global_epochs) >= 0, "must not be negative"),
             ("router_steps", self.router_steps >= 1, "must be at least 1"),
+            ("seed", 0 <= self.seed < 2**31, "must be 0..2147483647"),
+            ("threads", self.threads >= 0, "must not be negative"),
+            ("width", min(self.base_width, self.global_width) >= 0, "must not be negative"),
             ("lr", min(self.base_lr, self.global_lr, self.router_lr) > 0, "must be positive"),
         )
         for key, good, message in rules:

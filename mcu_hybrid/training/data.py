@@ -109,7 +109,9 @@ def split(
         result["test"] = np.flatnonzero(fixed)
     for name, indices in result.items():
         if len(indices) == 0:
-            raise DataError(f"no image is left for the {name} split", path=data.name)
+            raise DataError(
+                f"no image is left for the {name} split", "give more images", path=data.name
+            )
     return result
 
 
@@ -129,12 +131,22 @@ def make_dataset(
     """
     x, y = _check_images(name, np.asarray(x)), np.asarray(y)
     if y.shape != (len(x),):
-        raise DataError(f"y has shape {y.shape}, x has {len(x)} images", path=name, key="y")
+        raise DataError(
+            f"y has shape {y.shape}, x has {len(x)} images",
+            "give one label per image",
+            path=name,
+            key="y",
+        )
     if y.dtype.kind in "US":
         names, y = np.unique(y, return_inverse=True)
         labels = tuple(str(n) for n in names)
     if y.dtype.kind not in "iub" or y.min() < 0:
-        raise DataError("labels must be integers 0..K-1 or strings", path=name, key="y")
+        raise DataError(
+            "labels must be integers 0..K-1 or strings",
+            "number the classes from 0",
+            path=name,
+            key="y",
+        )
     classes = len(labels) or int(y.max()) + 1
     present = np.unique(y)
     if len(present) < 2:
@@ -149,7 +161,12 @@ def make_dataset(
     if test is not None:
         test = np.asarray(test, bool)
         if test.shape != y.shape or test.all() or not test.any():
-            raise DataError("must mark some of the images, not all", path=name, key="test")
+            raise DataError(
+                "must mark some of the images, not all",
+                "mark the test images with True",
+                path=name,
+                key="test",
+            )
     y = y.astype(np.int64)
     labels = labels or tuple(str(i) for i in range(classes))
     digest = hashlib.sha256(repr((x.shape, labels)).encode())
@@ -197,12 +214,21 @@ def _npz(path: Path) -> Dataset:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except FileNotFoundError as error:
-        raise DataError("does not exist", path=path) from error
+        raise DataError("does not exist", "check the path of --data", path=path) from error
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(f"cannot be read as .npz: {error}", path=path) from error
+        raise DataError(
+            f"cannot be read as .npz: {error}",
+            "save it with numpy.savez(path, x=images, y=labels)",
+            path=path,
+        ) from error
     for key in ("x", "y"):
         if key not in arrays:
-            raise DataError(f"has no array '{key}', only {sorted(arrays)}", path=path, key=key)
+            raise DataError(
+                f"has no array '{key}', only {sorted(arrays)}",
+                "save it with numpy.savez(path, x=images, y=labels)",
+                path=path,
+                key=key,
+            )
     labels = tuple(str(v) for v in arrays.get("labels", ()))
     return make_dataset(str(path), arrays["x"], arrays["y"], labels, arrays.get("test"))
 
@@ -214,7 +240,11 @@ def _callable(spec: str) -> Dataset:
     except McuHybridError:
         raise
     except Exception as error:  # the user's code: anything may come out of it
-        raise DataError(f"failed with {type(error).__name__}: {error}", path=spec) from error
+        raise DataError(
+            f"failed with {type(error).__name__}: {error}",
+            "call it by itself to see where",
+            path=spec,
+        ) from error
     if isinstance(made, Dataset):
         return made
     if not isinstance(made, tuple) or not 2 <= len(made) <= 3:

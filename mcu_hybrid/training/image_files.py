@@ -43,9 +43,11 @@ def read_images(
             names = sorted(n for n in archive.namelist() if not n.endswith("/"))
             return _images(path, names, archive.read, size, on_event)
     except FileNotFoundError as error:
-        raise DataError("does not exist", path=path) from error
+        raise DataError("does not exist", "check the path of --data", path=path) from error
     except zipfile.BadZipFile as error:
-        raise DataError(f"is not a zip file, or is damaged: {error}", path=path) from error
+        raise DataError(
+            f"is not a zip file, or is damaged: {error}", "copy or download it again", path=path
+        ) from error
 
 
 def _images(

@@ -42,47 +42,66 @@ def train(
         InputError: the config or a network of the user is not usable.
         DataError: too few images in a class.
     """
-    config = resolve(config.check(), data)
-    started = time.monotonic()
     nets.require_torch()
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    started = time.monotonic()
+    config = resolve(config.check(), data)
     splits = data_module.split(data, _shares(config), config.seed)
-    views = _views(config, data)
-    trained = {}
-    history: dict[str, Any] = {"config": config.to_json()}
-    for large, name in ((False, "base"), (True, "global")):
-        trained[name], history[name] = _network(config, data, splits["fit"], large, views, on_event)
-    base, global_ = trained["base"], trained["global"]
-    examples = collect(
-        base,
-        global_,
-        data.x[splits["router"]],
-        data.y[splits["router"]],
-        count=config.router_views,
-        views=views,
-        seed=config.seed,
-        on_event=on_event,
-    )
-    fit_logits = predict(base, data.x[splits["fit"]])
-    logits_range = float(fit_logits.min()), float(fit_logits.max())
-    router, history["router"] = fit_router(examples, logits_range, config, on_event)
-    hybrid = Hybrid(
-        base,
-        global_,
-        NetSpec(config.base, config.base_width),
-        NetSpec(config.global_, config.global_width),
-        router,
-        data.shape,
-        data.labels,
-        config.to_json(),
-    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(config.threads or threads)
+    try:
+        hybrid, history = _fit(config, data, splits, on_event)
+    finally:
+        torch.set_num_threads(threads)
     out_dir.mkdir(parents=True, exist_ok=True)
     checkpoint.save_hybrid(hybrid, out_dir / checkpoint.CHECKPOINT)
     _kept(data, splits, config.seed).save(out_dir / checkpoint.SPLITS)
     (out_dir / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
     facts = _facts(hybrid, data, splits)
     return {**facts, "config": config.to_json(), "seconds": round(time.monotonic() - started, 1)}
+
+
+def _fit(
+    config: HybridConfig,
+    data: Dataset,
+    splits: dict[str, np.ndarray],
+    on_event: OnEvent | None,
+) -> tuple[Hybrid, dict[str, Any]]:
+    """Base and global on the fit split, then the router on its own; returns the history too."""
+    views = _views(config, data)
+    fit, router = splits["fit"], splits["router"]
+    base, base_history = _network(config, data, fit, False, views, on_event)
+    global_, global_history = _network(config, data, fit, True, views, on_event)
+    examples = collect(
+        base,
+        global_,
+        data.x[router],
+        data.y[router],
+        count=config.router_views,
+        views=views,
+        seed=config.seed,
+        on_event=on_event,
+    )
+    logits = predict(base, data.x[fit])
+    parts, router_history = fit_router(
+        examples, (float(logits.min()), float(logits.max())), config, on_event
+    )
+    hybrid = Hybrid(
+        base,
+        global_,
+        NetSpec(config.base, config.base_width),
+        NetSpec(config.global_, config.global_width),
+        parts,
+        data.shape,
+        data.labels,
+        config.to_json(),
+    )
+    history = {
+        "config": config.to_json(),
+        "base": base_history,
+        "global": global_history,
+        "router": router_history,
+    }
+    return hybrid, history
 
 
 def split_and_keep(config: HybridConfig, data: Dataset) -> Splits:
@@ -106,6 +125,8 @@ def resolve(config: HybridConfig, data: Dataset) -> HybridConfig:
         base_epochs=config.base_epochs or (0 if config.base_weights else base_epochs),
         global_epochs=config.global_epochs or (0 if config.global_weights else global_epochs),
         router_views=config.router_views or views,
+        # One thread gives the same sums on every machine, and tiny images gain nothing from more.
+        threads=config.threads or (1 if tiny else 0),
         flip=config.flip if config.flip != "auto" else ("yes" if data.shape[2] == 3 else "no"),
     )
 
@@ -158,15 +179,18 @@ def _network(
 
 def _kept(data: Dataset, splits: dict[str, np.ndarray], seed: int) -> Splits:
     """The images that later steps need."""
-    fit = np.random.default_rng(seed).permutation(splits["fit"])[:_FIT_SAMPLE]
-    calibration, test = splits["calibration"], splits["test"]
+    rng = np.random.default_rng(seed)
+    fit = rng.permutation(splits["fit"])[:_FIT_SAMPLE]
+    calibration = splits["calibration"]
+    # Folders come class by class; shuffled, the first N test images are a fair sample.
+    test = rng.permutation(splits["test"])
     return Splits(
         data.x[np.sort(fit)],
         data.x[calibration],
         data.y[calibration],
         data.x[test],
         data.y[test],
-        splits,
+        {**splits, "test": test},
         data.labels,
         data.digest,
     )

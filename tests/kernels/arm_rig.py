@@ -72,9 +72,10 @@ def run_arm(
     machine: str = "mps2-an500",
     kernel_dirs: Sequence[str] = ("cortex_m_dsp", "ref"),
     timeout_s: float = 300.0,
+    cpu: str = "",
 ) -> list[ArmResult]:
-    """Build one program of all cases, run it, return one result per case."""
-    elf = _build(cases, folder, MACHINES[machine], kernel_dirs)
+    """Build one program of all cases for the machine's core (or ``cpu``), run it, return results."""
+    elf = _build(cases, folder, cpu or MACHINES[machine], kernel_dirs)
     argv = [_QEMU, "-machine", machine, "-nographic", "-monitor", "none", "-serial", "none"]
     argv += ["-icount", "shift=0", "-semihosting-config", "enable=on,target=native"]
     done = subprocess.run(
@@ -90,26 +91,27 @@ def run_arm(
     ]
 
 
-def _build(
-    cases: Sequence[ArmCase], folder: Path, cpu: str, kernel_dirs: Sequence[str]
-) -> Path:
+def write_cases(
+    cases: Sequence[ArmCase], folder: Path, kernel_dirs: Sequence[str]
+) -> list[Path]:
+    """Write ``cases.h`` and ``cases.c``; return what a program must compile but for its main."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cases.h").write_text(_header(cases), "utf-8")
     (folder / "cases.c").write_text(_cases(cases), "utf-8")
     kernels = resources.kernels()
     stems = sorted({stem for c in cases for stem in (c.call.source, *c.call.also)})
-    sources = [
-        next(
-            path
-            for name in kernel_dirs
-            if (path := kernels / name / f"{stem}.c").is_file()
-        )
+    found = [
+        next(path for name in kernel_dirs if (path := kernels / name / f"{stem}.c").is_file())
         for stem in stems
     ]
+    return [folder / "cases.c", *found]
+
+
+def _build(cases: Sequence[ArmCase], folder: Path, cpu: str, kernel_dirs: Sequence[str]) -> Path:
+    sources = [FILES / "start.c", *write_cases(cases, folder, kernel_dirs)]
     elf = folder / "cases.elf"
     argv = [_CC, f"-mcpu={cpu}", *_FLAGS, f"-T{FILES / 'link.ld'}", "-I", str(folder)]
-    argv += ["-I", str(kernels / "include"), *map(str, (FILES / "start.c", folder / "cases.c"))]
-    argv += [*map(str, sources), "-o", str(elf)]
+    argv += ["-I", str(resources.kernels() / "include"), *map(str, sources), "-o", str(elf)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:4000]
     return elf

@@ -103,9 +103,7 @@ def conv_graph(
         Tensor("x", shape, "int8", source),
         Tensor("w", weights.shape, "int8", _weight_quant(rng, len(weights)), weights),
     ]
-    return _finish(
-        rng, "CONV_2D", tensors, out, target, lambda act: conv2d.Attrs(window, act)
-    )
+    return _finish(rng, "CONV_2D", tensors, out, target, lambda act: conv2d.Attrs(window, act))
 
 
 def _finish(rng, kind, tensors, out_shape, target, attrs) -> Graph:  # type: ignore[no-untyped-def]

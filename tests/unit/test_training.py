@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 
 from mcu_hybrid.training.augment import Views, random_view, to_float  # noqa: E402
 from mcu_hybrid.training.losses import proxy_labels, router_loss  # noqa: E402
-from mcu_hybrid.training.train import train  # noqa: E402
+from mcu_hybrid.training.train import split_and_keep, train  # noqa: E402
 
 QUICK = HybridConfig(
     base_epochs=3, global_epochs=1, global_width=4, router_steps=40, router_views=2
@@ -190,3 +190,13 @@ def test_evaluation_keeps_the_identities_of_the_formulation():
     best = evaluate.at_coverages(oracle, oracle, base == y, global_ == y, (0.7,))[0]
     assert best["accuracy"] == pytest.approx(facts["margin_oracle"])
     assert rows[1]["accuracy"] <= facts["base_accuracy"] + min(0.5, facts["query_worth"]) + 1e-9
+
+
+def test_the_first_test_images_are_a_fair_sample():
+    digits = load_data("digits")
+    order = np.argsort(digits.y, kind="stable")  # as a folder would give them
+    data = make_dataset("sorted", digits.x[order], digits.y[order])
+    splits = split_and_keep(HybridConfig(), data)
+    assert len(set(splits.y_test[:60].tolist())) == 10
+    assert (data.y[splits.indices["test"]] == splits.y_test).all()
+    assert (data.x[splits.indices["test"]] == splits.x_test).all()

@@ -180,3 +180,8 @@ def test_too_few_images_of_a_class_are_named():
     data = make_dataset("mine", np.zeros((25, 4, 4), np.uint8), y, ("many", "few"))
     with pytest.raises(DataError, match="class 'few' has 5 images"):
         split(data, SHARES, 0)
+
+
+def test_the_digest_in_the_calibration_recipe_is_that_of_the_digits(root):
+    recipe = (root / "calibration" / "digits" / "README.md").read_text()
+    assert load_data("digits").digest in recipe

@@ -1,4 +1,4 @@
-"""Which channels of which tensors can go, so that nothing that is left computes anything else.
+"""Which channels of which tensors can go, so that what is left computes the same as before.
 
 A channel is an entry of a tensor's last axis. Its readers must be able to do without it: it is a
 constant whose contribution to their sums is the same at every place (it goes into their bias), or
@@ -12,7 +12,6 @@ Not here: the rewriting (fold_dead.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,9 +21,12 @@ from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import reshape
 from mcu_hybrid.ops.weighted import weights_of
 
-_FULL = ("CONV_2D", "FULLY_CONNECTED")
-_BINARY = ("ADD", "MUL", "SUB")
+BINARY = ("ADD", "MUL", "SUB")
 _ALONG = ("AVERAGE_POOL_2D", "MAX_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", *UNARY)
+
+# Channels with the same label go together: (tensor, label per channel) for each tensor of an
+# operator. Tensors that are not listed keep all their channels.
+_Ties = list[tuple[int, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,19 @@ class Reader:
 
 @dataclass
 class DeadChannels:
-    """The set while it shrinks; ``gone`` has one bool per channel of each activation.
+    """``gone`` has one bool per channel of each activation; it shrinks while it is searched.
 
-    ``readers`` is by position of the operator in the graph.
+    ``readers`` has the layers that sum over channels, by position in the graph.
     """
 
     graph: Graph
     ranges: dict[int, Range]
     readers: dict[int, Reader] = field(default_factory=dict)
     gone: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def kept(self, tensor: int) -> np.ndarray:
+        """The channels of a tensor that stay."""
+        return np.flatnonzero(~self.gone[tensor])
 
 
 def find(graph: Graph, *, align: int) -> DeadChannels:
@@ -61,47 +67,43 @@ def find(graph: Graph, *, align: int) -> DeadChannels:
     """
     found = DeadChannels(graph, tensor_ranges(graph))
     for position, op in enumerate(graph.ops):
-        if _is_full(graph, op):
+        if _sums_over_channels(graph, op):
             found.readers[position] = _reader(graph, op, found.ranges[op.inputs[0]])
     for index in graph.activations():
         tensor = graph.tensor(index)
-        can_go = bool(tensor.shape) and index not in (*graph.inputs, *graph.outputs)
-        found.gone[index] = np.full(tensor.shape[-1] if tensor.shape else 1, can_go)
+        is_inner = tensor.shape != () and index not in (*graph.inputs, *graph.outputs)
+        found.gone[index] = np.full(tensor.shape[-1] if tensor.shape else 1, is_inner)
     while True:
         _settle(found)
         if not _put_back(found, align):
             return found
 
 
-def _is_full(graph: Graph, op: Op) -> bool:
-    """True for layers whose outputs each sum over all channels."""
-    if op.kind == "FULLY_CONNECTED":
-        return weights_of(graph, op).shape[1] % graph.tensor(op.inputs[0]).shape[-1] == 0
-    in_c = graph.tensor(op.inputs[0]).shape[-1]
-    return op.kind == "CONV_2D" and weights_of(graph, op).shape[3] == in_c
-
-
-def columns(weights: np.ndarray, channels: int) -> np.ndarray:
-    """Weights of a full layer as [outputs, all else, channels]; a view."""
+def per_channel(weights: np.ndarray, channels: int) -> np.ndarray:
+    """Weights of a layer that sums over channels as [outputs, all else, channels]; a view."""
     return weights.reshape(weights.shape[0], -1, channels)
 
 
+def _sums_over_channels(graph: Graph, op: Op) -> bool:
+    """True for layers each of whose outputs sums over all channels (of all places, or a window)."""
+    shape = graph.tensor(op.inputs[0]).shape
+    if op.kind == "FULLY_CONNECTED":
+        return weights_of(graph, op).shape[1] % (shape[-1] if shape else 1) == 0
+    return op.kind == "CONV_2D" and weights_of(graph, op).shape[3] == shape[-1]
+
+
 def _reader(graph: Graph, op: Op, x: Range) -> Reader:
-    weights = weights_of(graph, op)
-    channels = x.low.shape[-1]
-    per_channel = columns(weights, channels)
-    absorbs = ~per_channel.any(1)
+    weights, channels = weights_of(graph, op), x.low.shape[-1]
+    split = per_channel(weights, channels)
+    absorbs = ~split.any(1)
     adds = np.zeros(absorbs.shape, np.int64)
-    zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
     for channel in np.flatnonzero(x.constant_channels()):
-        alone = np.full(x.low.shape, zero_point, x.low.dtype)
-        alone[..., channel] = x.low[..., channel]
-        if np.all(alone == zero_point):
-            absorbs[:, channel] = True
-            continue
-        # With all else at the zero point, the layer's sums are this channel's contribution.
-        sums = WEIGHTED[op.kind](graph, op, alone, weights)
-        sums = sums.reshape(-1, sums.shape[-1]).astype(np.int64)
+        values = x.low[..., channel : channel + 1]
+        part = split[:, :, channel]
+        if op.kind == "CONV_2D":
+            part = part.reshape(*weights.shape[:3], 1)
+        sums = WEIGHTED[op.kind](graph, op, values, part)
+        sums = sums.reshape(-1, sums.shape[-1])
         steady = (sums == sums[0]).all(0)
         absorbs[:, channel] |= steady
         adds[:, channel] = np.where(steady, sums[0], 0)
@@ -118,26 +120,78 @@ def _settle(found: DeadChannels) -> None:
 
 
 def _apply(found: DeadChannels, position: int, op: Op) -> None:
-    gone, graph = found.gone, found.graph
+    gone = found.gone
     if position in found.readers:
-        live = ~gone[op.outputs[0]]
-        gone[op.inputs[0]] &= found.readers[position].absorbs[live].all(0)
+        if op.inputs[0] in gone:
+            live = ~gone[op.outputs[0]]
+            gone[op.inputs[0]] &= found.readers[position].absorbs[live].all(0)
         return
-    ties = _TIES.get(op.kind)
-    groups = None if ties is None else ties(graph, op)
-    tied = set() if groups is None else {t for group in groups for t, _, _ in group}
-    for index in (*op.inputs, *op.outputs):
-        if index in gone and index not in tied:
-            gone[index][:] = False
-    for group in groups or ():
-        views = [gone[t][start : start + size] for t, start, size in group]
-        width = min(view.size for view in views)
-        together = np.logical_and.reduce([_folded(view, group[0], width) for view in views])
-        for view in views:
-            view[:] = _unfolded(together, group[0], view.size)
+    ties = [(t, labels) for t, labels in _ties(found.graph, op) if t in gone]
+    together = np.ones(max((labels.max() for _, labels in ties), default=0) + 1, bool)
+    for tensor, labels in ties:
+        np.logical_and.at(together, labels, gone[tensor])
+    for tensor, labels in ties:
+        gone[tensor] &= together[labels]  # a tensor may be listed twice
+    listed = {t for t, _ in ties}
+    for tensor in (*op.inputs, *op.outputs):
+        if tensor in gone and tensor not in listed:
+            gone[tensor][:] = False
 
 
-# A group is a list of (tensor, first channel, channels) whose channels stand side by side. Where
-# sizes differ, ``_Repeat`` in the first place says how the larger ones repeat the smaller ones.
-_Member = tuple[int, int, int]
-_Group = list[_Member]
+def _ties(graph: Graph, op: Op) -> _Ties:
+    """Which channels of an operator that works channel by channel go together."""
+    target = op.outputs[0]
+    channels = graph.tensor(target).shape[-1] if graph.tensor(target).shape else 1
+    labels = np.arange(channels)
+    shapes = {i: graph.tensor(i).shape for i in op.inputs if i >= 0}
+    if op.kind == "DEPTHWISE_CONV_2D":
+        if shapes[op.inputs[0]][3] == 1:
+            return [(target, labels)]  # one channel in: each output stands alone
+        return [
+            (op.inputs[0], np.arange(shapes[op.inputs[0]][3])),
+            (target, labels // op.attrs.multiplier),
+        ]
+    if op.kind in BINARY:
+        # An operand that is broadcast along the channels is needed as long as there are any.
+        sides = {i for i in op.inputs if shapes[i] and shapes[i][-1] == channels}
+        return [(target, labels), *((i, labels) for i in sides)]
+    if op.kind in _ALONG:
+        return [(op.inputs[0], labels), (target, labels)]
+    if op.kind in ("PAD", "PADV2") and not op.attrs.before[-1] and not op.attrs.after[-1]:
+        return [(op.inputs[0], labels), (target, labels)]
+    if op.kind == "MEAN" and len(shapes[op.inputs[0]]) - 1 not in op.attrs.axes:
+        return [(op.inputs[0], labels), (target, labels)]
+    if op.kind == "CONCATENATION":
+        return _concatenation_ties(graph, op, labels)
+    if op.kind in reshape.KINDS and shapes[op.inputs[0]]:
+        return _view_ties(op, shapes[op.inputs[0]][-1], channels)
+    return []
+
+
+def _concatenation_ties(graph: Graph, op: Op, labels: np.ndarray) -> _Ties:
+    rank = len(graph.tensor(op.outputs[0]).shape)
+    if op.attrs.axis % rank != rank - 1:
+        return [(i, labels) for i in (*op.inputs, *op.outputs)]
+    sizes = [graph.tensor(i).shape[-1] for i in op.inputs]
+    parts = np.split(labels, np.cumsum(sizes)[:-1])
+    return [(op.outputs[0], labels), *zip(op.inputs, parts, strict=True)]
+
+
+def _view_ties(op: Op, before: int, after: int) -> _Ties:
+    """Channels of a view: the longer rows repeat the shorter ones."""
+    short = min(before, after)
+    if before % short or after % short:
+        return []
+    return [(op.inputs[0], np.arange(before) % short), (op.outputs[0], np.arange(after) % short)]
+
+
+def _put_back(found: DeadChannels, align: int) -> bool:
+    """Put back as many channels as alignment asks for; False where none is missing."""
+    changed = False
+    for gone in found.gone.values():
+        step = align if gone.size % align == 0 else 1
+        left = int(gone.size - gone.sum())
+        missing = max(-(-left // step) * step, step) - left
+        gone[np.flatnonzero(gone)[:missing]] = False
+        changed |= missing > 0
+    return changed

@@ -47,7 +47,11 @@ def _padded_window(edit: Edit, pad: Op, reader: Op) -> Window | None:
     """The reader's window on the PAD's input, or None where it cannot pad so."""
     source, padded = edit.tensors[pad.inputs[0]], edit.tensors[pad.outputs[0]]
     before, after = pad.attrs.before, pad.attrs.after
-    if source.is_const or len(before) != 4 or (before[0], after[0], before[3], after[3]) != (0,) * 4:
+    if (
+        source.is_const
+        or len(before) != 4
+        or (before[0], after[0], before[3], after[3]) != (0,) * 4
+    ):
         return None
     value = pad.attrs.value
     zero_point = padded.require_quant().zero_point
@@ -55,7 +59,8 @@ def _padded_window(edit: Edit, pad: Op, reader: Op) -> Window | None:
     if reader.kind in _CONVOLUTIONS:
         if value != zero_point:
             return None
-        kernel = edit.tensors[reader.inputs[WEIGHTS]].shape[1:3]
+        _, height, width, _ = edit.tensors[reader.inputs[WEIGHTS]].shape
+        kernel = (height, width)
     elif reader.kind == "MAX_POOL_2D" and value == INT8_MIN:
         kernel = reader.attrs.kernel
     else:
@@ -64,8 +69,9 @@ def _padded_window(edit: Edit, pad: Op, reader: Op) -> Window | None:
     top, left = window.before(size, kernel)
     bottom, right = window.after(size, kernel)
     sides = before[1] + top, after[1] + bottom, before[2] + left, after[2] + right
-    found = tidy(replace(window, explicit=sides), source.shape[1:3], kernel)
-    ends = found.before(source.shape[1:3], kernel), found.after(source.shape[1:3], kernel)
+    inner = (source.shape[1], source.shape[2])
+    found = tidy(replace(window, explicit=sides), inner, kernel)
+    ends = found.before(inner, kernel), found.after(inner, kernel)
     reach = window.reach(kernel)
     if any(end[axis] >= reach[axis] for end in ends for axis in (0, 1)):
         return None  # a window that sees padding only: the kernels need not care for it

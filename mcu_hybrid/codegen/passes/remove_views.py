@@ -20,7 +20,6 @@ from mcu_hybrid.codegen.passes.edit import Edit, counted, same_quant
 from mcu_hybrid.codegen.ranges import tensor_ranges
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import reshape
-from mcu_hybrid.ops.lut import EVERY_INT8
 
 _MOVES = (
     "CONCATENATION",
@@ -128,7 +127,7 @@ def _remove_identities(edit: Edit) -> int:
         if source.shape != target.shape or not same_quant(source, target):
             continue
         reach = ranges[function.root]
-        reachable = (EVERY_INT8 >= reach.low.min()) & (EVERY_INT8 <= reach.high.max())
-        if np.array_equal(function.table[reachable], EVERY_INT8[reachable]):
+        reachable = np.arange(reach.low.min(), int(reach.high.max()) + 1, dtype=np.int8)
+        if np.array_equal(function.table[reachable.view(np.uint8)], reachable):
             removed += edit.bypass(current, function.root)
     return removed

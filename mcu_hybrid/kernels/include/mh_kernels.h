@@ -12,6 +12,7 @@
 
 #include "mh_nn_conv.h"        /* convolutions, fully connected, pools, mean, softmax, pad */
 #include "mh_nn_elementwise.h" /* add, mul, sub, activations, quantize, data movement */
+#include "mh_nn_fast.h"        /* matrix kernels of the DSP extension */
 #include "mh_nn_route.h"       /* route features and entropy */
 
 #endif

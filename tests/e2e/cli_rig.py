@@ -1,0 +1,44 @@
+"""Calls the command line in this process, as a program would: --json out, errors as data (no tests)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from typing import Any
+
+from mcu_hybrid.cli import main
+
+
+def call(*args: object) -> Any:
+    """Run a verb with --json; returns what it printed. Fails where it does not end well."""
+    code, printed, said = _run(*args, "--json")
+    assert code == 0, said
+    return json.loads(printed)
+
+
+def fail(*args: object) -> dict[str, str]:
+    """Run a verb that must fail with one of our errors; returns it."""
+    code, printed, said = _run(*args, "--json")
+    assert code == 1, (code, printed, said)
+    assert "Traceback" not in said
+    told: dict[str, str] = json.loads(printed)
+    return told
+
+
+def text(*args: object) -> str:
+    """Run a verb as a person does; returns what it printed."""
+    code, printed, said = _run(*args)
+    assert code == 0, said
+    return printed
+
+
+def _run(*args: object) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    code: object = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main([str(arg) for arg in args])
+        except SystemExit as ended:
+            code = ended.code
+    return (code if isinstance(code, int) else 0), out.getvalue(), err.getvalue()
