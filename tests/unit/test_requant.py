@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mcu_hybrid.codegen import requant
 from mcu_hybrid.codegen.requant import EXACT, FINE, LINE, LayerRequant, fit_layer
+from mcu_hybrid.codegen.requant_lines import MAX_SHIFT
 from mcu_hybrid.quant import multiplier_shift, multiply_by_quantized_multiplier
 
 
@@ -140,4 +140,4 @@ def test_constants_fit_32_bits() -> None:
         found = _check(reals, -20, bounds, reach, offset)
         for name in ("mul", "add", "addend", "offset", "right"):
             assert np.abs(getattr(found, name)).max() < 1 << 31, name
-        assert found.shift <= requant.MAX_SHIFT
+        assert found.shift <= MAX_SHIFT

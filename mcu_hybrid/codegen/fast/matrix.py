@@ -12,7 +12,7 @@ from math import ceil
 import numpy as np
 
 from mcu_hybrid.codegen.fast import Choice
-from mcu_hybrid.codegen.fast.cost import columns_cost, gemm_cost
+from mcu_hybrid.codegen.fast.cost import product_cost, sliding_cost
 from mcu_hybrid.codegen.fast.packing import Packed
 from mcu_hybrid.graph.types import Op
 from mcu_hybrid.ops.base import CStruct, KernelCall
@@ -40,41 +40,35 @@ class Geometry:
     in_zp: int
 
     @property
-    def row_bytes(self) -> int:
-        """Bytes of one row of the window."""
-        return self.kernel_w * self.in_c
+    def band_bytes(self) -> int:
+        """Bytes of the rows that an output row sees, padded, and what groups of 4 read over."""
+        reach = (self.out_w - 1) * self.stride_w + (self.kernel_w - 1) * self.dilation_w + 1
+        pixels = max(reach, self.pad_left + self.in_w)
+        return (pixels * self.kernel_h * self.in_c + 3 + 3) // 4 * 4
 
-    @property
-    def rest_bytes(self) -> int:
-        """Bytes that are left of the rows after their groups of 4, as a multiple of 4."""
-        return -(-(self.row_bytes % 4) * self.kernel_h // 4) * 4
-
-
-def columns(weights: np.ndarray) -> np.ndarray:
-    """Filters [out, height, width, in] as [out, sum's length] in the order of the columns."""
-    rows = weights.reshape(*weights.shape[:2], -1)
-    whole = rows.shape[2] // 4 * 4
-    parts = rows[:, :, :whole], rows[:, :, whole:]
-    return np.concatenate([part.reshape(weights.shape[0], -1) for part in parts], 1)
+    def columns(self, weights: np.ndarray) -> np.ndarray:
+        """Filters [out, height, width, in] as [out, sum's length] in the order of the kernel."""
+        order = weights if self.in_c % 4 == 0 else weights.transpose(0, 2, 1, 3)
+        return order.reshape(weights.shape[0], -1)
 
 
 def product(op: Op, packed: Packed, pixels: int) -> Choice:
     """Multiply ``pixels`` vectors, a multiple of 4 long, that lie one after the other."""
     params = CStruct("mh_gemm_params", (*packed.fields, ("pixels", pixels)))
     scratch = (24 if pixels >= 3 else 8) * packed.steps
-    return _choice(op, packed, "gemm", params, scratch, gemm_cost(packed, pixels))
+    return _choice(op, packed, "gemm", params, scratch, product_cost(packed, pixels))
 
 
 def sliding(op: Op, packed: Packed, geometry: Geometry) -> Choice:
     """Multiply what a window sees at each of its places."""
     names = tuple(geometry.__dataclass_fields__)
-    fields = (*packed.fields, *zip(names, astuple(geometry), strict=True))
-    if geometry.in_c % 4 == 0:
-        name, extra = "conv", geometry.in_c
-    else:
-        name, extra = "convb", 3 * (geometry.rest_bytes + geometry.kernel_h * geometry.row_bytes)
+    band = ("band_bytes", geometry.band_bytes)
+    fields = (*packed.fields, *zip(names, astuple(geometry), strict=True), band)
+    is_aligned = geometry.in_c % 4 == 0
+    name = "conv" if is_aligned else "convb"
+    extra = geometry.in_c if is_aligned else 12 * packed.steps + geometry.band_bytes
     scratch = 24 * packed.steps + extra
-    cost = gemm_cost(packed, geometry.out_h * geometry.out_w) + columns_cost(geometry)
+    cost = sliding_cost(packed, geometry)
     return _choice(op, packed, name, CStruct("mh_conv_fast_params", fields), scratch, cost)
 
 

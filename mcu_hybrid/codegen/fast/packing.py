@@ -9,11 +9,12 @@ Not here: which operators are matrix layers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mcu_hybrid.codegen.requant import EXACT, LINE, PRESCALE, LayerRequant, fit_layer
+from mcu_hybrid.codegen.requant import EXACT, FINE, LINE, LayerRequant, fit_layer
+from mcu_hybrid.codegen.requant_lines import PRESCALE
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.activation import activation_range
 from mcu_hybrid.ops.base import CTable
@@ -22,6 +23,7 @@ from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
 PLAIN = "plain"  # exact form on weights that cannot be packed with a carry
 _INT32 = 1 << 31
+_MAX_OFFSET = 1 << 25  # offset << 6 fits 32 bits
 
 
 @dataclass(frozen=True)
@@ -42,26 +44,49 @@ def pack_layer(graph: Graph, op: Op, weights: np.ndarray) -> Packed | None:
     if found is None:
         return None
     requant, is_carried = found
-    words = _words(weights.astype(np.int64), is_carried)
+    zero_point = graph.tensor(op.outputs[0]).require_quant().zero_point
+    live = weights.astype(np.int64)
+    if requant.form == EXACT and is_carried:
+        live, requant = _fold_constants(live, requant, zero_point)
+    words = _words(live, is_carried)
     stream = _stream(words, requant, is_carried)
     lo, hi = requant.post_clamp or (INT8_MIN, INT8_MAX)
-    form = f"{LINE}{requant.shift}" if requant.form == LINE else EXACT if is_carried else PLAIN
+    form = requant.form if is_carried else PLAIN
     fields: tuple[Field, ...] = (
         ("stream", CTable("stream", "uint32_t", stream.reshape(-1))),
         ("steps", words.shape[1] // 2),
         ("out_c", weights.shape[0]),
         ("pair_words", stream.shape[1]),
-        ("shift", requant.shift),
+        ("shift", 2 * zero_point + 1 if requant.form == EXACT else requant.shift),
         ("lo", lo),
         ("hi", hi),
     )
-    is_clamped = requant.post_clamp is not None
-    return Packed(form, fields, words.shape[1] // 2, weights.shape[0], is_clamped, requant.forms)
+    return Packed(
+        f"{form}{requant.shift}" if form in (LINE, FINE) else form,
+        fields,
+        words.shape[1] // 2,
+        weights.shape[0],
+        requant.post_clamp is not None,
+        {form: weights.shape[0]},
+    )
 
 
-def _requant(
-    graph: Graph, op: Op, weights: np.ndarray
-) -> tuple[LayerRequant, bool] | None:
+def _fold_constants(
+    weights: np.ndarray, requant: LayerRequant, zero_point: int
+) -> tuple[np.ndarray, LayerRequant]:
+    """Constant channels as sums of no weights: the exact kernel has one addend for all channels."""
+    constant = requant.mul == 0
+    value = (requant.addend >> requant.right) - zero_point
+    folded = replace(
+        requant,
+        offset=np.where(constant, value << (requant.right + 1), requant.offset),
+        mul=np.where(constant, 1 << 30, requant.mul),
+        addend=np.where(constant, (2 * zero_point + 1) << (requant.right - 1), requant.addend),
+    )
+    return np.where(constant[:, None], 0, weights), folded
+
+
+def _requant(graph: Graph, op: Op, weights: np.ndarray) -> tuple[LayerRequant, bool] | None:
     """The layer's form, and whether its weights are packed with a carry."""
     channels = weights.shape[0]
     zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
@@ -71,13 +96,20 @@ def _requant(
     low = INT8_MIN * positive + INT8_MAX * negative
     high = INT8_MAX * positive + INT8_MIN * negative
     bias = bias_of(graph, op)
-    offset = -zero_point * weights.sum(1) + (0 if bias is None else bias.reshape(-1).astype(np.int64))
-    is_carried = _fits_carry(weights) and _fits_prescale(low, high, offset)
+    offset = -zero_point * weights.sum(1)
+    if bias is not None:
+        offset = offset + bias.reshape(-1).astype(np.int64)
+    is_carried = _fits_carry(weights) and _fits_prescale(low, high)
     mult, shift = factors(graph, op, channels)
     requant = fit_layer(
         mult, shift, quant.zero_point, lo, hi, low, high, offset, allow_line=is_carried
     )
-    return None if requant is None else (requant, is_carried)
+    if requant is None:
+        return None
+    if requant.form == EXACT:
+        is_carried &= _fits_prescale(low + requant.offset, high + requant.offset)
+        is_carried &= bool(np.all(np.abs(requant.offset) < _MAX_OFFSET))
+    return requant, is_carried
 
 
 def _fits_carry(weights: np.ndarray) -> bool:
@@ -86,10 +118,9 @@ def _fits_carry(weights: np.ndarray) -> bool:
     return bool(np.all((second << 8) + first >= -(1 << 15)))
 
 
-def _fits_prescale(low: np.ndarray, high: np.ndarray, offset: np.ndarray) -> bool:
-    """Every sum times 256 must fit 32 bits, with and without bias and zero point."""
-    ends = np.stack([low, high, low + offset, high + offset, offset])
-    return bool(np.all(np.abs(ends) << PRESCALE < _INT32))
+def _fits_prescale(low: np.ndarray, high: np.ndarray) -> bool:
+    """Every sum times 256 must fit 32 bits."""
+    return bool(np.all(np.maximum(np.abs(low), np.abs(high)) << PRESCALE < _INT32))
 
 
 def _pairs(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -115,15 +146,17 @@ def _stream(words: np.ndarray, requant: LayerRequant, is_carried: bool) -> np.nd
     first, second = _constants(requant)
     if requant.form == LINE:
         head = [second["add"]]
+        tail = [first["add"], first["mul"], second["mul"]]
+    elif requant.form == FINE:
+        head = [second["add"]]
         tail = [first["add"], *_columns(first, "mul", "addend"), *_columns(second, "mul", "addend")]
     elif is_carried:
-        head = [second["offset"] << PRESCALE]
-        tail = [2 * first["offset"], *_columns(first, "mul", "addend", "right")]
-        tail += _columns(second, "mul", "addend", "right")
+        head = [(second["offset"] << PRESCALE) + second["less"]]
+        tail = [(first["offset"] << 6) + first["less"], first["mul"], second["mul"]]
     else:
         head = []
-        tail = [2 * first["offset"], *_columns(first, "mul", "addend", "right")]
-        tail += [2 * second["offset"], *_columns(second, "mul", "addend", "right")]
+        tail = [*_columns(first, "twice", "mul", "addend", "less")]
+        tail += _columns(second, "twice", "mul", "addend", "less")
     columns = [words[:, 0], *head, *words[:, 1:].T, *tail]
     return (np.stack(columns, 1) & 0xFFFFFFFF).astype(np.uint32)
 
@@ -134,9 +167,12 @@ def _columns(channel: Mapping[str, np.ndarray], *names: str) -> list[np.ndarray]
 
 def _constants(requant: LayerRequant) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Constants of the first and second channels of all pairs, by name."""
-    names = ("mul", "add", "addend", "offset", "right")
+    names = ("mul", "add", "addend", "offset")
+    values = {name: getattr(requant, name) for name in names}
+    values["twice"] = 2 * requant.offset
+    values["less"] = np.maximum(requant.right - 1, 0)
     odd = requant.mul.size % 2
-    padded = {name: np.pad(getattr(requant, name), (0, odd)) for name in names}
-    first = {name: values[0::2] for name, values in padded.items()}
-    second = {name: values[1::2] for name, values in padded.items()}
+    padded = {name: np.pad(array, (0, odd)) for name, array in values.items()}
+    first = {name: array[0::2] for name, array in padded.items()}
+    second = {name: array[1::2] for name, array in padded.items()}
     return first, second

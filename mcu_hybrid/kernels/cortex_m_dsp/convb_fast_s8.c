@@ -1,7 +1,9 @@
 /* Convolution with any window and any number of channels (first layers, odd ones).
  *
- * The column holds first the whole groups of 4 bytes of every row of the window, then what is left
- * of the rows, collected. Windows that hang over the map, or have gaps, are put together as bytes.
+ * The rows of the map that an output row sees lie in a band, padded and turned: [x][ky][channel].
+ * A window is then one run of bytes, in the order [kx][ky][channel] that its weights have too.
+ * Pixels go in threes across the ends of rows; windows that wait for the next row are copied, as
+ * are windows with gaps.
  */
 #include <string.h>
 
@@ -10,136 +12,146 @@
 typedef struct {
     const mh_conv_fast_params *p;
     const int8_t *in;
-    int8_t *windows;    /* 3 x window_bytes: put together here */
-    int8_t *rests;      /* 3 x rest_bytes */
-    int32_t row_bytes;  /* of a window */
-    int32_t row_groups; /* of 4 bytes, the rest left out */
-    int32_t window_bytes, rest_bytes;
+    int8_t *band;
+    int8_t *windows; /* 3 x 4 * steps bytes */
+    const int8_t *at[3];
+    int32_t column_bytes; /* kernel_h * in_c: one x of the band */
 } gather;
 
-static int8_t *put_row(const mh_conv_fast_params *p, const int8_t *row, int32_t x, int8_t *to)
+static inline int8_t *copy(int8_t *to, const int8_t *from, int32_t bytes)
 {
-    for (int32_t kx = 0; kx < p->kernel_w; kx++, x += p->dilation_w) {
-        const int is_inside = (uint32_t)x < (uint32_t)p->in_w;
-        for (int32_t c = 0; c < p->in_c; c++) {
-            *to++ = is_inside ? row[x * p->in_c + c] : (int8_t)p->in_zp;
-        }
+    for (; bytes > 3; bytes -= 4, to += 4, from += 4) {
+        memcpy(to, from, 4);
+    }
+    for (; bytes > 0; bytes--) {
+        *to++ = *from++;
     }
     return to;
 }
 
-/* Where the window at (y, x) lies, and the bytes from row to row. */
-static const int8_t *place(const gather *g, int32_t y, int32_t x, int8_t *window, int32_t *pitch)
+/* Three bytes as one word: the fourth is right when its own row is written after this one, which
+ * the last row of a window, and the last pixel of the map, cannot promise. */
+static void turn_three(const int8_t *from, int32_t pixels, int8_t *to, int32_t step, int is_last)
+{
+    int32_t words = is_last ? 0 : pixels - 1;
+    pixels -= words;
+#pragma GCC unroll 4
+    for (; words > 0; words--, from += 3, to += step) {
+        memcpy(to, from, 4);
+    }
+#pragma GCC unroll 4
+    for (; pixels > 0; pixels--, from += 3, to += step) {
+        memcpy(to, from, 2);
+        to[2] = from[2];
+    }
+}
+
+/* A row of the map to places step bytes apart. */
+static void turn_row(const gather *g, const int8_t *from, int32_t ky)
+{
+    const int32_t in_c = g->p->in_c, step = g->column_bytes;
+    const int8_t *const end = from + g->p->in_w * in_c;
+    int8_t *to = g->band + g->p->pad_left * step + ky * in_c;
+    if (in_c == 1) {
+        for (; from < end; to += step) {
+            *to = *from++;
+        }
+    } else if (in_c == 3) {
+        turn_three(from, g->p->in_w, to, step, ky == g->p->kernel_h - 1);
+    } else {
+        for (; from < end; from += in_c, to += step) {
+            copy(to, from, in_c);
+        }
+    }
+}
+
+static void clear_row(const gather *g, int32_t ky)
+{
+    const int32_t in_c = g->p->in_c;
+    int8_t *to = g->band + g->p->pad_left * g->column_bytes + ky * in_c;
+    for (int32_t x = g->p->in_w; x > 0; x--, to += g->column_bytes) {
+        for (int32_t c = 0; c < in_c; c++) {
+            to[c] = (int8_t)g->p->in_zp;
+        }
+    }
+}
+
+static void load_band(const gather *g, int32_t oy)
 {
     const mh_conv_fast_params *p = g->p;
-    const int32_t line = p->in_w * p->in_c;
-    if (p->dilation_w == 1 && x >= 0 && y >= 0 && x + p->kernel_w <= p->in_w &&
-        y + (p->kernel_h - 1) * p->dilation_h < p->in_h) {
-        *pitch = line * p->dilation_h;
-        return g->in + y * line + x * p->in_c;
-    }
-    int8_t *to = window;
+    int32_t y = oy * p->stride_h - p->pad_top;
     for (int32_t ky = 0; ky < p->kernel_h; ky++, y += p->dilation_h) {
         if ((uint32_t)y < (uint32_t)p->in_h) {
-            to = put_row(p, g->in + y * line, x, to);
+            turn_row(g, g->in + y * p->in_w * p->in_c, ky);
         } else {
-            memset(to, p->in_zp, (size_t)g->row_bytes);
-            to += g->row_bytes;
+            clear_row(g, ky);
         }
-    }
-    *pitch = g->row_bytes;
-    return window;
-}
-
-static void collect_rests(const gather *g, const int8_t *at, int32_t pitch, int8_t *to)
-{
-    const int32_t rest = g->row_bytes & 3;
-    for (int32_t ky = g->p->kernel_h; ky > 0; ky--, at += pitch) {
-        to[0] = at[0];
-        if (rest > 1) {
-            to[1] = at[1];
-        }
-        if (rest > 2) {
-            to[2] = at[2];
-        }
-        to += rest;
     }
 }
 
-static void fill_column(const gather *g, const int8_t *const at[3], const int32_t pitch[3],
-                        uint32_t *column)
+/* A copy of window i, without gaps. */
+static void keep_window(gather *g, int32_t i)
 {
-    const int32_t whole = 4 * g->row_groups;
-    if (g->row_groups > 0) {
-        const mh_rows rows = {{at[0], at[1], at[2]},
-                              {pitch[0] - whole, pitch[1] - whole, pitch[2] - whole}};
-        column = mh_widen3_rows(&rows, column, g->row_groups, g->p->kernel_h);
-    }
-    if (g->rest_bytes > 0) {
-        int8_t *const rest = g->rests;
-        for (int32_t i = 0; i < 3; i++) {
-            collect_rests(g, at[i] + whole, pitch[i], rest + i * g->rest_bytes);
+    const mh_conv_fast_params *p = g->p;
+    int8_t *const window = g->windows + i * 4 * p->steps;
+    const int8_t *from = g->at[i];
+    int8_t *to = window;
+    if (p->dilation_w == 1) {
+        copy(to, from, p->kernel_w * g->column_bytes);
+    } else {
+        for (int32_t kx = 0; kx < p->kernel_w; kx++) {
+            to = copy(to, from, g->column_bytes);
+            from += p->dilation_w * g->column_bytes;
         }
-        mh_widen3(rest, rest + g->rest_bytes, rest + 2 * g->rest_bytes, column, g->rest_bytes / 4);
     }
+    g->at[i] = window;
 }
 
-static void fill_single(const gather *g, const int8_t *at, int32_t pitch, uint32_t *column)
+/* Pixels of one output row; returns how many wait for the next. */
+static int32_t output_row(gather *g, const mh_gemm_layer *layer, int32_t waiting, int8_t **to)
 {
-    const int32_t whole = 4 * g->row_groups;
-    uint32_t *to = column;
-    const int8_t *row = at;
-    for (int32_t ky = g->p->kernel_h; ky > 0; ky--, row += pitch) {
-        to = mh_widen1(row, to, g->row_groups);
+    const mh_conv_fast_params *p = g->p;
+    const int32_t step = p->stride_w * g->column_bytes;
+    const int8_t *window = g->band;
+    const int32_t kept = waiting;
+    for (int32_t left = p->out_w; left > 0; left--, window += step) {
+        g->at[waiting] = window;
+        if (p->dilation_w > 1) {
+            keep_window(g, waiting);
+        }
+        if (++waiting == 3) {
+            mh_widen3(g->at[0], g->at[1], g->at[2], layer->column, p->steps);
+            mh_gemm_pixels3(layer, *to);
+            *to += 3 * p->out_c;
+            waiting = 0;
+        }
     }
-    if (g->rest_bytes > 0) {
-        collect_rests(g, at + whole, pitch, g->rests);
-        mh_widen1(g->rests, to, g->rest_bytes / 4);
+    if (p->dilation_w == 1) {
+        for (int32_t i = kept + p->out_w < 3 ? kept : 0; i < waiting; i++) {
+            keep_window(g, i);
+        }
     }
-}
-
-static void start(gather *g, const mh_conv_fast_params *p, const int8_t *in, uint32_t *column)
-{
-    g->p = p;
-    g->in = in;
-    g->row_bytes = p->kernel_w * p->in_c;
-    g->row_groups = g->row_bytes / 4;
-    g->window_bytes = g->row_bytes * p->kernel_h;
-    g->rest_bytes = ((g->row_bytes & 3) * p->kernel_h + 3) & ~3;
-    g->rests = (int8_t *)(column + 6 * p->steps);
-    g->windows = g->rests + 3 * g->rest_bytes;
-    memset(g->rests, 0, (size_t)(3 * g->rest_bytes));
+    return waiting;
 }
 
 static mh_status run(const mh_conv_fast_params *p, const int8_t *in, int8_t *out, void *scratch,
                      const mh_gemm_form *form)
 {
     const mh_gemm_head head = {p->stream, p->steps, p->out_c, p->pair_words, p->shift};
-    uint32_t *const column = scratch;
     mh_gemm_layer layer;
-    gather g;
-    start(&g, p, in, column);
-    mh_gemm_begin(&layer, form, &head, column);
-    const int8_t *at[3];
-    int32_t pitch[3], ready = 0, left = p->out_h * p->out_w;
+    mh_gemm_begin(&layer, form, &head, scratch);
+    int8_t *const windows = (int8_t *)(layer.column + 6 * p->steps);
+    gather g = {p, in, windows + 12 * p->steps, windows, {0}, p->kernel_h * p->in_c};
+    memset(windows, p->in_zp, (size_t)(12 * p->steps + p->band_bytes));
+    int32_t waiting = 0;
     int8_t *to = out;
-    for (int32_t oy = 0, y = -p->pad_top; oy < p->out_h; oy++, y += p->stride_h) {
-        for (int32_t ox = 0, x = -p->pad_left; ox < p->out_w; ox++, x += p->stride_w) {
-            at[ready] = place(&g, y, x, g.windows + ready * g.window_bytes, &pitch[ready]);
-            if (++ready == 3) {
-                fill_column(&g, at, pitch, column);
-                mh_gemm_pixels3(&layer, to);
-                to += 3 * p->out_c;
-                left -= 3;
-                ready = 0;
-            } else if (left < 3) {
-                fill_single(&g, at[0], pitch[0], column);
-                mh_gemm_pixel(&layer, to);
-                to += p->out_c;
-                left--;
-                ready = 0;
-            }
-        }
+    for (int32_t oy = 0; oy < p->out_h; oy++) {
+        load_band(&g, oy);
+        waiting = output_row(&g, &layer, waiting, &to);
+    }
+    for (int32_t i = 0; i < waiting; i++, to += p->out_c) {
+        mh_widen1(g.at[i], layer.column, p->steps);
+        mh_gemm_pixel(&layer, to);
     }
     mh_clamp_s8(out, p->out_h * p->out_w * p->out_c, p->lo, p->hi);
     return MH_OK;
@@ -151,7 +163,7 @@ static mh_status run(const mh_conv_fast_params *p, const int8_t *in, int8_t *out
     {                                                                                              \
         return run(p, in, out, scratch, &mh_form_##form);                                          \
     }
-#define DEFINE_LINE(shift) DEFINE(line##shift)
+#define DEFINE_LINE(shift) DEFINE(line##shift) DEFINE(fine##shift)
 MH_FAST_SHIFTS(DEFINE_LINE)
 DEFINE(exact)
 DEFINE(plain)

@@ -33,7 +33,7 @@ static mh_status run(const mh_gemm_params *p, const int8_t *in, int8_t *out, voi
     {                                                                                              \
         return run(p, in, out, scratch, &mh_form_##form);                                          \
     }
-#define DEFINE_LINE(shift) DEFINE(line##shift)
+#define DEFINE_LINE(shift) DEFINE(line##shift) DEFINE(fine##shift)
 MH_FAST_SHIFTS(DEFINE_LINE)
 DEFINE(exact)
 DEFINE(plain)

@@ -7,8 +7,8 @@
  *
  * Registers of three pixels: r0 column, r1 stream, r2 lr weights, r3-r5 raw sums, r6-r8 low sums,
  * r9-r11 inputs, r12 end of the column; one pixel: r3 r6 sums, r7-r10 inputs, r2 r4 r5 lr weights.
- * Frame: column, out, pairs, stride (or shift), entry, tail, entry_even. A step is 4 inputs. The
- * unrolled loops are entered in their middle so that any number of steps comes out even.
+ * Frame: column, out, pairs, stride (or shift), entry, tail, last. A step is 4 inputs. The unrolled
+ * loops are entered in their middle so that any number of steps comes out even.
  */
 #include "mh_gemm.h"
 
@@ -28,6 +28,7 @@ void mh_gemm1_plain(const mh_gemm_job *job, int8_t *out);
 void mh_gemm1_odd(void);
 void mh_gemm1_loop(void);
 void mh_tail1_line(void);
+void mh_tail1_fine(void);
 void mh_tail3_exact(void);
 void mh_tail1_exact(void);
 void mh_tail3_plain(void);
@@ -126,11 +127,12 @@ __asm__(FUNCTION("mh_gemm1_plain") ENTER
         LABEL("mh_gemm1_plain_next")
         "movs r3, #0\n movs r6, #0\n"
         "1:\n"
-        "ldr r2, [r1], #4\n"
-        "ldr r7, [r0], #4\n"
-        "sxtb16 lr, r2, ror #8\n"
-        "sxtb16 r2, r2\n"
+        "ldrd r2, r4, [r1], #8\n"
+        "ldrd r7, r8, [r0], #8\n"
+        "sxtb16 lr, r2, ror #8\n sxtb16 r2, r2\n"
         "smlad r3, r7, lr, r3\n smlad r6, r7, r2, r6\n"
+        "sxtb16 lr, r4, ror #8\n sxtb16 r4, r4\n"
+        "smlad r3, r8, lr, r3\n smlad r6, r8, r4, r6\n"
         "cmp r0, r12\n bne 1b\n"
         "ldr pc, [sp, #20]\n" END);
 
@@ -148,70 +150,101 @@ __asm__(FUNCTION("mh_gemm1_plain") ENTER
     "strd r2, r4, [sp, #4]\n"                                                                      \
     "bne.w " next "\n" LEAVE
 
+#define SSAT3(s)                                                                                   \
+    ".if " #s "\n"                                                                                 \
+    "ssat r3, #8, r3, asr #" #s "\n ssat r6, #8, r6, asr #" #s "\n"                                \
+    "ssat r4, #8, r4, asr #" #s "\n ssat r7, #8, r7, asr #" #s "\n"                                \
+    "ssat r5, #8, r5, asr #" #s "\n ssat r8, #8, r8, asr #" #s "\n"                                \
+    ".else\n"                                                                                      \
+    "ssat r3, #8, r3\n ssat r4, #8, r4\n ssat r5, #8, r5\n"                                        \
+    "ssat r6, #8, r6\n ssat r7, #8, r7\n ssat r8, #8, r8\n"                                        \
+    ".endif\n"
 #define LINE3(s)                                                                                   \
-    __asm__(FUNCTION("mh_tail3_line" #s) "ldmia r1!, {r2, r9, r10, r11, lr}\n"                     \
+    __asm__(FUNCTION("mh_tail3_line" #s) "ldmia r1!, {r9, r10, r11}\n"                             \
+            "sub.w r3, r3, r6\n sub.w r4, r4, r7\n sub.w r5, r5, r8\n"                             \
+            "add r6, r9, r6, lsl #8\n add r7, r9, r7, lsl #8\n add r8, r9, r8, lsl #8\n"           \
+            "smmul r3, r3, r11\n smmul r4, r4, r11\n smmul r5, r5, r11\n"                          \
+            "smmul r6, r6, r10\n smmul r7, r7, r10\n smmul r8, r8, r10\n"                          \
+            SSAT3(s) STORE3("mh_gemm3_next") END);                                                 \
+    void mh_tail3_line##s(void);                                                                   \
+    FORM(line##s, mh_gemm3, mh_gemm1, mh_tail3_line##s, mh_tail1_line)
+#define FINE3(s)                                                                                   \
+    __asm__(FUNCTION("mh_tail3_fine" #s) "ldmia r1!, {r2, r9, r10, r11, lr}\n"                     \
             "sub.w r3, r3, r6\n sub.w r4, r4, r7\n sub.w r5, r5, r8\n"                             \
             "add r6, r2, r6, lsl #8\n add r7, r2, r7, lsl #8\n add r8, r2, r8, lsl #8\n"           \
             "smmla r3, r3, r11, lr\n smmla r4, r4, r11, lr\n smmla r5, r5, r11, lr\n"              \
             "smmla r6, r6, r9, r10\n smmla r7, r7, r9, r10\n smmla r8, r8, r9, r10\n"              \
-            ".if " #s "\n"                                                                         \
-            "ssat r3, #8, r3, asr #" #s "\n ssat r6, #8, r6, asr #" #s "\n"                        \
-            "ssat r4, #8, r4, asr #" #s "\n ssat r7, #8, r7, asr #" #s "\n"                        \
-            "ssat r5, #8, r5, asr #" #s "\n ssat r8, #8, r8, asr #" #s "\n"                        \
-            ".else\n"                                                                              \
-            "ssat r3, #8, r3\n ssat r4, #8, r4\n ssat r5, #8, r5\n"                                \
-            "ssat r6, #8, r6\n ssat r7, #8, r7\n ssat r8, #8, r8\n"                                \
-            ".endif\n" STORE3("mh_gemm3_next") END);                                               \
-    void mh_tail3_line##s(void);                                                                   \
-    FORM(line##s, mh_gemm3, mh_gemm1, mh_tail3_line##s, mh_tail1_line)
+            SSAT3(s) STORE3("mh_gemm3_next") END);                                                 \
+    void mh_tail3_fine##s(void);                                                                   \
+    FORM(fine##s, mh_gemm3, mh_gemm1, mh_tail3_fine##s, mh_tail1_fine)
 MH_FAST_SHIFTS(LINE3)
+MH_FAST_SHIFTS(FINE3)
 
+#define SHIFT1                                                                                     \
+    "ldm sp, {r0, r2, r4, r5}\n"                                                                   \
+    "asrs r6, r5\n asrs r3, r5\n ssat r6, #8, r6\n ssat r3, #8, r3\n"
 __asm__(FUNCTION("mh_tail1_line")
+        "ldmia r1!, {r7, r8, r9}\n"
+        "subs r3, r3, r6\n add r6, r7, r6, lsl #8\n"
+        "smmul r6, r6, r8\n smmul r3, r3, r9\n"
+        SHIFT1 STORE1("mh_gemm1_next") END);
+__asm__(FUNCTION("mh_tail1_fine")
         "ldmia r1!, {r7, r8, r9, r10, r11}\n"
         "subs r3, r3, r6\n add r6, r7, r6, lsl #8\n"
         "smmla r6, r6, r8, r9\n smmla r3, r3, r10, r11\n"
-        "ldm sp, {r0, r2, r4, r5}\n"
-        "asrs r6, r5\n asrs r3, r5\n ssat r6, #8, r6\n ssat r3, #8, r3\n"
-        STORE1("mh_gemm1_next") END);
+        SHIFT1 STORE1("mh_gemm1_next") END);
 
-/* v = twice the true sum; t = addend, one less where v is negative: ties go away from zero. */
-#define EXACT(v, t)                                                                                \
-    "add " t ", r11, " v ", asr #31\n smmlar " v ", " v ", r10, " t "\n"                           \
-    "asr " v ", " v ", lr\n ssat " v ", #8, " v "\n"
-#define EXACT3_LOW                                                                                 \
-    "add r6, r9, r6, lsl #1\n add r7, r9, r7, lsl #1\n add r8, r9, r8, lsl #1\n"                   \
-    EXACT("r6", "r2") EXACT("r7", "r2") EXACT("r8", "r2")
-#define EXACT3_HIGH EXACT("r3", "r2") EXACT("r4", "r2") EXACT("r5", "r2")
+/* v = twice the true sum; t = r11, one less where v is negative: ties go away from zero. lr is the
+ * shift less one, r11 = (2 * zero point + 1) << lr brings the zero point and the rounding. */
+#define EXACT(v, mul)                                                                              \
+    "add r0, r11, " v ", asr #31\n smmlar " v ", " v ", " mul ", r0\n"                             \
+    "asr " v ", " v ", lr\n ssat " v ", #8, " v ", asr #1\n"
+#define EXACT3_LOW EXACT("r6", "r2") EXACT("r7", "r2") EXACT("r8", "r2")
+#define EXACT3_HIGH EXACT("r3", "r9") EXACT("r4", "r9") EXACT("r5", "r9")
+#define ADDEND(at) "ldr r11, [sp, #" at "]\n lsl r11, r11, lr\n"
 
+/* Shifts lie in low bits of what is added: of the sums of channel 1, and below channel 0's. */
 __asm__(FUNCTION("mh_tail3_exact")
-        "ldmia r1!, {r9, r10, r11, lr}\n"
+        "ldmia r1!, {r0, r2, r9}\n"
         "sub.w r3, r3, r6\n sub.w r4, r4, r7\n sub.w r5, r5, r8\n"
+        "and lr, r0, #31\n asrs r0, r0, #5\n"
+        ADDEND("24")
+        "add r6, r0, r6, lsl #1\n add r7, r0, r7, lsl #1\n add r8, r0, r8, lsl #1\n"
         EXACT3_LOW
-        "ldmia r1!, {r10, r11, lr}\n"
+        "and lr, r3, #31\n"
+        ADDEND("24")
         "asrs r3, r3, #7\n asrs r4, r4, #7\n asrs r5, r5, #7\n"
         EXACT3_HIGH STORE3("mh_gemm3_next") END);
-__asm__(FUNCTION("mh_tail3_plain")
-        "ldmia r1!, {r9, r10, r11, lr}\n"
-        EXACT3_LOW
-        "ldmia r1!, {r9, r10, r11, lr}\n"
-        "add r3, r9, r3, lsl #1\n add r4, r9, r4, lsl #1\n add r5, r9, r5, lsl #1\n"
-        EXACT3_HIGH STORE3("mh_gemm3_plain_next") END);
 __asm__(FUNCTION("mh_tail1_exact")
-        "ldmia r1!, {r9, r10, r11, lr}\n"
-        "subs r3, r3, r6\n add r6, r9, r6, lsl #1\n"
+        "ldmia r1!, {r0, r2, r9}\n"
+        "subs r3, r3, r6\n"
+        "and lr, r0, #31\n asrs r0, r0, #5\n"
+        ADDEND("12")
+        "add r6, r0, r6, lsl #1\n"
         EXACT("r6", "r2")
-        "ldmia r1!, {r10, r11, lr}\n"
+        "and lr, r3, #31\n"
+        ADDEND("12")
         "asrs r3, r3, #7\n"
-        EXACT("r3", "r2")
+        EXACT("r3", "r9")
         "ldm sp, {r0, r2, r4}\n"
         STORE1("mh_gemm1_next") END);
+
+/* Channel by channel: what is added, multiplier, addend, shift less one. */
+__asm__(FUNCTION("mh_tail3_plain")
+        "ldmia r1!, {r2, r10, r11, lr}\n"
+        "add r6, r2, r6, lsl #1\n add r7, r2, r7, lsl #1\n add r8, r2, r8, lsl #1\n"
+        EXACT("r6", "r10") EXACT("r7", "r10") EXACT("r8", "r10")
+        "ldmia r1!, {r2, r10, r11, lr}\n"
+        "add r3, r2, r3, lsl #1\n add r4, r2, r4, lsl #1\n add r5, r2, r5, lsl #1\n"
+        EXACT("r3", "r10") EXACT("r4", "r10") EXACT("r5", "r10")
+        STORE3("mh_gemm3_plain_next") END);
 __asm__(FUNCTION("mh_tail1_plain")
-        "ldmia r1!, {r9, r10, r11, lr}\n"
-        "add r6, r9, r6, lsl #1\n"
-        EXACT("r6", "r2")
-        "ldmia r1!, {r9, r10, r11, lr}\n"
-        "add r3, r9, r3, lsl #1\n"
-        EXACT("r3", "r2")
+        "ldmia r1!, {r2, r10, r11, lr}\n"
+        "add r6, r2, r6, lsl #1\n"
+        EXACT("r6", "r10")
+        "ldmia r1!, {r2, r10, r11, lr}\n"
+        "add r3, r2, r3, lsl #1\n"
+        EXACT("r3", "r10")
         "ldm sp, {r0, r2, r4}\n"
         STORE1("mh_gemm1_plain_next") END);
 
@@ -233,6 +266,7 @@ void mh_gemm_begin(mh_gemm_layer *layer, const mh_gemm_form *form, const mh_gemm
     const int32_t more = head->steps - 1;
     mh_gemm_job *const three = &layer->three, *const one = &layer->one;
     layer->form = form;
+    layer->column = column;
     layer->out_c = head->out_c;
     layer->last_stream = head->stream + (head->out_c / 2) * head->pair_words;
     three->column = one->column = column;
@@ -245,13 +279,12 @@ void mh_gemm_begin(mh_gemm_layer *layer, const mh_gemm_form *form, const mh_gemm
     three->end = column + 6 * head->steps;
     one->end = column + 2 * head->steps;
     three->entry = enter(mh_gemm3_loop, form->tail3, more, STEPS3, BYTES3);
-    three->entry_even = three->entry;
-    one->entry_even = enter(mh_gemm1_loop, form->tail1, more / 2, STEPS1, BYTES1);
-    one->entry = more % 2 ? mh_gemm1_odd : one->entry_even;
+    three->last.zero_point = head->shift;
+    one->last.entry_even = enter(mh_gemm1_loop, form->tail1, more / 2, STEPS1, BYTES1);
+    one->entry = more % 2 ? mh_gemm1_odd : one->last.entry_even;
 }
 
-/* The last channel of an odd number: its pair would write one byte too many. */
-static void last_channel(const mh_gemm_layer *layer, int8_t *out, int32_t pixels)
+void mh_gemm_last_channel(const mh_gemm_layer *layer, int8_t *out, int32_t pixels)
 {
     int8_t both[6];
     mh_gemm_job job = pixels == 3 ? layer->three : layer->one;
@@ -265,26 +298,6 @@ static void last_channel(const mh_gemm_layer *layer, int8_t *out, int32_t pixels
     }
     for (int32_t i = 0; i < pixels; i++) {
         out[(i + 1) * layer->out_c - 1] = both[2 * i];
-    }
-}
-
-void mh_gemm_pixels3(const mh_gemm_layer *layer, int8_t *out)
-{
-    if (layer->three.pairs > 0) {
-        layer->form->start3(&layer->three, out);
-    }
-    if (layer->out_c & 1) {
-        last_channel(layer, out, 3);
-    }
-}
-
-void mh_gemm_pixel(const mh_gemm_layer *layer, int8_t *out)
-{
-    if (layer->one.pairs > 0) {
-        layer->form->start1(&layer->one, out);
-    }
-    if (layer->out_c & 1) {
-        last_channel(layer, out, 1);
     }
 }
 

@@ -10,10 +10,13 @@ typedef void (*mh_code)(void);
 typedef struct {
     const uint32_t *column; /* int16 inputs; those of three pixels alternate word by word */
     int32_t pairs;
-    int32_t stride;     /* three pixels: bytes from pixel to pixel; one pixel: shift of the line */
-    mh_code entry;      /* where to go after the first step */
-    mh_code tail;       /* what ends a pair: requantise, store, go to the next pair */
-    mh_code entry_even; /* one pixel: where to go with an even number of steps left */
+    int32_t stride; /* three pixels: bytes from pixel to pixel; one pixel: the params' shift */
+    mh_code entry;  /* where to go after the first step */
+    mh_code tail;   /* what ends a pair: requantise, store, go to the next pair */
+    union {
+        int32_t zero_point; /* three pixels: the params' shift */
+        mh_code entry_even; /* one pixel: where to go with an even number of steps left */
+    } last;
     const uint32_t *stream;
     const uint32_t *end; /* of the column */
 } mh_gemm_job;
@@ -35,12 +38,13 @@ typedef struct {
 /* One layer at work. */
 typedef struct {
     mh_gemm_job three, one;
+    uint32_t *column;
     const mh_gemm_form *form;
     const uint32_t *last_stream; /* of the pair that an odd number of channels leaves half empty */
     int32_t out_c;
 } mh_gemm_layer;
 
-#define MH_FORM_DECLARE(shift) extern const mh_gemm_form mh_form_line##shift;
+#define MH_FORM_DECLARE(shift) extern const mh_gemm_form mh_form_line##shift, mh_form_fine##shift;
 MH_FAST_SHIFTS(MH_FORM_DECLARE)
 #undef MH_FORM_DECLARE
 extern const mh_gemm_form mh_form_exact, mh_form_plain;
@@ -48,9 +52,30 @@ extern const mh_gemm_form mh_form_exact, mh_form_plain;
 /* column: 2 * steps words for one pixel, three times as many for three. */
 void mh_gemm_begin(mh_gemm_layer *layer, const mh_gemm_form *form, const mh_gemm_head *head,
                    uint32_t *column);
-/* Multiply what the column holds; write out_c bytes, or three times as many. */
-void mh_gemm_pixels3(const mh_gemm_layer *layer, int8_t *out);
-void mh_gemm_pixel(const mh_gemm_layer *layer, int8_t *out);
+/* The last channel of an odd number: its pair would write one byte too many. */
+void mh_gemm_last_channel(const mh_gemm_layer *layer, int8_t *out, int32_t pixels);
+
+/* Multiply what the column holds; write 3 * out_c bytes. */
+static inline void mh_gemm_pixels3(const mh_gemm_layer *layer, int8_t *out)
+{
+    if (layer->three.pairs > 0) {
+        layer->form->start3(&layer->three, out);
+    }
+    if (layer->out_c & 1) {
+        mh_gemm_last_channel(layer, out, 3);
+    }
+}
+
+/* Multiply a column of one pixel; write out_c bytes. */
+static inline void mh_gemm_pixel(const mh_gemm_layer *layer, int8_t *out)
+{
+    if (layer->one.pairs > 0) {
+        layer->form->start1(&layer->one, out);
+    }
+    if (layer->out_c & 1) {
+        mh_gemm_last_channel(layer, out, 1);
+    }
+}
 
 /* Sign-extend groups of 4 bytes from three places (or one) into a column; returns its end. */
 uint32_t *mh_widen3(const int8_t *a, const int8_t *b, const int8_t *c, uint32_t *column,

@@ -5,9 +5,10 @@
  * pair), its weights and constants in the order in which they are read; K is the sum's length,
  * rounded up to a multiple of 4:
  *
- *   line   w[0], add1, w[1 .. K/2-1], add0, mul0, addend0, mul1, addend1
- *   exact  w[0], off1, w[1 .. K/2-1], twice0, mul0, addend0, right0, mul1, addend1, right1
- *   plain  w[0 .. K/2-1], twice0, mul0, addend0, right0, twice1, mul1, addend1, right1
+ *   line   w[0], add1, w[1 .. K/2-1], add0, mul0, mul1
+ *   fine   w[0], add1, w[1 .. K/2-1], add0, mul0, addend0, mul1, addend1
+ *   exact  w[0], offset1 << 8 | right1 - 1, w[1 .. K/2-1], offset0 << 6 | right0 - 1, mul0, mul1
+ *   plain  w[0 .. K/2-1], 2 * offset, mul, addend, right - 1 of channel 0, the same of channel 1
  *
  * A word w holds 2 channels x 2 inputs; see codegen/fast/packing.py for the bytes and
  * codegen/requant.py for the constants. All kernels need an aligned scratch.
@@ -26,7 +27,7 @@ typedef struct {
     int32_t steps;      /* K / 4 */
     int32_t out_c;      /* of the layer */
     int32_t pair_words; /* words of stream for each pair */
-    int32_t shift;      /* of the line form */
+    int32_t shift;      /* line, fine: the layer's; exact: 2 * output zero point + 1 */
     int32_t lo, hi;     /* bounds tighter than int8, else -128 and 127 */
     int32_t pixels;     /* 1x1: pixels; fully connected: input vectors */
 } mh_gemm_params;
@@ -45,7 +46,7 @@ typedef struct {
     int32_t band_bytes; /* convb: kernel_h rows with all their padding, and up to 3 bytes more */
 } mh_conv_fast_params;
 
-/* One function per form, and per shift of the line form, so that shifts are immediates.
+/* One function per form, and per shift of the line forms, so that shifts are immediates.
  *
  *   mh_gemm_*_s8   1x1 convolution with stride 1, fully connected; inputs a multiple of 4.
  *                  scratch: 24 * steps bytes (8 * steps where pixels < 3)
@@ -84,7 +85,7 @@ typedef struct {
                                   void *scratch);                                                  \
     mh_status mh_convb_##form##_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out,    \
                                    void *scratch);
-#define MH_FAST_DECLARE_LINE(shift) MH_FAST_DECLARE(line##shift)
+#define MH_FAST_DECLARE_LINE(shift) MH_FAST_DECLARE(line##shift) MH_FAST_DECLARE(fine##shift)
 MH_FAST_SHIFTS(MH_FAST_DECLARE_LINE)
 MH_FAST_DECLARE(exact)
 MH_FAST_DECLARE(plain)

@@ -2,15 +2,35 @@
  *
  *   <case> <status> <wrong output bytes> <first wrong> <bytes written outside> <ticks>
  *
- * A tick is 40 executed instructions (timer 0 under -icount shift=0). Memory is not initialised
- * from flash: nothing here has initial values in RAM.
+ * A tick is 40 executed instructions (timer 0 under -icount shift=0), on MPS3 50 (cycle counter).
+ * Memory is not initialised from flash: nothing here has initial values in RAM.
  */
 #include <stdint.h>
 #include <string.h>
 
 #include "cases.h"
 
+#if defined(__ARM_FEATURE_MVE)
+#define STACK_TOP 0x21400000
+#define COUNTER (*(volatile uint32_t *)0x49302018)
+static void count_ticks(void)
+{
+    ((volatile uint32_t *)0x49302018)[1] = 0; /* no prescaler */
+    *(volatile uint32_t *)0xe000ed88 |= 0xfu << 20;
+    __asm__ volatile("dsb\n isb" ::: "memory");
+}
+#else
+#define STACK_TOP 0x20400000
 #define TIMER ((volatile uint32_t *)0x40000000)
+#define COUNTER (~TIMER[1]) /* it counts down */
+static void count_ticks(void)
+{
+    TIMER[0] = 0;
+    TIMER[2] = 0xffffffffu;
+    TIMER[1] = 0xffffffffu;
+    TIMER[0] = 1;
+}
+#endif
 #define GUARD 64
 
 static int8_t input[MAX_INS][MAX_IN + GUARD] __attribute__((aligned(16)));
@@ -82,9 +102,9 @@ static void run(uint32_t index)
         for (uint32_t i = 0; i < c->outs; i++) {
             outs[i] = output[i] + GUARD;
         }
-        const uint32_t start = TIMER[1];
+        const uint32_t start = COUNTER;
         status |= (uint32_t)c->call(ins, outs, scratch + GUARD);
-        ticks += start - TIMER[1];
+        ticks += COUNTER - start;
         outer += outside(c);
     }
     for (uint32_t o = 0; o < c->outs; o++) {
@@ -104,10 +124,7 @@ static void run(uint32_t index)
 
 void reset(void)
 {
-    TIMER[0] = 0;
-    TIMER[2] = 0xffffffffu;
-    TIMER[1] = 0xffffffffu;
-    TIMER[0] = 1;
+    count_ticks();
     for (uint32_t i = 0; i < TEST_CASES; i++) {
         run(i);
     }
@@ -123,5 +140,5 @@ void fault(void)
 
 typedef void (*vector)(void);
 __attribute__((section(".vectors"), used)) static const vector vectors[16] = {
-    (vector)0x20400000, reset, fault, fault, fault, fault, fault,
+    (vector)STACK_TOP, reset, fault, fault, fault, fault, fault,
 };

@@ -1,0 +1,68 @@
+/* Fast depthwise convolutions of the Cortex-M DSP extension (M4, M7, M33).
+ *
+ * codegen/fast/depthwise.py picks the function, repacks the weights and fits the requantisation.
+ * ``stream`` holds per output channel its weights, then its constants:
+ *
+ *   slope  mul, start               out = sat8(hi32((sum * 2^prescale + start) * mul) >> shift)
+ *   exact  mul, start, addend, right   the exact form of codegen/requant.py, start = 2 * offset
+ *
+ * A slope function computes the output channels of ``redo``, which no slope fits, again with the
+ * exact form. All maps are [height][width][channels] and scratch is aligned to 4 bytes. Four
+ * channels at a time (or what is left of them) are spread over planes with a border of padding,
+ * ``strip`` output rows and ``tile`` output columns at a time. The output may lie on the input
+ * where the match says so.
+ */
+#ifndef MH_NN_FAST_DW_H
+#define MH_NN_FAST_DW_H
+
+#include "mh_types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+    const uint32_t *stream;
+    const uint32_t *redo_stream; /* exact form, one row per entry of redo */
+    const uint16_t *redo;        /* rising, ended by 0xffff; or NULL */
+    int32_t in_h, in_w, in_c;
+    int32_t out_h, out_w;
+    int32_t multiplier; /* output channel c reads input channel c / multiplier */
+    int32_t pad_top, pad_left;
+    int32_t in_zp;
+    int32_t kernel_h, kernel_w;
+    int32_t stride_h;
+    int32_t strip, tile; /* output rows and columns at a time */
+    int32_t lo, hi;      /* bounds tighter than int8, else -128 and 127 */
+} mh_dw_params;
+
+/* mh_dw3s<stride>w<row bytes>: 3x3, in_c >= 4, prescale 8. A plane's row takes 64 or 128 bytes: 2 per
+ * column of the window's reach. scratch: 4 * row bytes * ((strip - 1) * stride + 3)
+ *
+ * mh_dwp<words>s<stride_w>: any kernel whose rows (every stride_w-th weight of them) take 2, 3 or 4
+ * words of 2 weights; prescale 11. Rows take 64 bytes per plane and phase.
+ * scratch: 256 * stride_w * rows + 16 * strip + 4 * words of weights, and 4 * in_w where in_c < 4 */
+#define MH_DW_FORMS(X, head)                                                                       \
+    X(head, slope8)                                                                                \
+    X(head, slope12)                                                                               \
+    X(head, slope16)                                                                               \
+    X(head, exact)
+#define MH_DW_DECLARE(head, form)                                                                  \
+    mh_status mh_##head##_##form##_s8(const mh_dw_params *p, const int8_t *in, int8_t *out,        \
+                                      void *scratch);
+MH_DW_FORMS(MH_DW_DECLARE, dw3s1w64)
+MH_DW_FORMS(MH_DW_DECLARE, dw3s1w128)
+MH_DW_FORMS(MH_DW_DECLARE, dw3s2w64)
+MH_DW_FORMS(MH_DW_DECLARE, dw3s2w128)
+MH_DW_FORMS(MH_DW_DECLARE, dwp2s1)
+MH_DW_FORMS(MH_DW_DECLARE, dwp3s1)
+MH_DW_FORMS(MH_DW_DECLARE, dwp4s1)
+MH_DW_FORMS(MH_DW_DECLARE, dwp2s2)
+MH_DW_FORMS(MH_DW_DECLARE, dwp3s2)
+MH_DW_FORMS(MH_DW_DECLARE, dwp4s2)
+#undef MH_DW_DECLARE
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,78 @@
+/* Fast elementwise kernels, pools and moving of bytes of the Cortex-M DSP extension (M4, M7, M33).
+ * Buffers need no alignment unless said; see codegen/fast/{add,pool,move}.py for who calls them. */
+#ifndef MH_NN_FAST_EW_H
+#define MH_NN_FAST_EW_H
+
+#include "mh_types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* out = sat8((((a << 8) * a_mul >> 16) + ((b << 8) * b_mul >> 16) + start) >> 16), the bounds applied
+ * afterwards. In place on either operand. */
+typedef struct {
+    int32_t size;
+    int32_t a_mul, b_mul, start;
+    int32_t lo, hi; /* bounds tighter than int8, else -128 and 127 */
+} mh_add_fast_params;
+
+/* ADD and SUB of two tensors of one shape. */
+mh_status mh_add_fast_s8(const mh_add_fast_params *p, const int8_t *a, const int8_t *b, int8_t *out,
+                         void *scratch);
+
+typedef struct {
+    int32_t in_h, in_w, channels;
+    int32_t out_h, out_w;
+    int32_t kernel_h, kernel_w;
+    int32_t stride_h, stride_w;
+    int32_t pad_top, pad_left;
+    int32_t lo, hi;
+} mh_pool_fast_params;
+
+/* At least 4 channels. */
+mh_status mh_max_pool_fast_s8(const mh_pool_fast_params *p, const int8_t *in, int8_t *out,
+                              void *scratch);
+/* At least 4 channels, windows of at most 256 pixels. */
+mh_status mh_average_pool_fast_s8(const mh_pool_fast_params *p, const int8_t *in, int8_t *out,
+                                  void *scratch);
+
+/* MEAN over neighbouring dimensions: [outer][count][inner] to [outer][inner]. The exact form of
+ * codegen/requant.py: v = 2 * (sum + offset), out = sat8((hi32_rounded(v * mul) + addend +
+ * (v >> 31)) >> right). inner >= 4 needs count <= 256. */
+typedef struct {
+    int32_t outer, count, inner;
+    int32_t offset, mul, addend, right;
+} mh_mean_fast_params;
+
+mh_status mh_mean_fast_s8(const mh_mean_fast_params *p, const int8_t *in, int8_t *out,
+                          void *scratch);
+
+/* A border of one value around ``rows`` runs of ``run`` bytes, which lie in planes of rows:
+ * before and after the whole, around each plane, and around each run. */
+typedef struct {
+    int32_t planes, rows, run;
+    int32_t before, after;             /* bytes around the whole */
+    int32_t plane_before, plane_after; /* bytes around each plane */
+    int32_t run_before, run_after;     /* bytes around each run */
+    int32_t value;
+} mh_pad_fast_params;
+
+mh_status mh_pad_fast_s8(const mh_pad_fast_params *p, const int8_t *in, int8_t *out,
+                         void *scratch);
+
+/* Reads with strides from in + offset, writes in order: loops as in mh_strided_copy_params. */
+#define MH_COPY_FAST_LOOPS 5
+
+typedef struct {
+    int32_t offset;
+    const int32_t *loops; /* extents, outermost first, then strides */
+} mh_copy_fast_params;
+
+mh_status mh_copy_fast_s8(const mh_copy_fast_params *p, const int8_t *in, int8_t *out,
+                          void *scratch);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
