@@ -141,7 +141,9 @@ def _regions(table: Table) -> tuple[Region, ...]:
             if other.kind == region.kind:
                 raise entry.error("kind", f"'{region.kind}' is there twice")
             if region.start < other.end and other.start < region.end:
-                raise entry.error("start", f"overlaps region '{other.kind}'")
+                raise entry.error(
+                    "start", f"overlaps region '{other.kind}'", "see the chip's memory map"
+                )
         regions.append(region)
     return tuple(regions)
 

@@ -89,7 +89,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     for index, column in enumerate(columns):
         cells = [str(row[index]) for row in rows]
         numeric = all(c[:1].isdigit() or c[:1] in "-–+~" or c == "" for c in cells)
-        grid.add_column(column, justify="right" if numeric and cells else "left")
+        addresses = any("://" in cell for cell in cells)  # to be copied: never broken
+        grid.add_column(column, justify="right" if numeric and cells else "left", no_wrap=addresses)
     for row in rows:
         grid.add_row(*[str(cell) for cell in row])
     width = None if sys.stdout.isatty() else 140

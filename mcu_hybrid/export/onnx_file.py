@@ -42,6 +42,12 @@ def describe_input(path: Path, image: tuple[int, ...]) -> OnnxInput:
             "export a classifier: one image in, one vector of logits out",
             path=path,
         )
+    if inputs[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+        raise ModelError(
+            f"input '{inputs[0].name}' is not float32",
+            "export the network with a float32 image in [0, 1] as its input",
+            path=path,
+        )
     dims = [d.dim_value for d in inputs[0].type.tensor_type.shape.dim]
     height, width, channels = image
     layouts = {"nchw": (channels, height, width), "nhwc": (height, width, channels)}

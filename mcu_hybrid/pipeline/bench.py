@@ -102,6 +102,22 @@ def measure(
         return harness.bench(device, build.board, model, inputs, judge=judge, on_event=on_event)
 
 
+def _require_engine(build: Build, wanted: EngineOptions) -> None:
+    """Refuse an option that the build was not made with; the defaults ask for nothing."""
+    default = EngineOptions()
+    for option, value, usual in (
+        ("engine", wanted.name, default.name),
+        ("kernels", wanted.kernels, default.kernels),
+    ):
+        made_with = build.facts.get(option, usual)
+        if value not in (usual, made_with):
+            raise InputError(
+                f"was built with --{option} {made_with}",
+                f"build it with --{option} {value}, or give bench the .tflite",
+                path=build.folder,
+            )
+
+
 @contextmanager
 def _built(
     source: Path, board_name: str | None, options: BenchOptions, on_event: OnEvent | None
@@ -109,12 +125,7 @@ def _built(
     """The build folder itself, or one that is made for the time of the measurement."""
     if source.is_dir() and manifest.read(source).step == "build":
         build = open_for(source, board_name, options.board_dirs)
-        if options.engine.name == "tflm" and build.facts["engine"] != "tflm":
-            raise InputError(
-                f"was built with the engine {build.facts['engine']}",
-                "build it with --engine tflm, or give bench the .tflite",
-                path=source,
-            )
+        _require_engine(build, options.engine)
         yield build
         return
     board = load_board(board_name or "mps2-an500", options.board_dirs)

@@ -199,7 +199,9 @@ def test_the_engine_tflm_needs_both_of_its_parts(net: Path, work: Path, refused:
 
 def test_a_build_of_the_other_engine_is_named(steps: Steps, refused: Refused) -> None:
     told = refused("bench", steps.build, "--engine", "tflm")
-    assert "was built with the engine aot" in told.message
+    assert "was built with --engine aot" in told.message
+    told = refused("bench", steps.build, "--kernels", "ref")
+    assert "was built with --kernels fast" in told.message
 
 
 # --- what must work

@@ -1,4 +1,4 @@
-"""Calls the command line in this process, as a program would: --json out, errors as data (no tests)."""
+"""Calls the command line in this process, as a program would; errors are data (no tests)."""
 
 from __future__ import annotations
 

@@ -21,8 +21,10 @@ ARM_BOARDS = [name for name in board_names() if not load_board(name).is_host]
 FIRST_IRQ = 16
 # Interrupt numbers of the consoles, from the chips' manuals.
 CONSOLE_IRQ = {
+    "mps2-an385": 0,
     "mps2-an386": 0,
     "mps2-an500": 0,
+    "mps3-an547": 33,
     "netduinoplus2": 37,
     "stm32f4": 38,
     "stm32f7": 39,

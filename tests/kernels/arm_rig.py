@@ -21,7 +21,7 @@ from mcu_hybrid.ops.base import CTable, KernelCall
 
 FILES = Path(__file__).with_name("arm_rig_files")
 MACHINES = {"mps2-an500": "cortex-m7", "mps2-an386": "cortex-m4", "mps3-an547": "cortex-m55"}
-INSTRUCTIONS_PER_TICK = {"mps2-an500": 40, "mps2-an386": 40, "mps3-an547": 50}
+INSTRUCTIONS_PER_TICK = {"mps2-an500": 40, "mps2-an386": 40, "mps2-an385": 40, "mps3-an547": 50}
 _CC, _QEMU = "arm-none-eabi-gcc", "qemu-system-arm"
 _FLAGS = (
     *("-mthumb", "-O2", "-std=c99", "-Wall", "-Wextra", "-Wconversion"),
@@ -32,7 +32,11 @@ _FLAGS = (
 
 @dataclass(frozen=True)
 class ArmCase:
-    """One call, its inputs and what it must write. ``turns`` > 1 averages the instruction count."""
+    """One call, its inputs and what it must write.
+
+    ``turns`` > 1 averages the instruction count. ``inplace`` is the input on which the output lies,
+    -1 for none.
+    """
 
     name: str
     call: KernelCall
@@ -40,6 +44,7 @@ class ArmCase:
     outs: tuple[np.ndarray, ...]
     scratch_bytes: int
     turns: int = 1
+    inplace: int = -1
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def run_arm(
     timeout_s: float = 300.0,
     cpu: str = "",
 ) -> list[ArmResult]:
-    """Build one program of all cases for the machine's core (or ``cpu``), run it, return results."""
+    """Build one program of all cases for the machine's core (or ``cpu``), run it; a result each."""
     elf = _build(cases, folder, cpu or MACHINES[machine], kernel_dirs)
     argv = [_QEMU, "-machine", machine, "-nographic", "-monitor", "none", "-serial", "none"]
     argv += ["-icount", "shift=0", "-semihosting-config", "enable=on,target=native"]
@@ -91,9 +96,7 @@ def run_arm(
     ]
 
 
-def write_cases(
-    cases: Sequence[ArmCase], folder: Path, kernel_dirs: Sequence[str]
-) -> list[Path]:
+def write_cases(cases: Sequence[ArmCase], folder: Path, kernel_dirs: Sequence[str]) -> list[Path]:
     """Write ``cases.h`` and ``cases.c``; return what a program must compile but for its main."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cases.h").write_text(_header(cases), "utf-8")
@@ -121,13 +124,17 @@ def _build(cases: Sequence[ArmCase], folder: Path, cpu: str, kernel_dirs: Sequen
     return elf
 
 
+def _overwritten(case: ArmCase) -> tuple[np.ndarray, ...]:
+    return () if case.inplace < 0 else (case.ins[case.inplace],)
+
+
 def _header(cases: Sequence[ArmCase]) -> str:
     ins, outs = max(len(c.ins) for c in cases), max(len(c.outs) for c in cases)
     sizes = {
         "MAX_INS": ins,
         "MAX_OUTS": outs,
         "MAX_IN": max(a.nbytes for c in cases for a in c.ins),
-        "MAX_OUT": max(a.nbytes for c in cases for a in c.outs),
+        "MAX_OUT": max(a.nbytes for c in cases for a in (*c.outs, *_overwritten(c))),
         "MAX_SCRATCH": max(c.scratch_bytes for c in cases),
         "TEST_CASES": len(cases),
     }
@@ -142,6 +149,7 @@ typedef struct {{
     uint32_t in_bytes[MAX_INS];
     const int8_t *out[MAX_OUTS];
     uint32_t out_bytes[MAX_OUTS];
+    int32_t inplace;
 }} test_case;
 extern const test_case test_cases[TEST_CASES];
 """
@@ -174,7 +182,7 @@ def _case(n: int, case: ArmCase) -> tuple[str, str]:
     parts.append(f"static mh_status run{n}{head}\n{{\n    return {_call_text(n, case)};\n}}")
     row = (
         f"{{run{n}, {len(case.ins)}, {len(case.outs)}, {case.turns}, {case.scratch_bytes}, "
-        f"{_list('in', n, case.ins)}, {_list('out', n, case.outs)}}}"
+        f"{_list('in', n, case.ins)}, {_list('out', n, case.outs)}, {case.inplace}}}"
     )
     return "\n".join(parts), row
 

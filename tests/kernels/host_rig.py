@@ -80,9 +80,7 @@ def run_host(
         check=False,
     )
     assert compiled.returncode == 0, compiled.stderr[:4000]
-    done = subprocess.run(
-        [str(program)], capture_output=True, text=True, check=False, timeout=300
-    )
+    done = subprocess.run([str(program)], capture_output=True, text=True, check=False, timeout=300)
     lines = done.stdout.split()
     at = cases[len(lines)].name if len(lines) < len(cases) else ""
     assert done.returncode == 0, f"{at}: {done.stderr[:4000]}"

@@ -30,7 +30,7 @@ def random_graph(rng: np.random.Generator) -> Graph:
     """A graph of one operator."""
     makers = (
         *(matrix_cases.random_conv, matrix_cases.random_conv, matrix_cases.random_fc),
-        *(_depthwise, _depthwise, _add, _average_pool),
+        *(_depthwise, _depthwise, random_sum, _average_pool),
     )
     return makers[int(rng.integers(len(makers)))](rng)
 
@@ -99,7 +99,8 @@ def _depthwise(rng: np.random.Generator) -> Graph:
     return graph
 
 
-def _add(rng: np.random.Generator) -> Graph:
+def random_sum(rng: np.random.Generator) -> Graph:
+    """ADD or SUB of two tensors of one shape."""
     shape = tuple(int(n) for n in rng.integers(1, 9, 3))
     scales = 10 ** rng.uniform(-2.0, -1.0, 3)
     quants = [QuantParams((float(np.float32(s)),), (int(rng.integers(-128, 128)),)) for s in scales]
@@ -107,7 +108,13 @@ def _add(rng: np.random.Generator) -> Graph:
         Tensor(name, (1, *shape), "int8", q) for name, q in zip("aby", quants, strict=True)
     )
     attrs = broadcast.ArithmeticAttrs(int(rng.choice([NONE, RELU, RELU6])))
-    return Graph("one", tensors, (Op("ADD", "layer", (0, 1), (2,), attrs),), (0, 1), (2,))
+    return Graph(
+        "one",
+        tensors,
+        (Op(str(rng.choice(["ADD", "SUB"])), "layer", (0, 1), (2,), attrs),),
+        (0, 1),
+        (2,),
+    )
 
 
 def _average_pool(rng: np.random.Generator) -> Graph:
@@ -115,7 +122,8 @@ def _average_pool(rng: np.random.Generator) -> Graph:
     kernel = tuple(int(min(n, s)) for n, s in zip(rng.integers(1, 6, 2), size, strict=True))
     if rng.random() < 0.3:
         kernel = size
-    window = Window(tuple(int(n) for n in rng.integers(1, 4, 2)), (1, 1), int(rng.choice([SAME, VALID])))
+    stride = tuple(int(n) for n in rng.integers(1, 4, 2))
+    window = Window(stride, (1, 1), int(rng.choice([SAME, VALID])))
     channels = int(rng.integers(1, 20))
     quant = QuantParams((0.05,), (int(rng.integers(-128, 128)),))
     attrs = pooling.PoolAttrs(window, kernel, int(rng.choice([NONE, RELU, RELU6])))

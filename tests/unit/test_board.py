@@ -28,7 +28,9 @@ def test_every_board_file_loads(name: str) -> None:
     board = load_board(name)
     assert board.flashers and board.title and board.chip.title
     assert board.is_virtual or board.console.usb, "a real board is found by its USB ids"
-    assert not board.is_virtual or board.is_host or (board.qemu and board.estimate_chip)
+    # Only a core whose cycles per instruction were measured prices instructions with a clock.
+    needs_clock = board.is_virtual and not board.is_host and board.core.cpi is not None
+    assert not needs_clock or (board.qemu and board.estimate_chip)
     assert "ref" in board.core.kernel_dirs
     if not board.is_host:
         assert board.placed("code").kind == "flash"
@@ -76,7 +78,7 @@ SPOILED = [
     ("own.toml", "virtual", "vrtual", "own.toml: vrtual: unknown key"),
     ("own.toml", '"small"', '"smal"', "own.toml: chip: chip 'smal' is unknown"),
     ("own.toml", '"small"', '"../small"', "own.toml: chip: chip '../small' is unknown"),
-    ("own.toml", '"mps2"', '"mps3"', "own.toml: platform: 'mps3' is unknown"),
+    ("own.toml", '"mps2"', '"mps9"', "own.toml: platform: 'mps9' is unknown"),
     ("own.toml", '["qemu"]', '["qemu", "jlink"]', "own.toml: flashers[1]: 'jlink' is unknown"),
     ("own.toml", '["qemu"]', '"qemu"', "own.toml: flashers: must be list, is 'qemu'"),
     ("own.toml", '"socket"', '"usb"', "own.toml: console.kind: 'usb' is unknown"),

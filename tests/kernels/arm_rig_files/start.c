@@ -80,8 +80,12 @@ static uint32_t outside(const test_case *c)
     uint32_t found = disturbed(scratch, GUARD);
     found += disturbed(scratch + GUARD + c->scratch_bytes, GUARD);
     for (uint32_t i = 0; i < c->outs; i++) {
+        uint32_t bytes = c->out_bytes[i];
+        if (i == 0 && c->inplace >= 0 && c->in_bytes[c->inplace] > bytes) {
+            bytes = c->in_bytes[c->inplace];
+        }
         found += disturbed(output[i], GUARD);
-        found += disturbed(output[i] + GUARD + c->out_bytes[i], GUARD);
+        found += disturbed(output[i] + GUARD + bytes, GUARD);
     }
     return found;
 }
@@ -101,6 +105,10 @@ static void run(uint32_t index)
         }
         for (uint32_t i = 0; i < c->outs; i++) {
             outs[i] = output[i] + GUARD;
+        }
+        if (c->inplace >= 0) {
+            memcpy(outs[0], ins[c->inplace], c->in_bytes[c->inplace]);
+            ins[c->inplace] = outs[0];
         }
         const uint32_t start = COUNTER;
         status |= (uint32_t)c->call(ins, outs, scratch + GUARD);

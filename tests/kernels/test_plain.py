@@ -1,0 +1,102 @@
+"""Plain kernels on this machine (sanitizers) and on the emulated M3, also as code of an M0+."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import arm_rig
+import host_rig
+import numpy as np
+import plain_cases
+import pytest
+
+from mcu_hybrid import ops
+from mcu_hybrid.codegen.fast import plain_requant, plain_simple
+from mcu_hybrid.codegen.requant import EXACT, LINE
+from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.ops.weighted import weights_of
+
+CASES = 300
+KERNELS = ("gemm", "conv", "depthwise", "add", "average_pool")
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[arm_rig.ArmCase]:
+    """Random layers; every kernel and both forms of requantisation occur."""
+    rng = np.random.default_rng(30)
+    found = []
+    for n in range(CASES):
+        graph = plain_cases.random_graph(rng)
+        choice = plain_cases.choice_of(graph)
+        if choice is not None:
+            found.append(plain_cases.as_case(graph, choice, rng, f"case {n}"))
+    assert len(found) > 0.95 * CASES
+    seen = Counter(case.call.function for case in found)
+    assert all(seen[f"mh_plain_{name}_s8"] >= 10 for name in KERNELS), seen
+    forms = Counter(form for case in found for form in (LINE, EXACT) if f"'{form}'" in case.name)
+    assert min(forms[LINE], forms[EXACT]) >= 20, forms
+    return found
+
+
+@pytest.mark.parametrize("defines", [(), ("-DMH_PLAIN_NARROW=1",)], ids=["wide", "narrow"])
+def test_on_this_machine(
+    cases: list[arm_rig.ArmCase], defines: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert host_rig.run_host(cases, tmp_path, plain_cases.FOLDERS, defines) == []
+
+
+@pytest.mark.parametrize("cpu", ["cortex-m3", "cortex-m0plus"])
+def test_on_the_emulated_core(cases: list[arm_rig.ArmCase], cpu: str, tmp_path: Path) -> None:
+    arm_rig.require_tools()
+    results = arm_rig.run_arm(cases, tmp_path, "mps2-an385", plain_cases.FOLDERS, cpu=cpu)
+    wrong = [result for result in results if not result.is_right]
+    assert not wrong, f"{len(wrong)} of {len(cases)}: {wrong[:5]}"
+
+
+def _matrix(graph: Graph) -> np.ndarray:
+    weights = weights_of(graph, graph.ops[0])
+    return weights.reshape(len(weights), -1)
+
+
+def test_forms_equal_the_reference_over_the_reachable_range() -> None:
+    """Not only where inputs fall: every step's neighbourhood, both ends, and thousands between."""
+    rng = np.random.default_rng(31)
+    checked: Counter[str] = Counter()
+    while min(checked[LINE], checked[EXACT]) < 15:
+        graph = plain_cases.matrix_cases.random_conv(rng)
+        op, weights = graph.ops[0], _matrix(graph)
+        found = plain_requant.fit(graph, op, weights, centred=False)
+        if found is None:
+            continue
+        asked = plain_requant.channels_of(graph, op, weights, centred=False)
+        first = plain_requant.thresholds(asked)
+        random = rng.integers(asked.acc_min, asked.acc_max + 1, (4000, len(weights))).T
+        ends = np.stack([asked.acc_min, asked.acc_max], 1)
+        acc = np.concatenate([first - 1, first, first + 1, random, ends], 1)
+        acc = np.clip(acc, asked.acc_min[:, None], asked.acc_max[:, None])
+        got = found.apply((acc - asked.offset[:, None]).T).T
+        assert np.array_equal(got, asked.outputs(acc)), (graph.name, found.form)
+        checked[found.form] += 1
+
+
+def test_add_line_equals_the_reference_on_all_pairs() -> None:
+    rng = np.random.default_rng(32)
+    every = np.arange(-128, 128)
+    found = 0
+    for _ in range(40):
+        graph = plain_cases.random_sum(rng)
+        op = graph.ops[0]
+        line = plain_simple.add_line(graph, op)
+        if line is None:
+            continue
+        found += 1
+        mul_a, mul_b, addend, shift = line
+        total = every[:, None] * mul_a + every[None, :] * mul_b + addend
+        assert np.abs(total).max() < 1 << 31
+        choice = plain_cases.choice_of(graph)
+        assert choice is not None
+        bounds = [dict(choice.call.params.fields)[name] for name in ("lo", "hi")]
+        (wanted,) = ops.module(op.kind).reference(graph, op, [every[:, None], every[None, :]])
+        assert np.array_equal(np.clip(np.clip(total >> shift, -128, 127), *bounds), wanted)
+    assert found >= 36
