@@ -34,7 +34,7 @@ from mcu_hybrid.wire.frames import Decoder, Frame, encode
 from mcu_hybrid.wire.messages import NO_OUTPUT, Code, Decision, Router, Type
 
 BOARDS = ("native", "mps2-an500")
-COUNTING = ("mps2-an500", "mps2-an386", "netduinoplus2")
+COUNTING = ("mps2-an500", "mps2-an386", "mps3-an547", "netduinoplus2")
 PIXELS, CLASSES = 900, 10
 FAULT = 0xFFFFFFFF
 

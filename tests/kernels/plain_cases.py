@@ -10,9 +10,16 @@ import numpy as np
 from arm_rig import ArmCase
 
 from mcu_hybrid import ops
-from mcu_hybrid.codegen.fast import Choice, plain_depthwise, plain_matrix, plain_simple
+from mcu_hybrid.codegen.breakpoints import thresholds
+from mcu_hybrid.codegen.fast import (
+    Choice,
+    plain_depthwise,
+    plain_matrix,
+    plain_requant,
+    plain_simple,
+)
 from mcu_hybrid.graph.types import Graph, Op, Tensor
-from mcu_hybrid.ops import broadcast, depthwise_conv2d, pooling
+from mcu_hybrid.ops import broadcast, depthwise_conv2d, fully_connected, pooling
 from mcu_hybrid.ops.activation import NONE, RELU, RELU6
 from mcu_hybrid.ops.padding import SAME, VALID, Window
 from mcu_hybrid.quant import QuantParams
@@ -133,3 +140,49 @@ def _average_pool(rng: np.random.Generator) -> Graph:
     )
     op = Op("AVERAGE_POOL_2D", "layer", (0,), (1,), attrs)
     return Graph("one", tensors, (op,), (0,), (1,))
+
+
+_DIGITS = (127, 11, 1, 0)  # weights with which any small sum can be written
+
+
+def steps_graph(rng: np.random.Generator, activation: int, zero_point: int) -> Graph:
+    """A fully connected layer whose channels differ in scale and bias only; few sums per step."""
+    out_c = 6
+    source, target = QuantParams((0.03,), (7,)), QuantParams((0.1,), (zero_point,))
+    factors = 10 ** rng.uniform(-2.3, -0.4, out_c)
+    scales = np.float32(factors * target.scale / source.scale)
+    weights = np.tile(np.array(_DIGITS, np.int8), (out_c, 1))
+    bias = rng.integers(-500, 501, out_c).astype(np.int32)
+    rows = 3 * 255 * out_c + 1
+    tensors = (
+        Tensor("x", (rows, len(_DIGITS)), "int8", source),
+        Tensor(
+            *("w", weights.shape, "int8"),
+            QuantParams(tuple(float(s) for s in scales), (0,) * out_c, 0),
+            weights,
+        ),
+        Tensor("b", bias.shape, "int32", None, bias),
+        Tensor("y", (rows, out_c), "int8", target),
+    )
+    op = Op("FULLY_CONNECTED", "steps", (0, 1, 2), (3,), fully_connected.Attrs(activation))
+    return Graph("steps", tensors, (op,), (0,), (3,))
+
+
+def steps_case(graph: Graph, choice: Choice, name: str) -> ArmCase:
+    """Inputs whose sums lie at, before and behind every step of every channel."""
+    op = graph.ops[0]
+    weights = graph.tensor(op.inputs[1]).data
+    asked = plain_requant.channels_of(graph, op, weights, centred=False)
+    first = np.clip(thresholds(asked), asked.acc_min[:, None], asked.acc_max[:, None])
+    sums = (first - asked.offset[:, None]).reshape(-1)
+    sums = np.concatenate([sums - 1, sums, sums + 1])
+    shape = graph.tensor(op.inputs[0]).shape
+    x = np.zeros(shape, np.int8)
+    for column, digit in enumerate(_DIGITS[:3]):
+        part = np.clip(np.round(sums / digit), -128, 127).astype(np.int64)
+        x[: len(sums), column] = part
+        sums = sums - part * digit
+    outputs = ops.module(op.kind).reference(
+        graph, op, [x, weights, graph.tensor(op.inputs[2]).data]
+    )
+    return ArmCase(f"{name} {dict(choice.forms)}", choice.call, (x,), outputs, 0)

@@ -15,6 +15,7 @@ from mcu_hybrid import ops
 from mcu_hybrid.codegen.fast import plain_requant, plain_simple
 from mcu_hybrid.codegen.requant import EXACT, LINE
 from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.ops.activation import NONE, RELU
 from mcu_hybrid.ops.weighted import weights_of
 
 CASES = 300
@@ -23,7 +24,7 @@ KERNELS = ("gemm", "conv", "depthwise", "add", "average_pool")
 
 @pytest.fixture(scope="module")
 def cases() -> list[arm_rig.ArmCase]:
-    """Random layers; every kernel and both forms of requantisation occur."""
+    """Random layers, and inputs at every step; all kernels and both forms occur."""
     rng = np.random.default_rng(30)
     found = []
     for n in range(CASES):
@@ -32,6 +33,13 @@ def cases() -> list[arm_rig.ArmCase]:
         if choice is not None:
             found.append(plain_cases.as_case(graph, choice, rng, f"case {n}"))
     assert len(found) > 0.95 * CASES
+    for n in range(8):
+        # ReLU at the lower bound has one line per channel, a linear layer mostly not.
+        activation, zero_point = ((RELU, -128), (NONE, int(rng.integers(-60, 60))))[n % 2]
+        graph = plain_cases.steps_graph(rng, activation, zero_point)
+        choice = plain_cases.choice_of(graph)
+        assert choice is not None and set(choice.forms) == {(LINE, EXACT)[n % 2]}
+        found.append(plain_cases.steps_case(graph, choice, f"steps {n}"))
     seen = Counter(case.call.function for case in found)
     assert all(seen[f"mh_plain_{name}_s8"] >= 10 for name in KERNELS), seen
     forms = Counter(form for case in found for form in (LINE, EXACT) if f"'{form}'" in case.name)

@@ -14,6 +14,7 @@ from mcu_hybrid.errors import BoardError
 BUILTIN = {
     "mps2-an386": ("cortex-m4", 4_194_304),
     "mps2-an500": ("cortex-m7", 4_194_304),
+    "mps3-an547": ("cortex-m55", 4_194_304),
     "native": ("host", 0),
     "netduinoplus2": ("cortex-m4", 131_072),
     "nrf52840dk": ("cortex-m4", 262_144),

@@ -18,7 +18,8 @@ class Choice:
     """A kernel call and what it takes.
 
     ``inplace`` is as in ops/base.py. ``instructions`` is the predicted count of executed
-    instructions of the call (None: not known, a reference kernel). ``forms`` counts channels per form of requantisation.
+    instructions of the call (None: not known, a reference kernel). ``forms`` counts channels per
+    form of requantisation.
     """
 
     call: KernelCall

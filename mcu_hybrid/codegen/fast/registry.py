@@ -4,11 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mcu_hybrid.codegen.fast import Choice, conv, fully_connected
+from mcu_hybrid.codegen.fast import (
+    Choice,
+    add,
+    conv,
+    depthwise,
+    fully_connected,
+    move,
+    mve_add,
+    mve_depthwise,
+    mve_matrix,
+    mve_pool,
+    plain_depthwise,
+    plain_matrix,
+    plain_simple,
+    pool,
+)
 from mcu_hybrid.graph.types import Graph, Op
 
 Match = Callable[[Graph, Op], Choice | None]
 
 FAST: dict[str, tuple[Match, ...]] = {
-    "cortex_m_dsp": (conv.match, fully_connected.match),
+    "cortex_m_dsp": (
+        conv.match,
+        fully_connected.match,
+        depthwise.match,
+        add.match,
+        pool.match,
+        move.match,
+    ),
+    "cortex_m_mve": (
+        mve_matrix.match,
+        mve_depthwise.match,
+        mve_add.match,
+        mve_pool.match,
+    ),
+    "cortex_m_plain": (
+        plain_matrix.match,
+        plain_depthwise.match,
+        plain_simple.match_add,
+        plain_simple.match_average_pool,
+    ),
 }

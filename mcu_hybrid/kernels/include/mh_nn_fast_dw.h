@@ -15,7 +15,7 @@
 #ifndef MH_NN_FAST_DW_H
 #define MH_NN_FAST_DW_H
 
-#include "mh_types.h"
+#include "mh_nn_conv.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,8 +25,9 @@ typedef struct {
     const uint32_t *stream;
     const uint32_t *redo_stream; /* exact form, one row per entry of redo */
     const uint16_t *redo;        /* rising, ended by 0xffff; or NULL */
-    int32_t in_h, in_w, in_c;
+    int32_t in_h, in_w, in_c; /* as the kernel walks: maps may lie the other way round */
     int32_t out_h, out_w;
+    int32_t in_pixel, in_row, out_pixel, out_row; /* bytes from pixel to pixel, from row to row */
     int32_t multiplier; /* output channel c reads input channel c / multiplier */
     int32_t pad_top, pad_left;
     int32_t in_zp;
@@ -39,8 +40,9 @@ typedef struct {
 /* mh_dw3s<stride>w<row bytes>: 3x3, in_c >= 4, prescale 8. A plane's row takes 64 or 128 bytes: 2 per
  * column of the window's reach. scratch: 4 * row bytes * ((strip - 1) * stride + 3)
  *
- * mh_dwp<words>s<stride_w>: any kernel whose rows (every stride_w-th weight of them) take 2, 3 or 4
- * words of 2 weights; prescale 11. Rows take 64 bytes per plane and phase.
+ * mh_dwp<words><width>_s<stride_w>: any kernel whose rows (every stride_w-th weight of them) take 2,
+ * 3 or 4 words of 2 weights; prescale 11. Output rows of any width, of 5 and of 3. Rows take 64 bytes
+ * per plane and phase.
  * scratch: 256 * stride_w * rows + 16 * strip + 4 * words of weights, and 4 * in_w where in_c < 4 */
 #define MH_DW_FORMS(X, head)                                                                       \
     X(head, slope8)                                                                                \
@@ -54,13 +56,22 @@ MH_DW_FORMS(MH_DW_DECLARE, dw3s1w64)
 MH_DW_FORMS(MH_DW_DECLARE, dw3s1w128)
 MH_DW_FORMS(MH_DW_DECLARE, dw3s2w64)
 MH_DW_FORMS(MH_DW_DECLARE, dw3s2w128)
-MH_DW_FORMS(MH_DW_DECLARE, dwp2s1)
-MH_DW_FORMS(MH_DW_DECLARE, dwp3s1)
-MH_DW_FORMS(MH_DW_DECLARE, dwp4s1)
-MH_DW_FORMS(MH_DW_DECLARE, dwp2s2)
-MH_DW_FORMS(MH_DW_DECLARE, dwp3s2)
-MH_DW_FORMS(MH_DW_DECLARE, dwp4s2)
+#define MH_DWP_DECLARE(words)                                                                      \
+    MH_DW_FORMS(MH_DW_DECLARE, dwp##words##any_s1)                                                 \
+    MH_DW_FORMS(MH_DW_DECLARE, dwp##words##any_s2)                                                 \
+    MH_DW_FORMS(MH_DW_DECLARE, dwp##words##w5_s1)                                                  \
+    MH_DW_FORMS(MH_DW_DECLARE, dwp##words##w5_s2)                                                  \
+    MH_DW_FORMS(MH_DW_DECLARE, dwp##words##w3_s1)                                                  \
+    MH_DW_FORMS(MH_DW_DECLARE, dwp##words##w3_s2)
+MH_DWP_DECLARE(2)
+MH_DWP_DECLARE(3)
+MH_DWP_DECLARE(4)
+#undef MH_DWP_DECLARE
 #undef MH_DW_DECLARE
+
+/* Any window and any factors, multiplier 1, at least 4 channels; no scratch. */
+mh_status mh_dw_any_s8(const mh_depthwise_conv2d_params *p, const int8_t *in, int8_t *out,
+                       void *scratch);
 
 #ifdef __cplusplus
 }

@@ -37,12 +37,11 @@ mh_status mh_max_pool_fast_s8(const mh_pool_fast_params *p, const int8_t *in, in
 mh_status mh_average_pool_fast_s8(const mh_pool_fast_params *p, const int8_t *in, int8_t *out,
                                   void *scratch);
 
-/* MEAN over neighbouring dimensions: [outer][count][inner] to [outer][inner]. The exact form of
- * codegen/requant.py: v = 2 * (sum + offset), out = sat8((hi32_rounded(v * mul) + addend +
- * (v >> 31)) >> right). inner >= 4 needs count <= 256. */
+/* MEAN over neighbouring dimensions: [outer][count][inner] to [outer][inner], each output
+ * requantize(sum + offset, mult, shift) + out_zp. inner >= 4 needs count <= 256. */
 typedef struct {
     int32_t outer, count, inner;
-    int32_t offset, mul, addend, right;
+    int32_t offset, mult, shift, out_zp;
 } mh_mean_fast_params;
 
 mh_status mh_mean_fast_s8(const mh_mean_fast_params *p, const int8_t *in, int8_t *out,

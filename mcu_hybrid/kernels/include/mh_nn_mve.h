@@ -14,7 +14,7 @@
 #ifndef MH_NN_MVE_H
 #define MH_NN_MVE_H
 
-#include "mh_types.h"
+#include "mh_nn_conv.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -64,6 +64,82 @@ typedef struct {
                                             int8_t *out, void *scratch);
 MH_MVE_FORMS(MH_MVE_DECLARE)
 #undef MH_MVE_DECLARE
+
+/* Depthwise: a band of rows of the input is copied into planes of one channel each, column by
+ * column, so that the window of an output is one run of bytes: a vector or up to four of them.
+ *
+ * stream holds, for each output channel: kernel_h * kernel_w weights, zeros (one at least) up to a
+ * whole word; bias (input zero point included), multiplier, negated right shift.
+ */
+typedef struct {
+    const uint32_t *stream;
+    const uint8_t *lanes; /* which byte of a record each lane of the vectors of weights takes */
+    int32_t weight_bytes; /* of a record, zeros included */
+    int32_t in_h, in_w, in_c;
+    int32_t out_h, out_w;
+    int32_t multiplier;
+    int32_t stride_h, stride_w;
+    int32_t pad_top, pad_left;
+    int32_t in_zp, out_zp;
+    int32_t lo, hi;
+    int32_t band_rows;   /* rows of input that ``rows`` rows of output see */
+    int32_t plane_bytes; /* columns * band_rows */
+    int32_t block;       /* channels of a band, a multiple of 8 or all */
+} mh_mve_depthwise_params;
+
+/* Rows of output that are computed together, stride_h (1 where that is not used), vectors of a
+ * window. Where two rows share their vectors, there are twice as many vectors of weights.
+ * scratch: block * plane_bytes + 16 * vectors + 8 / rows * stride_w * band_rows
+ */
+#define MH_MVE_SHAPES(X, form)                                                                     \
+    X(form, 1, 1, 1)                                                                               \
+    X(form, 1, 1, 2)                                                                               \
+    X(form, 1, 1, 3)                                                                               \
+    X(form, 1, 1, 4)                                                                               \
+    X(form, 2, 1, 1)                                                                               \
+    X(form, 2, 1, 2)                                                                               \
+    X(form, 2, 1, 3)                                                                               \
+    X(form, 2, 1, 4)                                                                               \
+    X(form, 2, 2, 1)                                                                               \
+    X(form, 2, 2, 2)                                                                               \
+    X(form, 2, 2, 3)                                                                               \
+    X(form, 2, 2, 4)                                                                               \
+    X(form, 4, 1, 1)
+#define MH_MVE_DEPTHWISE(X) MH_MVE_SHAPES(X, up) MH_MVE_SHAPES(X, away)
+
+#define MH_MVE_DECLARE(form, rows, stride, vectors)                                                \
+    mh_status mh_mve_depthwise_##form##_##rows##_##stride##_##vectors##_s8(                        \
+        const mh_mve_depthwise_params *p, const int8_t *in, int8_t *out, void *scratch);
+MH_MVE_DEPTHWISE(MH_MVE_DECLARE)
+#undef MH_MVE_DECLARE
+
+/* ADD and SUB of equal shapes: out = sat8((a * a_mul + b * b_mul + start) >> (16 + right)), which
+ * equals TFLite's three roundings where codegen has proved it. In place on either operand. */
+typedef struct {
+    int32_t size;
+    int32_t a_mul, b_mul, start;
+    int32_t right;
+    int32_t lo, hi;
+} mh_mve_add_params;
+
+mh_status mh_mve_add_s8(const mh_mve_add_params *p, const int8_t *a, const int8_t *b, int8_t *out,
+                        void *scratch);
+
+/* Windows of up to 256 pixels (sums take 16 bits). No scratch. */
+mh_status mh_mve_average_pool_s8(const mh_pool2d_params *p, const int8_t *in, int8_t *out,
+                                 void *scratch);
+mh_status mh_mve_max_pool_s8(const mh_pool2d_params *p, const int8_t *in, int8_t *out,
+                             void *scratch);
+
+/* MEAN over neighbouring axes: [outer][count][inner] to [outer][inner], count up to 256. */
+typedef struct {
+    int32_t outer, count, inner;
+    int32_t offset; /* minus count * input zero point */
+    int32_t mult, shift;
+    int32_t out_zp;
+} mh_mve_mean_params;
+
+mh_status mh_mve_mean_s8(const mh_mve_mean_params *p, const int8_t *in, int8_t *out, void *scratch);
 
 #ifdef __cplusplus
 }

@@ -4,12 +4,13 @@
  * Their constants are repacked and their requantisation is fitted by codegen/fast/plain_*.py.
  * ``constants`` hold, for each output channel, a start of the sum (bias and zero points) and
  *
- *   MH_PLAIN_LINE   mul, low, shift     out = sat8((sum * mul + low) >> 32 >> shift)
+ *   MH_PLAIN_LINE   mul, low + shift    out = sat8(((sum * mul + low) >> 32) >> shift)
  *   MH_PLAIN_EXACT  mul, addend, right  v = 2 * sum
  *                   out = sat8((((v * mul + 2^31) >> 32) + addend + (v >> 31)) >> right)
  *
- * 0 <= mul, low < 2^31, low is a multiple of 2^16, |sum| < 2^30. lo and hi are bounds tighter than those of int8, else
- * -128 and 127.
+ * 0 <= mul, low < 2^31, low is a multiple of 2^16, shift < 32, |sum| < 2^30. Kernels may add the
+ * shift with low: the line is fitted so that it does not matter. lo and hi are bounds tighter than
+ * those of int8, else -128 and 127.
  */
 #ifndef MH_NN_PLAIN_H
 #define MH_NN_PLAIN_H
@@ -24,7 +25,7 @@ extern "C" {
 #define MH_PLAIN_EXACT 1
 
 /* Channels in groups of 4 (zeros fill the last), the length K of a sum rounded up to 4:
- * weights [groups][K / 4][4 channels][4 inputs], constants [groups][4 starts, 4 x 3 others]. */
+ * weights [groups][K / 4][4 channels][4 inputs], constants [groups][4 starts, 4 x the others]. */
 typedef struct {
     const int8_t *weights;
     const int32_t *constants;
@@ -68,7 +69,7 @@ mh_status mh_plain_conv_s8(const mh_plain_conv_params *p, const int8_t *in, int8
  * a band sees, minus the zero point and with columns of padding. */
 typedef struct {
     const int8_t *weights;    /* [out channels][kernel_h][kernel_w] */
-    const int32_t *constants; /* [out channels][start and the three others] */
+    const int32_t *constants; /* [out channels][start and the others] */
     int32_t form;
     int32_t lo, hi;
     int32_t in_h, in_w, in_c;

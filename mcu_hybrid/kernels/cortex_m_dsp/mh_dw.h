@@ -1,0 +1,69 @@
+/* Shared by the fast depthwise kernels; not part of the API. */
+#ifndef MH_DW_H
+#define MH_DW_H
+
+#include "mh_nn_fast_dw.h"
+
+#define STRING2(x) #x
+#define STRING(x) STRING2(x)
+
+/* clang-format off */
+#define FUNCTION(name)                                                                             \
+    ".pushsection .text." name ",\"ax\",%progbits\n.balign 4\n.thumb\n.syntax unified\n"           \
+    ".global " name "\n.type " name ", %function\n.thumb_func\n" name ":\n"
+#define END ".popsection\n"
+#define LABEL(name) ".global " name "\n.type " name ", %function\n.thumb_func\n" name ":\n"
+/* clang-format on */
+
+/* Read by the assembly: the order of the fields is fixed.
+ *
+ * A row of four channels goes to four planes: first a word of padding and one pixel (lead), then
+ * quads of pixels, then 0 to 3 more (tail, the last alone with padding). */
+typedef struct {
+    const int8_t *src;
+    int32_t pixel_bytes;
+    uint32_t *dst;
+    uint32_t offset; /* added to the values: int16 twice */
+    int32_t lead;    /* 0 or 1 */
+    uint32_t padding; /* four times the input's zero point */
+    int32_t quad_bytes;
+    int32_t tail;
+    int32_t src_step; /* from behind the last pixel that was stepped over to the next row */
+    int32_t dst_step;
+    int32_t rows;
+    int32_t dst_skip; /* whole words of padding before a row; not read by the assembly */
+} mh_gather_job;
+
+/* Input columns that a tile of output columns reads. */
+typedef struct {
+    int32_t first, count;
+    int32_t pad; /* columns of padding in front */
+} mh_span;
+
+/* In mh_gather_poly2 the units are quads: lead and tail are masks of the pixels that the first and
+ * the last quad have (0: no such quad), quad_bytes covers the first and the full ones. */
+
+void mh_gather_w64(const mh_gather_job *job);
+void mh_gather_w128(const mh_gather_job *job);
+
+/* ``bytes`` are multiples of 4: newlib-nano's memset and memcpy go byte by byte. */
+void mh_fill_words(void *dst, uint32_t value, int32_t bytes);
+void mh_copy_words(void *dst, const void *src, int32_t bytes);
+
+mh_span mh_columns(const mh_dw_params *p, int32_t x, int32_t width, int32_t stride);
+/* int16 pairs of (value - zero point); ``row_bytes``: of four planes. */
+void mh_gather_begin(mh_gather_job *job, const mh_dw_params *p, const mh_span *span,
+                     int32_t row_bytes);
+
+/* Words x0 + x1 * 2^21 of (value + 128); stride 2: of the even columns, then of the odd ones. */
+void mh_gather_poly1(const mh_gather_job *job);
+void mh_gather_poly2(const mh_gather_job *job);
+void mh_gather_poly1_begin(mh_gather_job *job, const mh_dw_params *p, const mh_span *span,
+                           int32_t segment_bytes);
+void mh_gather_poly2_begin(mh_gather_job *job, const mh_dw_params *p, const mh_span *span,
+                           int32_t segment_bytes);
+
+/* Bounds tighter than int8, in place. */
+void mh_bound_s8(int8_t *out, int32_t bytes, int32_t lo, int32_t hi);
+
+#endif

@@ -1,0 +1,43 @@
+"""The gate on instruction counts: exact figures, so a model that gets 1 % worse is a regression.
+
+Intended changes are recorded with: benchmarks/device.py --update-baseline
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mcu_hybrid.board import load_board
+from mcu_hybrid.pipeline.bench import BenchOptions, measure
+from mcu_hybrid.pipeline.build import build_step
+
+TOLERANCE = 1.01
+BASELINE = json.loads(
+    (Path(__file__).parent.parent.parent / "benchmarks" / "baseline.json").read_text()
+)
+GATED = [key for key in BASELINE if key.endswith("@mps2-an500")]
+
+
+@pytest.mark.parametrize("key", GATED)
+def test_instructions_do_not_grow(key: str, shared: Path, tmp_path: Path) -> None:
+    name, board = key.split("@")
+    model = shared / "models" / f"{name}.tflite"
+    build = build_step(model, load_board(board), tmp_path / "build")
+    result = measure(build, BenchOptions(runs=1))
+    assert result.exact, f"{name}: {result.differing_outputs} values differ from TFLM"
+    recorded = BASELINE[key]
+    before = dict(recorded["layers"])
+    worse = [
+        f"{layer.name}: {before[layer.name]:,} -> {layer.instructions:,}"
+        for layer in result.layers
+        if layer.name in before and (layer.instructions or 0) > before[layer.name] * TOLERANCE
+    ]
+    assert result.instructions is not None
+    assert result.instructions <= recorded["instructions"] * TOLERANCE, (
+        f"{name}: {recorded['instructions']:,} -> {result.instructions:,} instructions; "
+        f"layers that grew: {'; '.join(worse) or 'none by itself'}"
+    )
+    assert result.arena_bytes <= recorded["arena_bytes"], "the arena grew"
