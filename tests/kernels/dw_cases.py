@@ -121,9 +121,7 @@ def random_add(rng: np.random.Generator) -> Graph:
     if rng.random() < 0.2:
         scales[2] = scales[0] * rng.choice([1, 2])
     quants = [_quant(rng, float(s)) for s in scales]
-    tensors = tuple(
-        Tensor(name, shape, "int8", q) for name, q in zip("aby", quants, strict=True)
-    )
+    tensors = tuple(Tensor(name, shape, "int8", q) for name, q in zip("aby", quants, strict=True))
     attrs = broadcast.ArithmeticAttrs(int(rng.choice(_ACTIVATIONS)))
     return _graph(str(rng.choice(["ADD", "SUB"])), tensors, attrs, (0, 1))
 
@@ -193,3 +191,14 @@ def _graph(kind: str, tensors: tuple[Tensor, ...], attrs: object, inputs: tuple[
     last = len(tensors) - 1
     op = Op(kind, kind.lower(), tuple(range(last)), (last,), attrs)
     return Graph("one", tensors, (op,), inputs, (last,))
+
+
+def alone(graph: Graph, op: Op) -> Graph:
+    """A graph of one operator of a larger graph; its constants stay constants."""
+    tensors = [graph.tensor(i) for i in (*(i for i in op.inputs if i != ABSENT), *op.outputs)]
+    places = iter(range(len(tensors)))
+    ins = tuple(ABSENT if i == ABSENT else next(places) for i in op.inputs)
+    outs = tuple(next(places) for _ in op.outputs)
+    variable = tuple(i for i in ins if i != ABSENT and not tensors[i].is_const)
+    moved = Op(op.kind, op.name, ins, outs, op.attrs)
+    return Graph("one", tuple(tensors), (moved,), tuple(dict.fromkeys(variable)), outs)

@@ -26,7 +26,7 @@ _VALUES = np.arange(INT8_MIN, INT8_MAX + 1)
 _TRIES = (0, *(sign * n for n in range(1, 7) for sign in (1, -1)))
 _STEPS = (1, 16, 256, 4096)  # of the multipliers, which turn the line by 2**-24 per input step
 _INT32 = 1 << 31
-_CALL, _EIGHT, _LAST, _BOUND_WORD = 45, 46, 18, 8
+_CALL, _EIGHT, _LAST, _BOUND_WORD = 72, 46, 30, 9
 
 
 @dataclass(frozen=True)

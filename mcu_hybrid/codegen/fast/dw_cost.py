@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 # Measured; see counts3 and counts_poly for what each is multiplied with.
-_MEASURED3 = (100.0, 100.0, 50.0, 50.0, 20.0)
-_MEASURED_POLY = (100.0, 100.0, 50.0, 30.0, 20.0)
+_MEASURED3 = (98.0, 175.0, 55.0, 57.0, 32.6)
+_MEASURED_POLY = (100.0, 308.0, 106.8, 13.0, 28.6, 8.9)
 UNROLLED = 8  # segments
 
 
@@ -29,6 +29,7 @@ class Shape:
     tile: int
     is_exact: bool
     redone: int
+    is_bounded: bool
     is_clipped: bool = False  # rows of padding are left out
 
 
@@ -117,7 +118,7 @@ def core3(shape: Shape, width: int, rows: int) -> tuple[int, int]:
 def cost3(shape: Shape, row_bytes: int) -> float:
     """A call of mh_dw3*; ``row_bytes``: of four planes."""
     asm, *rest = counts3(shape, row_bytes)
-    return asm + _weighted(rest, _MEASURED3)
+    return asm + _weighted(rest, _MEASURED3) + _bounds(shape)
 
 
 def counts3(shape: Shape, row_bytes: int) -> tuple[float, ...]:
@@ -142,6 +143,12 @@ def counts3(shape: Shape, row_bytes: int) -> tuple[float, ...]:
     return asm, 1, tiles, strips_, cut, cores
 
 
+def _bounds(shape: Shape) -> float:
+    """mh_bound_s8."""
+    height, width, channels = shape.out_size
+    return 20 + 2 * height * width * channels if shape.is_bounded else 0
+
+
 def _weighted(counts: Iterable[float], each: Iterable[float]) -> float:
     return sum(a * b for a, b in zip(counts, each, strict=True))
 
@@ -149,12 +156,14 @@ def _weighted(counts: Iterable[float], each: Iterable[float]) -> float:
 def cost_poly(shape: Shape, words: int) -> float:
     """A call of mh_dwp*; ``words``: of weights in a segment."""
     asm, *rest = counts_poly(shape, words)
-    return asm + _weighted(rest, _MEASURED_POLY)
+    return asm + _weighted(rest, _MEASURED_POLY) + _bounds(shape)
 
 
 def counts_poly(shape: Shape, words: int) -> tuple[float, ...]:
-    """Instructions in assembly; calls, tiles, strips of groups, rows of tables, cores."""
-    tiles = strips_ = tabled = cores = asm = 0.0
+    """Instructions in assembly; calls, tiles, strips of groups, rows of tables, cores,
+    bytes of a last row.
+    """
+    tiles = strips_ = tabled = cores = copied = asm = 0.0
     count, calls = groups(shape)
     phases, kernel = shape.stride[1], shape.kernel[0]
     channels = shape.in_size[2] * shape.multiplier
@@ -167,7 +176,11 @@ def counts_poly(shape: Shape, words: int) -> tuple[float, ...]:
         asm += fill_words(held * row_bytes)
         y = 0
         for rows, kept, gathered, padded in strips(shape):
-            one = gather1(part.columns, part.pad, 2) if phases == 1 else gather2(part.columns, part.pad)
+            one = (
+                gather1(part.columns, part.pad, 2)
+                if phases == 1
+                else gather2(part.columns, part.pad)
+            )
             asm += count * (7 + gathered * one)
             asm += count * (copy_words(kept * row_bytes) if kept else 0)
             asm += count * (fill_words(padded * row_bytes) if padded else 0)
@@ -176,6 +189,8 @@ def counts_poly(shape: Shape, words: int) -> tuple[float, ...]:
             asm += calls * once + channels * each
             strips_, cores = strips_ + count, cores + calls
             tabled += rows if is_whole else count * rows
+            if shape.in_size[2] < 4 and y + rows == shape.out_size[0]:
+                copied += part.columns * shape.in_size[2]
             if shape.redone:
                 asm += shape.redone * sum(
                     core_poly(replace(shape, is_exact=True), part.width, segments, words)
@@ -183,7 +198,7 @@ def counts_poly(shape: Shape, words: int) -> tuple[float, ...]:
                 cores += shape.redone
                 tabled += min(shape.redone, count) * rows
             y += rows
-    return asm, 1, tiles, strips_, tabled, cores
+    return asm, 1, tiles, strips_, tabled, cores, copied
 
 
 def _seen(shape: Shape, y: int) -> int:
@@ -215,3 +230,12 @@ def core_poly(shape: Shape, width: int, segments: Sequence[int], words: int) -> 
     final = (4, 6, 9, 11, 14, 14)[last] + 4
     row = 17 + (blocks - 1) * (tail + 12 + 5) + tail + final
     return 13, channel + rows * row + blocks * (summed * segment + ends)
+
+
+def cost_any(out_size: tuple[int, int, int], seen: tuple[Sequence[int], Sequence[int]]) -> float:
+    """A call of mh_dw_any_s8; ``seen``: kernel rows and columns inside the map, by output."""
+    height, width, channels = out_size
+    count = -(-channels // 4)
+    lines = sum(seen[0]) * sum(n > 0 for n in seen[1])
+    each = 248.6 * height * width + 8.3 * lines + 16 * sum(seen[0]) * sum(seen[1])
+    return 36 + 38.9 * height + 43.9 * height * width + count * each

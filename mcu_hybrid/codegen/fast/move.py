@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil, prod
 
 from mcu_hybrid.codegen.fast import Choice
@@ -51,7 +52,9 @@ def _pad(own: KernelCall) -> tuple[CStruct, float] | None:
     planes, rows, run = [(0, 1, 0)] * (3 - len(dims)) + dims
     row_bytes = sum(run)
     plane_bytes = sum(rows) * row_bytes
-    fields = (
+    value = values["value"]
+    assert isinstance(value, int)
+    fields: tuple[tuple[str, int], ...] = (
         ("planes", planes[1]),
         ("rows", rows[1]),
         ("run", run[1]),
@@ -61,21 +64,39 @@ def _pad(own: KernelCall) -> tuple[CStruct, float] | None:
         ("plane_after", rows[2] * row_bytes),
         ("run_before", run[0]),
         ("run_after", run[2]),
-        ("value", int(values["value"])),
+        ("value", value),
     )
-    runs = planes[1] * rows[1]
-    written = before + after + sum(planes) * plane_bytes - runs * run[1]
-    cost = 60 + runs * (55 + _bytes_cost(run[1])) + 0.4 * written
+    cost = _pad_cost(dict(fields))
     return CStruct("mh_pad_fast_params", fields), cost
+
+
+def _pad_cost(p: Mapping[str, int]) -> float:
+    cost = 41.0 + 10 * p["planes"] + p["planes"] * p["rows"] * (30 + _bytes_cost(p["run"]))
+    border = p["before"]
+    for _ in range(p["planes"]):
+        border += p["plane_before"]
+        for _ in range(p["rows"]):
+            cost += _fill_cost(border + p["run_before"])
+            border = p["run_after"]
+        border += p["plane_after"]
+    return cost + _fill_cost(border + p["after"])
 
 
 def _copy(own: KernelCall) -> tuple[CStruct, float]:
     loops = _data(dict(own.params.fields)["loops"])
-    runs, length, stride = prod(loops[:4]), loops[4], loops[9]
-    each = _bytes_cost(length) if stride == 1 else 8 + 3.25 * length
-    return CStruct("mh_copy_fast_params", own.params.fields), 60 + runs * (20 + each)
+    outer, runs, length = prod(loops[:3]), prod(loops[:4]), loops[4]
+    if loops[9] == 1:
+        cost = 42 + 12 * outer + runs * (22 + _bytes_cost(length))
+    else:
+        cost = 38 + 14.4 * outer + runs * (19 + 13 * (length // 4) + 5.1 * (length % 4))
+    return CStruct("mh_copy_fast_params", own.params.fields), cost
 
 
 def _bytes_cost(length: int) -> float:
-    """Executed instructions of mh_copy_bytes."""
-    return 12 + 10 * (length // 16) + 4 * (length % 16 // 4) + 4 * (length % 4)
+    """mh_copy_bytes, without the call."""
+    return 9.7 * (length // 16) + 4 * (length % 16 // 4) + 4 * (length % 4)
+
+
+def _fill_cost(length: int) -> float:
+    """mh_fill_bytes, without the call."""
+    return 0.9 * (7 * (length // 16) + 3 * (length % 16 // 4) + 3 * (length % 4))

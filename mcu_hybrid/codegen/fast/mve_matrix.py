@@ -21,8 +21,8 @@ from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 GROUP, BLOCK = 4, 16  # channels of a tile, products of an instruction
 _STEMS = ("mve_tile_s8", "mve_multiply_s8")
 # Measured: per call, row of outputs, all pairs, pair of pixels, last pixel; per row of the band and
-# vector of it (pixels that share one, whole ones, the last of a pixel), outside the map per row, pixel
-# and vector; per vector of the band that is cleared, or of outputs that are clamped.
+# vector of it (pixels that share one, whole, last of a pixel), outside the map per row, pixel and
+# vector; per vector of the band that is cleared, or of outputs that are clamped.
 _CALL, _ROW, _PAIRS, _PAIR, _SINGLE = 85.0, 15.0, 70.0, 13.0, 45.0
 _BAND_ROW, _SHARED, _WHOLE, _PART = 52.0, 7.8, 5.3, 9.0
 _OUTSIDE, _OUTSIDE_PIXEL, _OUTSIDE_VECTOR, _CLEAR, _CLAMP = 65.0, 19.0, 6.0, 3.2, 5.2

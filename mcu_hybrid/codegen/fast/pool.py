@@ -13,6 +13,7 @@ from mcu_hybrid.ops.base import CStruct, KernelCall
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
 KINDS = ("AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN")
+_MEAN_FOUR, _MEAN_ONE = 179, 47  # requantising four outputs at once, or one
 MOST_PIXELS = 256  # of a sum in 16 bits
 _FUNCTIONS = {"AVERAGE_POOL_2D": "mh_average_pool_fast_s8", "MAX_POOL_2D": "mh_max_pool_fast_s8"}
 
@@ -56,14 +57,14 @@ def _pool_cost(graph: Graph, op: Op, params: CStruct) -> float:
     rows, columns = seen("h"), seen("w")
     pixels = rows.size * columns.size
     taps, lines = int(rows.sum()) * int(columns.sum()), int(rows.sum()) * columns.size
-    bound = (value["lo"], value["hi"]) != (INT8_MIN, INT8_MAX)
-    cost = 60.0 + bound * 2 * pixels * channels
+    is_bounded = (value["lo"], value["hi"]) != (INT8_MIN, INT8_MAX)
+    cost = 60 + 8 * rows.size + is_bounded * 2.25 * pixels * channels
     if op.kind == "AVERAGE_POOL_2D":
         words = -(-channels // 4)
-        return cost + pixels * 70 + words * (pixels * 62 + 4 * lines + 6 * taps)
+        return cost + pixels * 52 + words * (pixels * 50 + 4 * lines + 6 * taps)
     eights, fours = channels // 8, channels % 8 // 4 + (channels % 4 > 0)
-    cost += pixels * 55 + eights * (pixels * 22 + 4 * lines + 9 * taps)
-    return cost + fours * (pixels * 22 + 4 * lines + 6 * taps)
+    each = pixels * 17 + 4 * lines
+    return cost + pixels * 38.4 + eights * (each + 9 * taps) + fours * (each + 6 * taps)
 
 
 def _mean(graph: Graph, op: Op) -> Choice | None:
@@ -97,7 +98,5 @@ def _mean(graph: Graph, op: Op) -> Choice | None:
 
 def _mean_cost(outer: int, count: int, inner: int) -> float:
     if inner >= 4:
-        return 40 + outer * (20 + -(-inner // 4) * (140 + 6 * count))
-    return 40 + outer * (10 + inner * (45 + 5 * count))
-
-
+        return 22 + outer * (31 + -(-inner // 4) * (_MEAN_FOUR + 6.1 * count))
+    return 25 + outer * (11 + inner * (_MEAN_ONE + 5 * count))

@@ -145,9 +145,9 @@ typedef struct {
     dw3_job job;
     uint8_t *planes;
     int32_t row_bytes, stride;
-    int32_t words; /* of stream per channel */
-    int32_t is_odd; /* number of pairs */
-    int is_whole;   /* one strip: what is gathered where is the same for all channels */
+    int32_t words;        /* of stream per channel */
+    int32_t is_odd;       /* number of pairs */
+    int is_whole;         /* one strip: what is gathered where is the same for all channels */
     const uint16_t *redo; /* of the next channels */
 } dw3_layer;
 
@@ -279,16 +279,16 @@ static mh_status run(const mh_dw_params *p, const int8_t *in, int8_t *out, dw3_l
     void mh_core_##head##_##form_##_even(void);                                                    \
     void mh_core_##head##_##form_##_odd(void);                                                     \
     CORE("mh_core_" #head "_" #form_, F, #shift, #P);                                              \
-    static const dw3_form dw3_##head##_##form_ = {mh_core_##head##_##form_,                       \
-                                                   mh_core_##head##_##form_##_even,                \
-                                                   mh_core_##head##_##form_##_odd};                \
+    static const dw3_form dw3_##head##_##form_ = {mh_core_##head##_##form_,                        \
+                                                  mh_core_##head##_##form_##_even,                 \
+                                                  mh_core_##head##_##form_##_odd};                 \
     mh_status mh_##head##_##form_##_s8(const mh_dw_params *p, const int8_t *in, int8_t *out,       \
                                        void *scratch)                                              \
     {                                                                                              \
         dw3_layer layer;                                                                           \
         layer.gather = mh_gather_w##P;                                                             \
-        layer.form = &dw3_##head##_##form_;                                                       \
-        layer.exact = &dw3_##head##_exact;                                                        \
+        layer.form = &dw3_##head##_##form_;                                                        \
+        layer.exact = &dw3_##head##_exact;                                                         \
         layer.planes = scratch;                                                                    \
         layer.row_bytes = 4 * P;                                                                   \
         layer.stride = S;                                                                          \

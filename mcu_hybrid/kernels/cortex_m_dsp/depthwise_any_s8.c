@@ -58,7 +58,7 @@ static void put(const mh_depthwise_conv2d_params *p, const int32_t sums[4], int3
     for (int32_t i = 0; i < 4; i++) {
         const int32_t c = channel + i;
         const int32_t sum = sums[order[i]] + (p->bias != NULL ? p->bias[c] : 0);
-        const int32_t value = mh_requantize(sum, p->mult[c], p->shift[c]) + p->out_zp;
+        const int32_t value = mh_requantize_quick(sum, p->mult[c], p->shift[c]) + p->out_zp;
         out[c] = (int8_t)mh_clamp(value, p->lo, p->hi);
     }
 }

@@ -1,14 +1,14 @@
 /* Depthwise convolution with any kernel: polynomials in 64 bits, 4 products per instruction.
  *
  * Two neighbouring inputs, 0 .. 255 each, are one word x0 + x1 * B with B = 2^21, two neighbouring
- * weights w1 + w0 * B. Their product is x0 w1 + (x0 w0 + x1 w1) B + x1 w0 B^2: the middle belongs to
- * an output, the two ends to its neighbours. SMLAL sums such products over words and rows, and a
+ * weights w1 + w0 * B. Their product is x0 w1 + (x0 w0 + x1 w1) B + x1 w0 B^2: the middle belongs
+ * to an output, the two ends to its neighbours. SMLAL sums such products over words and rows, and a
  * 64-bit sum keeps its three fields apart as long as each stays within 21 bits, which the match has
  * proved from the weights. With stride 2, even and odd inputs are separate words (phases).
  *
- * A segment is a row of one phase: its 2, 3 or 4 words of weights at three neighbouring places, which
- * makes 5 outputs and the halves of two more. A block of 6 outputs takes over a half from the block
- * before. Fields begin with 2^20, so that none borrows from the next.
+ * A segment is a row of one phase: its 2, 3 or 4 words of weights at three neighbouring places,
+ * which makes 5 outputs and the halves of two more. A block of 6 outputs takes over a half from the
+ * block before. Fields begin with 2^20, so that none borrows from the next.
  */
 #include "mh_dw.h"
 
@@ -221,10 +221,10 @@ typedef void (*dwp_core)(const dwp_job *job);
 typedef struct {
     dwp_core core, exact;
     dwp_code loop, exact_loop;
-    int32_t words;         /* of weights per segment */
-    int32_t segment_code;  /* bytes */
-    int32_t phases;        /* the horizontal stride */
-    int32_t form_words;    /* of constants */
+    int32_t words;        /* of weights per segment */
+    int32_t segment_code; /* bytes */
+    int32_t phases;       /* the horizontal stride */
+    int32_t form_words;   /* of constants */
 } dwp_kind;
 
 /* A layer at work. */
@@ -237,15 +237,15 @@ typedef struct {
     uint8_t *planes;
     dwp_row *table;
     uint32_t *unpacked;
-    int8_t *last_row;    /* a copy of the map's last row, with room behind it; or NULL */
-    int32_t columns;     /* that the tile reads */
-    int32_t begin, end;  /* input rows that the planes hold */
+    int8_t *last_row;   /* a copy of the map's last row, with room behind it; or NULL */
+    int32_t columns;    /* that the tile reads */
+    int32_t begin, end; /* input rows that the planes hold */
     int32_t row_bytes;
-    int32_t row_words;   /* of weights */
+    int32_t row_words;    /* of weights */
     int32_t stream_words; /* per channel, constants included */
-    int is_tabulated;    /* the table holds for the next group, too */
-    uint32_t padding;    /* a word of padding */
-    int is_clipped;      /* padding is 0: its rows are left out */
+    int is_tabulated;     /* the table holds for the next group, too */
+    uint32_t padding;     /* a word of padding */
+    int is_clipped;       /* padding is 0: its rows are left out */
     const uint16_t *redo;
 } dwp_layer;
 

@@ -23,8 +23,8 @@ typedef struct {
     const int8_t *src;
     int32_t pixel_bytes;
     uint32_t *dst;
-    uint32_t offset; /* added to the values: int16 twice */
-    int32_t lead;    /* 0 or 1 */
+    uint32_t offset;  /* added to the values: int16 twice */
+    int32_t lead;     /* 0 or 1 */
     uint32_t padding; /* four times the input's zero point */
     int32_t quad_bytes;
     int32_t tail;
@@ -62,6 +62,16 @@ void mh_gather_poly1_begin(mh_gather_job *job, const mh_dw_params *p, const mh_s
                            int32_t segment_bytes);
 void mh_gather_poly2_begin(mh_gather_job *job, const mh_dw_params *p, const mh_span *span,
                            int32_t segment_bytes);
+
+/* mh_requantize in a few instructions: both roundings as sums before shifts. */
+static inline int32_t mh_requantize_quick(int32_t x, int32_t mult, int32_t shift)
+{
+    const int32_t left = shift > 0 ? shift : 0, right = left - shift;
+    const int64_t product = (int64_t)(int32_t)((uint32_t)x << left) * mult;
+    const int32_t high = (int32_t)((product + (1 << 30)) >> 31);
+    const int64_t half = right > 0 ? (1 << (right - 1)) + (high >> 31) : 0;
+    return (int32_t)((high + half) >> right);
+}
 
 /* Bounds tighter than int8, in place. */
 void mh_bound_s8(int8_t *out, int32_t bytes, int32_t lo, int32_t hi);

@@ -151,7 +151,7 @@ mh_status mh_average_pool_fast_s8(const mh_pool_fast_params *p, const int8_t *in
 
 static int8_t mean_of(const mh_mean_fast_params *p, int32_t sum)
 {
-    const int32_t value = mh_requantize(sum + p->offset, p->mult, p->shift) + p->out_zp;
+    const int32_t value = mh_requantize_quick(sum + p->offset, p->mult, p->shift) + p->out_zp;
     return (int8_t)mh_clamp(value, INT8_MIN, INT8_MAX);
 }
 

@@ -25,7 +25,7 @@ typedef struct {
     const uint32_t *stream;
     const uint32_t *redo_stream; /* exact form, one row per entry of redo */
     const uint16_t *redo;        /* rising, ended by 0xffff; or NULL */
-    int32_t in_h, in_w, in_c; /* as the kernel walks: maps may lie the other way round */
+    int32_t in_h, in_w, in_c;    /* as the kernel walks: maps may lie the other way round */
     int32_t out_h, out_w;
     int32_t in_pixel, in_row, out_pixel, out_row; /* bytes from pixel to pixel, from row to row */
     int32_t multiplier; /* output channel c reads input channel c / multiplier */
@@ -37,13 +37,13 @@ typedef struct {
     int32_t lo, hi;      /* bounds tighter than int8, else -128 and 127 */
 } mh_dw_params;
 
-/* mh_dw3s<stride>w<row bytes>: 3x3, in_c >= 4, prescale 8. A plane's row takes 64 or 128 bytes: 2 per
- * column of the window's reach. scratch: 4 * row bytes * ((strip - 1) * stride + 3)
+/* mh_dw3s<stride>w<row bytes>: 3x3, in_c >= 4, prescale 8. A plane's row takes 64 or 128 bytes: 2
+ * per column of the window's reach. scratch: 4 * row bytes * ((strip - 1) * stride + 3)
  *
- * mh_dwp<words><width>_s<stride_w>: any kernel whose rows (every stride_w-th weight of them) take 2,
- * 3 or 4 words of 2 weights; prescale 11. Output rows of any width, of 5 and of 3. Rows take 64 bytes
- * per plane and phase.
- * scratch: 256 * stride_w * rows + 16 * strip + 4 * words of weights, and 4 * in_w where in_c < 4 */
+ * mh_dwp<words><width>_s<stride_w>: any kernel whose rows (every stride_w-th weight of them) take
+ * 2, 3 or 4 words of 2 weights; prescale 11. Output rows of any width, of 5 and of 3. Rows take 64
+ * bytes per plane and phase. scratch: 256 * stride_w * rows + 16 * strip + 4 * words of weights,
+ * and 4 * in_w where in_c < 4 */
 #define MH_DW_FORMS(X, head)                                                                       \
     X(head, slope8)                                                                                \
     X(head, slope12)                                                                               \

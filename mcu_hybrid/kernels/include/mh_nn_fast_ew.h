@@ -9,8 +9,8 @@
 extern "C" {
 #endif
 
-/* out = sat8((((a << 8) * a_mul >> 16) + ((b << 8) * b_mul >> 16) + start) >> 16), the bounds applied
- * afterwards. In place on either operand. */
+/* out = sat8((((a << 8) * a_mul >> 16) + ((b << 8) * b_mul >> 16) + start) >> 16), the bounds
+ * applied afterwards. In place on either operand. */
 typedef struct {
     int32_t size;
     int32_t a_mul, b_mul, start;
@@ -57,8 +57,7 @@ typedef struct {
     int32_t value;
 } mh_pad_fast_params;
 
-mh_status mh_pad_fast_s8(const mh_pad_fast_params *p, const int8_t *in, int8_t *out,
-                         void *scratch);
+mh_status mh_pad_fast_s8(const mh_pad_fast_params *p, const int8_t *in, int8_t *out, void *scratch);
 
 /* Reads with strides from in + offset, writes in order: loops as in mh_strided_copy_params. */
 #define MH_COPY_FAST_LOOPS 5
