@@ -287,14 +287,24 @@ def processes_of(folder: Path) -> list[str]:
     return lines
 
 
+def _ended_by(number: signal.Signals, process: subprocess.Popen[str]) -> str:
+    """Send the signal, again where a slow machine has not ended it yet; what it said."""
+    for _ in range(4):
+        process.send_signal(number)
+        try:
+            return process.communicate(timeout=20)[1]
+        except subprocess.TimeoutExpired:
+            continue
+    raise AssertionError("the bench goes on")
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ended_in_the_middle_of_a_bench(
     number: signal.Signals, long_bench: subprocess.Popen[str], work: Path
 ) -> None:
     assert any("qemu-system-arm" in line for line in processes_of(work / "tmp"))
-    long_bench.send_signal(number)
-    _, err = long_bench.communicate(timeout=20)
+    err = _ended_by(number, long_bench)
     assert long_bench.returncode == (1 if number == signal.SIGINT else 128 + number)
     assert "Traceback" not in err
     end = time.monotonic() + 5
