@@ -99,7 +99,7 @@ def test_every_byte_value_comes_back(port: Port) -> None:
 
 
 def test_a_long_input_arrives_whole(port: Port) -> None:
-    # The emulated STM32 UART drops what a full ring cannot take, and a busy host lets the ring fill:
+    # The emulated STM32 UART drops what a full ring cannot take, and a busy host lets it fill:
     # there, as the protocol does, no more is sent than the ring holds.
     count = 1_500 if port.board.platform == "stm32f4" else 20_000
     data = bytes((i * 7 + i // 251) & 0xFF for i in range(count))
