@@ -12,14 +12,14 @@ import numpy as np
 from arm_rig import ArmCase
 
 from mcu_hybrid import ops
-from mcu_hybrid.codegen.fast import Choice, add, depthwise, move, pool
+from mcu_hybrid.codegen.fast import Choice, add, depthwise, move, mul, pool
 from mcu_hybrid.graph.types import ABSENT, Graph, Op, Tensor
 from mcu_hybrid.ops import broadcast, depthwise_conv2d, mean, pad, pooling, strided_slice, transpose
 from mcu_hybrid.ops.activation import NONE, RELU, RELU6, RELU_N1_TO_1
 from mcu_hybrid.ops.padding import SAME, VALID, Window
 from mcu_hybrid.quant import QuantParams
 
-MATCHERS = (depthwise, add, pool, move)
+MATCHERS = (depthwise, add, mul, pool, move)
 CHANNELS = (1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9, 12, 16, 18)
 _ACTIVATIONS = (NONE, RELU, RELU, RELU, RELU6, RELU_N1_TO_1)
 
@@ -114,16 +114,35 @@ def depthwise_graph(
 
 def random_add(rng: np.random.Generator) -> Graph:
     """ADD or SUB of two tensors of one shape."""
+    return _binary(rng, ("ADD", "SUB"), broadcasting=0.0)
+
+
+def random_broadcast(rng: np.random.Generator) -> Graph:
+    """MUL, ADD or SUB, often with an operand that is broadcast."""
+    return _binary(rng, ("MUL", "MUL", "ADD", "SUB"), broadcasting=0.6)
+
+
+def _binary(rng: np.random.Generator, kinds: tuple[str, ...], broadcasting: float) -> Graph:
     shape = (1, *(int(n) for n in rng.integers(1, 9, 3)))
+    kind = str(rng.choice(kinds))
     scales = 10 ** rng.uniform(-2.5, -1.5, 3)
     if rng.random() < 0.4:
         scales[1] = scales[0]  # sums that fall between two outputs
     if rng.random() < 0.2:
         scales[2] = scales[0] * rng.choice([1, 2])
+    if kind == "MUL":
+        scales[2] = scales[0] * scales[1] * 128 * 10 ** rng.uniform(-0.5, 0.5)
     quants = [_quant(rng, float(s)) for s in scales]
-    tensors = tuple(Tensor(name, shape, "int8", q) for name, q in zip("aby", quants, strict=True))
+    shapes = [shape, shape, shape]
+    if rng.random() < broadcasting:
+        shapes[int(rng.integers(0, 2))] = tuple(
+            1 if rng.random() < 0.4 and i < 3 else n for i, n in enumerate(shape)
+        )
+    tensors = tuple(
+        Tensor(name, size, "int8", q) for name, size, q in zip("aby", shapes, quants, strict=True)
+    )
     attrs = broadcast.ArithmeticAttrs(int(rng.choice(_ACTIVATIONS)))
-    return _graph(str(rng.choice(["ADD", "SUB"])), tensors, attrs, (0, 1))
+    return _graph(kind, tensors, attrs, (0, 1))
 
 
 def random_pool(rng: np.random.Generator) -> Graph:

@@ -1,10 +1,9 @@
-"""ADD and SUB of equal shapes as one linear form, proved over all 65,536 pairs of inputs.
+"""ADD and SUB as one linear form, proved over all 65,536 pairs of inputs.
 
     out = sat8((hi(a) + hi(b) + start) >> 16),  hi(x) = ((x << 8) * mul) >> 16
 
 TFLite rounds three times on the way, but with 20 bits of headroom: a line with 16 bits behind the
-point has room to pass between all its steps. Not here: broadcasting, for which the operators' own
-kernels remain.
+point has room to pass between all its steps.
 """
 
 from __future__ import annotations
@@ -13,11 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mcu_hybrid.codegen.fast import Choice
+from mcu_hybrid.codegen.fast import Choice, runs
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import module
 from mcu_hybrid.ops.activation import activation_range
-from mcu_hybrid.ops.base import CStruct, KernelCall
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
 KINDS = ("ADD", "SUB")
@@ -26,7 +24,7 @@ _VALUES = np.arange(INT8_MIN, INT8_MAX + 1)
 _TRIES = (0, *(sign * n for n in range(1, 7) for sign in (1, -1)))
 _STEPS = (1, 16, 256, 4096)  # of the multipliers, which turn the line by 2**-24 per input step
 _INT32 = 1 << 31
-_CALL, _EIGHT, _LAST, _BOUND_WORD = 72, 46, 30, 9
+_RUN, _BLOCKS, _EIGHT, _LAST = 22, 17, 45, 26  # instructions
 
 
 @dataclass(frozen=True)
@@ -44,38 +42,18 @@ class Linear:
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
-    """The linear form of an ADD or SUB, or None (broadcast operands, no exact form)."""
-    if op.kind not in KINDS:
+    """The linear form of an ADD or SUB, or None (no runs to add, no exact form)."""
+    if op.kind not in KINDS or not runs.has_runs(graph, op):
         return None
-    a, b = (graph.tensor(i) for i in op.inputs)
-    out = graph.tensor(op.outputs[0])
-    found = find_linear(graph, op) if a.shape == b.shape == out.shape else None
+    found = find_linear(graph, op)
     if found is None:
         return None
-    lo, hi = activation_range(op.attrs.activation, out.require_quant())
-    fields = (
-        ("size", out.elements),
-        ("a_mul", found.a_mul),
-        ("b_mul", found.b_mul),
-        ("start", found.start),
-        ("lo", lo),
-        ("hi", hi),
-    )
-    call = KernelCall(
-        "mh_add_fast_s8",
-        CStruct("mh_add_fast_params", fields),
-        "binary",
-        op.inputs,
-        op.outputs,
-        "add_fast_s8",
-        ("bound_s8",),
-    )
-    return Choice(call, 0, module(op.kind).inplace(graph, op), _cost(out.elements, lo, hi), {})
+    fields = (("a_mul", found.a_mul), ("b_mul", found.b_mul), ("start", found.start))
+    return runs.choice(graph, op, "add_fast", fields, _cost)
 
 
-def _cost(size: int, lo: int, hi: int) -> int:
-    is_bounded = (lo, hi) != (INT8_MIN, INT8_MAX)
-    return _CALL + _EIGHT * (size // 8) + _LAST * (size % 8) + is_bounded * _BOUND_WORD * size // 4
+def _cost(size: int) -> int:
+    return _RUN + _BLOCKS * (size >= 8) + _EIGHT * (size // 8) + _LAST * (size % 8)
 
 
 def _high(x: np.ndarray, mul: int) -> np.ndarray:

@@ -32,7 +32,7 @@ from mcu_hybrid.ops.weighted import Field
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
 KINDS = ("DEPTHWISE_CONV_2D",)
-SCRATCH = 8192  # bytes that strips are cut to, where one row does not need more
+SCRATCH = 8192
 PRESCALE3, PRESCALE_POLY = 8, 11
 SEGMENT_BYTES = 256
 _FIELD = 1 << 20  # sums of polynomials stay within +- this
@@ -52,34 +52,40 @@ class Cut:
     scratch: int
 
 
-def match(graph: Graph, op: Op) -> Choice | None:
-    """The fast kernel of a depthwise convolution, or None."""
+def match(graph: Graph, op: Op, scratch: int = SCRATCH) -> Choice | None:
+    """The fast kernel of a depthwise convolution, or None.
+
+    ``scratch``: bytes that strips of a map are cut to, as long as one row fits.
+    """
     if op.kind not in KINDS:
         return None
     layer = read_layer(graph, op)
     if op.attrs.window.dilation == (1, 1) and all_windows_meet_the_map(layer):
-        found = _match3(op, layer) or _match_poly(op, layer)
+        found = _match3(op, layer, scratch) or _match_poly(op, layer, scratch)
         if found is not None:
             return found
     return _match_any(graph, op, layer)
 
 
-def _match3(op: Op, layer: Layer) -> Choice | None:
+def _match3(op: Op, layer: Layer, scratch: int) -> Choice | None:
     if layer.kernel != (3, 3) or layer.stride not in ((1, 1), (2, 2)) or layer.in_shape[2] < 4:
         return None
     form = find_form(layer, PRESCALE3)
     if form is None:
         return None
-    found = (_choice3(op, layer, form), _choice3(op, layer.turned(), form.turned()))
+    found = (
+        _choice3(op, layer, form, scratch),
+        _choice3(op, layer.turned(), form.turned(), scratch),
+    )
     return _cheapest(found)
 
 
-def _choice3(op: Op, layer: Layer, form: Form) -> Choice | None:
+def _choice3(op: Op, layer: Layer, form: Form, scratch: int) -> Choice | None:
     stride = layer.stride[0]
     tile, row = _tile3(layer)
     if tile < 2 or layer.out_shape[1] % tile == 1:
         return None
-    most = max((SCRATCH // (4 * row) - 3) // stride + 1, 1)
+    most = max((scratch // (4 * row) - 3) // stride + 1, 1)
     strip = _even(layer.out_shape[0], most)
     cut = Cut(strip, tile, 4 * row * ((strip - 1) * stride + 3))
     pack = pack1 if stride == 1 else pack2
@@ -104,7 +110,7 @@ def _tile3(layer: Layer) -> tuple[int, int]:
     return (tile if tile == out_w else tile + tile % 2), row
 
 
-def _match_poly(op: Op, layer: Layer) -> Choice | None:
+def _match_poly(op: Op, layer: Layer, scratch: int) -> Choice | None:
     if not _fits_fields(layer.weights):
         return None
     form = find_form(_from_minus_128(layer), PRESCALE_POLY)
@@ -113,19 +119,19 @@ def _match_poly(op: Op, layer: Layer) -> Choice | None:
     if form.name != EXACT:
         flip = np.array([0, 1 << 31])  # the sums' fields begin in the middle of their range
         form = replace(form, rows=replace(form.rows, constants=form.rows.constants + flip))
-    found = [_choice_poly(op, layer, form)]
+    found = [_choice_poly(op, layer, form, scratch)]
     if layer.in_shape[2] >= 4:
-        found.append(_choice_poly(op, layer.turned(), form.turned()))
+        found.append(_choice_poly(op, layer.turned(), form.turned(), scratch))
     return _cheapest(found)
 
 
-def _choice_poly(op: Op, layer: Layer, form: Form) -> Choice | None:
+def _choice_poly(op: Op, layer: Layer, form: Form, scratch: int) -> Choice | None:
     phases = layer.stride[1]
     taps = -(-layer.kernel[1] // phases)
     words = max(-(-taps // 2), 2)
     if phases not in (1, 2) or words > 4:
         return None
-    cut = _cut_poly(layer, words)
+    cut = _cut_poly(layer, words, scratch)
     again = pack_poly((form.redo or form.rows).weights, phases, words)
     packed = pack_poly(form.rows.weights, phases, words)
     width = {3: "w3", 5: "w5"}.get(layer.out_shape[1], "any")
@@ -148,7 +154,7 @@ def _from_minus_128(layer: Layer) -> Layer:
     return replace(layer, channels=replace(ch, offset=ch.offset - (layer.in_zp - INT8_MIN) * total))
 
 
-def _cut_poly(layer: Layer, words: int) -> Cut:
+def _cut_poly(layer: Layer, words: int, limit: int) -> Cut:
     (in_h, in_w, in_c), (out_h, out_w, _) = layer.in_shape, layer.out_shape
     kernel_h, (stride, phases) = layer.kernel[0], layer.stride
     tile = _even(out_w, 6 * ((17 - words) // 3) - 1)
@@ -162,7 +168,7 @@ def _cut_poly(layer: Layer, words: int) -> Cut:
         last_row = -(-(in_w * in_c + 4) // 4) * 4 if in_c < 4 else 0
         return held * row_bytes + 16 * strip + 8 * packed + last_row
 
-    fitting = [n for n in range(1, out_h + 1) if scratch(n) <= SCRATCH]
+    fitting = [n for n in range(1, out_h + 1) if scratch(n) <= limit]
     strip = _even(out_h, max(fitting, default=1))
     return Cut(strip, tile, scratch(strip))
 
@@ -214,7 +220,7 @@ def _call(
     )
     source, helpers = _SOURCES[name[2]]
     return KernelCall(
-        f"mh_{name}_{form.name}_s8",
+        f"mh_{name}_{form.name}{'' if form.redo is None else 'x'}_s8",
         CStruct("mh_dw_params", fields),
         "unary",
         op.inputs[:1],

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 # Measured; see counts3 and counts_poly for what each is multiplied with.
 _MEASURED3 = (98.0, 175.0, 55.0, 57.0, 32.6)
 _MEASURED_POLY = (100.0, 308.0, 106.8, 13.0, 28.6, 8.9)
-UNROLLED = 8  # segments
+UNROLLED = 4  # segments
 
 
 @dataclass(frozen=True)
@@ -219,13 +219,13 @@ def core_poly(shape: Shape, width: int, segments: Sequence[int], words: int) -> 
     rows = len(segments)
     if shape.out_size[1] in (3, 5):
         outputs = shape.out_size[1]
-        segment = {2: 9, 3: 14, 4: 17}[words] if outputs == 5 else {2: 7, 3: 10, 4: 13}[words]
+        segment = {2: 9, 3: 13, 4: 16}[words] if outputs == 5 else {2: 7, 3: 10, 4: 12}[words]
         fields, store = (13, 6) if outputs == 5 else (8, 3)
         tail = 2 + fields + outputs * (5 if exact else 2) + (4 if exact else 0) + 4 + store + 4
         return 13, channel + 2 + rows * (9 + tail) + summed * segment + ends
     blocks = (width + 6) // 6
     last = width - 6 * (blocks - 1)
-    segment = {2: 9, 3: 14, 4: 17}[words]
+    segment = {2: 9, 3: 13, 4: 16}[words]
     tail = 3 + 16 + 6 * (5 if exact else 2) + (4 if exact else 0) + 4
     final = (4, 6, 9, 11, 14, 14)[last] + 4
     row = 17 + (blocks - 1) * (tail + 12 + 5) + tail + final

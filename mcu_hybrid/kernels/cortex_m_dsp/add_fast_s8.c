@@ -41,19 +41,24 @@ static int32_t scaled(int8_t value, int32_t mul)
     return (int32_t)(((int64_t)(value * 256) * mul) >> 16);
 }
 
-mh_status mh_add_fast_s8(const mh_add_fast_params *p, const int8_t *a, const int8_t *b, int8_t *out,
-                         void *scratch)
+static void add_run(const void *params, const int8_t *a, const int8_t *b, int8_t *out, int32_t size)
 {
-    const int32_t blocks = p->size / 8;
-    (void)scratch;
+    const mh_add_fast_params *p = params;
+    const int32_t blocks = size / 8;
     if (blocks > 0) {
         const add_job job = {a, b, out, p->a_mul, p->b_mul, p->start};
         mh_add_blocks(&job, blocks);
     }
-    for (int32_t i = 8 * blocks; i < p->size; i++) {
+    for (int32_t i = 8 * blocks; i < size; i++) {
         const int32_t sum = scaled(a[i], p->a_mul) + scaled(b[i], p->b_mul) + p->start;
         out[i] = (int8_t)mh_clamp(sum >> 16, INT8_MIN, INT8_MAX);
     }
-    mh_bound_s8(out, p->size, p->lo, p->hi);
+}
+
+mh_status mh_add_fast_s8(const mh_add_fast_params *p, const int8_t *a, const int8_t *b, int8_t *out,
+                         void *scratch)
+{
+    (void)scratch;
+    mh_bound_s8(out, mh_each_run(p->loops, add_run, p, a, b, out), p->lo, p->hi);
     return MH_OK;
 }

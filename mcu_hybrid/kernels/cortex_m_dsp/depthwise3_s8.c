@@ -274,34 +274,40 @@ static mh_status run(const mh_dw_params *p, const int8_t *in, int8_t *out, dw3_l
     return MH_OK;
 }
 
-#define DEFINE(head, S, P, form_, WORDS, CORE, F, shift)                                           \
+#define DEFINE_CORE(head, P, form_, CORE, F, shift)                                                \
     void mh_core_##head##_##form_(const dw3_job *job);                                             \
     void mh_core_##head##_##form_##_even(void);                                                    \
     void mh_core_##head##_##form_##_odd(void);                                                     \
     CORE("mh_core_" #head "_" #form_, F, #shift, #P);                                              \
     static const dw3_form dw3_##head##_##form_ = {mh_core_##head##_##form_,                        \
                                                   mh_core_##head##_##form_##_even,                 \
-                                                  mh_core_##head##_##form_##_odd};                 \
-    mh_status mh_##head##_##form_##_s8(const mh_dw_params *p, const int8_t *in, int8_t *out,       \
-                                       void *scratch)                                              \
+                                                  mh_core_##head##_##form_##_odd};
+#define DEFINE_HEAD(head, S, P, name, form_, exact_, WORDS)                                        \
+    mh_status mh_##head##_##name##_s8(const mh_dw_params *p, const int8_t *in, int8_t *out,        \
+                                      void *scratch)                                               \
     {                                                                                              \
         dw3_layer layer;                                                                           \
         layer.gather = mh_gather_w##P;                                                             \
         layer.form = &dw3_##head##_##form_;                                                        \
-        layer.exact = &dw3_##head##_exact;                                                         \
+        layer.exact = exact_;                                                                      \
         layer.planes = scratch;                                                                    \
         layer.row_bytes = 4 * P;                                                                   \
         layer.stride = S;                                                                          \
         layer.words = WORDS;                                                                       \
         return run(p, in, out, &layer);                                                            \
     }
-#define DEFINE_ALL(head, S, P, CORE)                                                               \
-    DEFINE(head, S, P, exact, 7, CORE, EXACT, 0)                                                   \
-    DEFINE(head, S, P, slope8, 5, CORE, SLOPE, 8)                                                  \
-    DEFINE(head, S, P, slope12, 5, CORE, SLOPE, 12)                                                \
-    DEFINE(head, S, P, slope16, 5, CORE, SLOPE, 16)
+#define DEFINE_SLOPE(head, S, P, CORE, shift)                                                      \
+    DEFINE_CORE(head, P, slope##shift, CORE, SLOPE, shift)                                         \
+    DEFINE_HEAD(head, S, P, slope##shift, slope##shift, NULL, 5)                                   \
+    DEFINE_HEAD(head, S, P, slope##shift##x, slope##shift, &dw3_##head##_exact, 5)
+#define DEFINE_FORMS(head, S, P, CORE)                                                             \
+    DEFINE_CORE(head, P, exact, CORE, EXACT, 0)                                                    \
+    DEFINE_HEAD(head, S, P, exact, exact, NULL, 7)                                                 \
+    DEFINE_SLOPE(head, S, P, CORE, 8)                                                              \
+    DEFINE_SLOPE(head, S, P, CORE, 12)                                                             \
+    DEFINE_SLOPE(head, S, P, CORE, 16)
 
-DEFINE_ALL(dw3s1w64, 1, 64, CORE1)
-DEFINE_ALL(dw3s1w128, 1, 128, CORE1)
-DEFINE_ALL(dw3s2w64, 2, 64, CORE2)
-DEFINE_ALL(dw3s2w128, 2, 128, CORE2)
+DEFINE_FORMS(dw3s1w64, 1, 64, CORE1)
+DEFINE_FORMS(dw3s1w128, 1, 128, CORE1)
+DEFINE_FORMS(dw3s2w64, 2, 64, CORE2)
+DEFINE_FORMS(dw3s2w128, 2, 128, CORE2)

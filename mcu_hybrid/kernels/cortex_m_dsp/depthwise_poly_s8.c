@@ -13,7 +13,7 @@
 #include "mh_dw.h"
 
 #define SEGMENT_BYTES 256 /* a row of one phase, four planes */
-#define UNROLLED 8
+#define UNROLLED 4
 #define EXACT_WORDS 4
 
 typedef void (*dwp_code)(void);
@@ -86,11 +86,11 @@ typedef void (*dwp_core)(const dwp_job *job);
     "ldrd r2, r3, [r1], #8\n ldrd r10, r11, [r0], #8\n ldrd r12, lr, [r0], #248\n"                 \
     AT3("r2", "r10", "r11", "r12") AT3("r3", "r11", "r12", "lr")
 #define SEGMENT3                                                                                   \
-    "ldrd r2, r3, [r1], #8\n ldrd r10, r11, [r0], #8\n ldrd r12, lr, [r0], #8\n"                   \
+    "ldrd r2, r3, [r1], #8\n ldmia.w r0!, {r10, r11, r12, lr}\n"                                   \
     AT3("r2", "r10", "r11", "r12") AT3("r3", "r11", "r12", "lr")                                   \
     "ldr.w r2, [r1], #4\n ldr.w r10, [r0], #240\n" AT3("r2", "r12", "lr", "r10")
 #define SEGMENT4                                                                                   \
-    "ldrd r2, r3, [r1], #8\n ldrd r10, r11, [r0], #8\n ldrd r12, lr, [r0], #8\n"                   \
+    "ldrd r2, r3, [r1], #8\n ldmia.w r0!, {r10, r11, r12, lr}\n"                                   \
     AT3("r2", "r10", "r11", "r12") AT3("r3", "r11", "r12", "lr")                                   \
     "ldrd r2, r3, [r1], #8\n ldrd r10, r11, [r0], #240\n"                                          \
     AT3("r2", "r12", "lr", "r10") AT3("r3", "lr", "r10", "r11")
@@ -101,7 +101,7 @@ typedef void (*dwp_core)(const dwp_job *job);
     "ldrd r2, r3, [r1], #8\n ldrd r10, r11, [r0], #8\n ldrd r12, lr, [r0], #248\n"                 \
     AT2("r2", "r10", "r11") AT2("r3", "r11", "r12") "ldr.w r2, [r1], #4\n" AT2("r2", "r12", "lr")
 #define NARROW4                                                                                    \
-    "ldrd r2, r3, [r1], #8\n ldrd r10, r11, [r0], #8\n ldrd r12, lr, [r0], #8\n"                   \
+    "ldrd r2, r3, [r1], #8\n ldmia.w r0!, {r10, r11, r12, lr}\n"                                   \
     AT2("r2", "r10", "r11") AT2("r3", "r11", "r12")                                                \
     "ldrd r2, r3, [r1], #8\n ldr.w r10, [r0], #240\n" AT2("r2", "r12", "lr") AT2("r3", "lr", "r10")
 
@@ -167,7 +167,7 @@ typedef void (*dwp_core)(const dwp_job *job);
     "add sp, #" FRAME "\n pop {r4-r11, pc}\n"
 #define SEGMENTS(name, segment)                                                                    \
     ".balign 4\n" LABEL(name "_loop")                                                              \
-    segment segment segment segment segment segment segment segment                                \
+    segment segment segment segment                                                                \
     "ldr r2, [sp, #" ROW_END "]\n cmp r1, r2\n bne.w " name "_loop\n"
 
 /* Rows of any width, in blocks of 6 outputs. */
@@ -454,41 +454,46 @@ static mh_status run(const mh_dw_params *p, const int8_t *in, int8_t *out, void 
     return MH_OK;
 }
 
-#define DEFINE_CORE(N, W, BYTES, form, F, shift)                                                   \
+#define DEFINE_CORE(N, W, form, F, shift)                                                          \
     void mh_core_dwp##N##W##_##form(const dwp_job *job);                                           \
     void mh_core_dwp##N##W##_##form##_loop(void);                                                  \
     CORE_##W("mh_core_dwp" #N #W "_" #form, N, F, #shift);
-#define DEFINE_HEAD(N, W, S, BYTES, form, WORDS)                                                   \
-    mh_status mh_dwp##N##W##_s##S##_##form##_s8(const mh_dw_params *p, const int8_t *in,           \
+#define DEFINE_HEAD(N, W, S, BYTES, name, form, exact_core, exact_loop, WORDS)                     \
+    mh_status mh_dwp##N##W##_s##S##_##name##_s8(const mh_dw_params *p, const int8_t *in,           \
                                                 int8_t *out, void *scratch)                        \
     {                                                                                              \
         static const dwp_kind kind = {mh_core_dwp##N##W##_##form,                                  \
-                                      mh_core_dwp##N##W##_exact,                                   \
+                                      exact_core,                                                  \
                                       mh_core_dwp##N##W##_##form##_loop,                           \
-                                      mh_core_dwp##N##W##_exact_loop,                              \
+                                      exact_loop,                                                  \
                                       N,                                                           \
                                       BYTES,                                                       \
                                       S,                                                           \
                                       WORDS};                                                      \
         return run(p, in, out, scratch, &kind);                                                    \
     }
-#define DEFINE(N, W, BYTES, form, F, shift, WORDS)                                                 \
-    DEFINE_CORE(N, W, BYTES, form, F, shift)                                                       \
-    DEFINE_HEAD(N, W, 1, BYTES, form, WORDS)                                                       \
-    DEFINE_HEAD(N, W, 2, BYTES, form, WORDS)
+#define DEFINE_HEADS(N, W, BYTES, name, form, exact_core, exact_loop, WORDS)                       \
+    DEFINE_HEAD(N, W, 1, BYTES, name, form, exact_core, exact_loop, WORDS)                         \
+    DEFINE_HEAD(N, W, 2, BYTES, name, form, exact_core, exact_loop, WORDS)
+#define DEFINE_SLOPE(N, W, BYTES, shift)                                                           \
+    DEFINE_CORE(N, W, slope##shift, SLOPE, shift)                                                  \
+    DEFINE_HEADS(N, W, BYTES, slope##shift, slope##shift, NULL, NULL, 2)                           \
+    DEFINE_HEADS(N, W, BYTES, slope##shift##x, slope##shift, mh_core_dwp##N##W##_exact,            \
+                 mh_core_dwp##N##W##_exact_loop, 2)
 #define DEFINE_FORMS(N, W, BYTES)                                                                  \
-    DEFINE(N, W, BYTES, exact, EXACT, 0, 4)                                                        \
-    DEFINE(N, W, BYTES, slope8, SLOPE, 8, 2)                                                       \
-    DEFINE(N, W, BYTES, slope12, SLOPE, 12, 2)                                                     \
-    DEFINE(N, W, BYTES, slope16, SLOPE, 16, 2)
+    DEFINE_CORE(N, W, exact, EXACT, 0)                                                             \
+    DEFINE_HEADS(N, W, BYTES, exact, exact, NULL, NULL, 4)                                         \
+    DEFINE_SLOPE(N, W, BYTES, 8)                                                                   \
+    DEFINE_SLOPE(N, W, BYTES, 12)                                                                  \
+    DEFINE_SLOPE(N, W, BYTES, 16)
 
 /* Words of a segment, width of rows, bytes of a segment's code. */
 DEFINE_FORMS(2, any, 36)
-DEFINE_FORMS(3, any, 56)
-DEFINE_FORMS(4, any, 68)
+DEFINE_FORMS(3, any, 52)
+DEFINE_FORMS(4, any, 64)
 DEFINE_FORMS(2, w5, 36)
-DEFINE_FORMS(3, w5, 56)
-DEFINE_FORMS(4, w5, 68)
+DEFINE_FORMS(3, w5, 52)
+DEFINE_FORMS(4, w5, 64)
 DEFINE_FORMS(2, w3, 28)
 DEFINE_FORMS(3, w3, 40)
-DEFINE_FORMS(4, w3, 52)
+DEFINE_FORMS(4, w3, 48)

@@ -73,6 +73,13 @@ static inline int32_t mh_requantize_quick(int32_t x, int32_t mult, int32_t shift
     return (int32_t)((high + half) >> right);
 }
 
+/* A run of elements that lie together in both operands. */
+typedef void (*mh_run)(const void *params, const int8_t *a, const int8_t *b, int8_t *out,
+                       int32_t size);
+/* All runs, in order; returns the bytes that were written. */
+int32_t mh_each_run(const int32_t *loops, mh_run run, const void *params, const int8_t *a,
+                    const int8_t *b, int8_t *out);
+
 /* Bounds tighter than int8, in place. */
 void mh_bound_s8(int8_t *out, int32_t bytes, int32_t lo, int32_t hi);
 

@@ -6,11 +6,10 @@
  *   slope  mul, start               out = sat8(hi32((sum * 2^prescale + start) * mul) >> shift)
  *   exact  mul, start, addend, right   the exact form of codegen/requant.py, start = 2 * offset
  *
- * A slope function computes the output channels of ``redo``, which no slope fits, again with the
- * exact form. All maps are [height][width][channels] and scratch is aligned to 4 bytes. Four
- * channels at a time (or what is left of them) are spread over planes with a border of padding,
- * ``strip`` output rows and ``tile`` output columns at a time. The output may lie on the input
- * where the match says so.
+ * A function whose name ends with x computes the output channels of ``redo``, which no slope fits,
+ * again with the exact form. Scratch is aligned to 4 bytes. Four channels at a time (or what is
+ * left of them) are spread over planes with a border of padding, ``strip`` output rows and ``tile``
+ * output columns at a time. The output may lie on the input where the match says so.
  */
 #ifndef MH_NN_FAST_DW_H
 #define MH_NN_FAST_DW_H
@@ -46,8 +45,11 @@ typedef struct {
  * and 4 * in_w where in_c < 4 */
 #define MH_DW_FORMS(X, head)                                                                       \
     X(head, slope8)                                                                                \
+    X(head, slope8x)                                                                               \
     X(head, slope12)                                                                               \
+    X(head, slope12x)                                                                              \
     X(head, slope16)                                                                               \
+    X(head, slope16x)                                                                              \
     X(head, exact)
 #define MH_DW_DECLARE(head, form)                                                                  \
     mh_status mh_##head##_##form##_s8(const mh_dw_params *p, const int8_t *in, int8_t *out,        \

@@ -3,22 +3,37 @@
 #ifndef MH_NN_FAST_EW_H
 #define MH_NN_FAST_EW_H
 
-#include "mh_types.h"
+#include "mh_nn_elementwise.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* out = sat8((((a << 8) * a_mul >> 16) + ((b << 8) * b_mul >> 16) + start) >> 16), the bounds
- * applied afterwards. In place on either operand. */
+/* Loops of broadcasting as in mh_nn_elementwise.h; the innermost runs along both operands. In place
+ * on an operand that has the output's shape. Bounds tighter than int8, else -128 and 127. */
+
+/* out = sat8((((a << 8) * a_mul >> 16) + ((b << 8) * b_mul >> 16) + start) >> 16), then the bounds.
+ */
 typedef struct {
-    int32_t size;
+    const int32_t *loops;
     int32_t a_mul, b_mul, start;
-    int32_t lo, hi; /* bounds tighter than int8, else -128 and 127 */
+    int32_t lo, hi;
 } mh_add_fast_params;
 
-/* ADD and SUB of two tensors of one shape. */
+/* ADD and SUB. */
 mh_status mh_add_fast_s8(const mh_add_fast_params *p, const int8_t *a, const int8_t *b, int8_t *out,
+                         void *scratch);
+
+/* v = 2 * (a + a_offset) * (b + b_offset), out = sat8((hi32_rounded(v * mult) + addend + (v >> 31))
+ * >> right), then the bounds: the exact form of codegen/requant.py. */
+typedef struct {
+    const int32_t *loops;
+    int32_t a_offset, b_offset;
+    int32_t mult, addend, right;
+    int32_t lo, hi;
+} mh_mul_fast_params;
+
+mh_status mh_mul_fast_s8(const mh_mul_fast_params *p, const int8_t *a, const int8_t *b, int8_t *out,
                          void *scratch);
 
 typedef struct {

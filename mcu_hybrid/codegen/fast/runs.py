@@ -1,0 +1,48 @@
+"""Calls of kernels of two operands that run along both: loops of broadcasting around runs.
+
+Not here: the arithmetic (add.py, mul.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+
+from mcu_hybrid.codegen.fast import Choice
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops import broadcast, module
+from mcu_hybrid.ops.activation import activation_range
+from mcu_hybrid.ops.base import CStruct, KernelCall
+from mcu_hybrid.ops.weighted import Field
+from mcu_hybrid.quant import INT8_MAX, INT8_MIN
+
+_CALL, _LOOP, _BOUND_BYTE = 95, 20, 2.25
+
+
+def has_runs(graph: Graph, op: Op) -> bool:
+    """True where both operands have neighbours along the innermost loop, 4 or more of them."""
+    extents, a, b = broadcast.loops(graph, op)
+    return bool(a[-1] == b[-1] == 1 and (extents[-1] >= 4 or prod(extents[:-1]) == 1))
+
+
+def choice(
+    graph: Graph, op: Op, name: str, fields: tuple[tuple[str, int], ...], cost: Callable[[int], int]
+) -> Choice:
+    """The call of ``mh_<name>_s8``; ``cost``: executed instructions of a run of this length."""
+    extents = [int(n) for n in broadcast.loops(graph, op)[0]]
+    lo, hi = activation_range(op.attrs.activation, graph.tensor(op.outputs[0]).require_quant())
+    loops: Field = ("loops", broadcast.loop_table(graph, op))
+    all_fields: tuple[Field, ...] = (loops, *fields, ("lo", lo), ("hi", hi))
+    call = KernelCall(
+        f"mh_{name}_s8",
+        CStruct(f"mh_{name}_params", all_fields),
+        "binary",
+        op.inputs,
+        op.outputs,
+        f"{name}_s8",
+        ("bound_s8", "runs_s8"),
+    )
+    total = _CALL + prod(extents[:-1]) * (_LOOP + cost(extents[-1]))
+    if (lo, hi) != (INT8_MIN, INT8_MAX):
+        total += round(_BOUND_BYTE * prod(extents))
+    return Choice(call, 0, module(op.kind).inplace(graph, op), total, {})
