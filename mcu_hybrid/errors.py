@@ -8,6 +8,7 @@
         ManifestError                a step's folder is stale, incomplete or of another kind
         DataError                    an image folder, zip, npz or module:function
       CapacityError(need, have)      does not fit the board
+      TargetError(nearest)           no threshold meets the targets
       ToolError(argv, code, tail)    a program that we started failed
         MissingTool                  a program or Python package is not installed
       LinkError                      the serial link
@@ -21,7 +22,7 @@ Only ``cli/__init__.py`` catches McuHybridError (exit code 1). A traceback is al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class McuHybridError(Exception):
@@ -73,6 +74,16 @@ class CapacityError(McuHybridError):
         super().__init__(message, hint)
         self.need = need
         self.have = have
+
+
+class TargetError(McuHybridError):
+    """No threshold meets the targets; ``nearest``: metric -> the nearest value that can be met."""
+
+    def __init__(
+        self, message: str, hint: str = "", *, nearest: Mapping[str, float] | None = None
+    ) -> None:
+        super().__init__(message, hint)
+        self.nearest = dict(nearest or {})
 
 
 class ToolError(McuHybridError):

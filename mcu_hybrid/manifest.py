@@ -24,7 +24,7 @@ from mcu_hybrid.errors import ManifestError
 
 NAME = "manifest.json"
 FORMAT = 1
-STEPS = ("train", "export", "build", "bench", "run", "report")
+STEPS = ("train", "export", "build", "bench", "run", "tune", "report")
 
 
 def sha256_file(path: Path) -> str:

@@ -15,6 +15,7 @@ INSTALL_HINTS = {
     "arm-none-eabi-gcc": "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "arm-none-eabi-g++": "sudo apt-get install gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib",
     "arm-none-eabi-objcopy": "sudo apt-get install binutils-arm-none-eabi",
+    "arm-none-eabi-objdump": "sudo apt-get install binutils-arm-none-eabi",
     "qemu-system-arm": "sudo apt-get install qemu-system-arm",
     "openocd": "sudo apt-get install openocd",
     "st-flash": "sudo apt-get install stlink-tools",

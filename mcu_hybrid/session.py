@@ -28,11 +28,7 @@ class DeviceInference(Protocol):
     @property
     def threshold(self) -> int: ...
     @property
-    def learned(self) -> int | None: ...
-    @property
-    def entropy(self) -> int | None: ...
-    @property
-    def router(self) -> int: ...
+    def score(self) -> int | None: ...
     def int8(self, index: int) -> np.ndarray:
         """An output, flat."""
 
@@ -135,9 +131,7 @@ class HybridSession:
         """The answer of the board or of the cloud; raises LinkError where the board fails."""
         ran = self._device.infer([query.tensor])
         scores = ran.int8(self._logits)
-        # Router ids of the wire protocol: 2 is entropy, 1 the learned score, 0 none.
-        score = ran.entropy if ran.router == 2 else ran.learned
-        decision = Decision(ran.escalate, score or 0, ran.threshold)
+        decision = Decision(ran.escalate, ran.score or 0, ran.threshold)
         device_us = ran.ticks * self._clock.us_per_tick
         own = Answer(
             id=query.id,

@@ -55,7 +55,7 @@ static void hello(const uint8_t *payload, uint16_t n)
     mh_put(mh_model.layers, 2);
     mh_put(mh_model.logits, 1);
     mh_put(mh_model.route, 1);
-    mh_put(mh_model.entropy, 1);
+    mh_put(mh_model.scores, 1);
     mh_put(MH_ENGINE, 1);
     mh_put(mh_model_status(), 1);
     mh_put(RX_WINDOW, 2);

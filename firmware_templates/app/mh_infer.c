@@ -98,30 +98,27 @@ static uint8_t after_run(mh_status status)
     return mh_model_ok(status);
 }
 
-static int32_t learned_score(void)
+/* Of the active router, which has one: see has_score. */
+static int32_t active_score(void)
 {
-    if (mh_model.route == MH_NO_OUTPUT) {
+    if (router == MH_ROUTER_NONE) {
         return MH_NO_SCORE;
     }
-    return *(const int8_t *)mh_model_output(mh_model.route).data;
-}
-
-static int32_t entropy_score(void)
-{
-    int32_t score = MH_NO_SCORE;
-    if (mh_model.entropy != MH_NO_OUTPUT) {
-        memcpy(&score, mh_model_output(mh_model.entropy).data, sizeof score);
+    if (router == MH_ROUTER_LEARNED) {
+        return *(const int8_t *)mh_model_output(mh_model.route).data;
     }
+    int32_t score;
+    const uint32_t at = (router - MH_ROUTER_ENTROPY) * (uint32_t)sizeof score;
+    memcpy(&score, (const uint8_t *)mh_model_output(mh_model.scores).data + at, sizeof score);
     return score;
 }
 
-static uint8_t decide(int32_t learned, int32_t entropy)
+static uint8_t decide(int32_t score)
 {
     stats.inferences++;
     if (router == MH_ROUTER_NONE) {
         return MH_DECISION_NONE;
     }
-    const int32_t score = router == MH_ROUTER_LEARNED ? learned : entropy;
     if (score > threshold) {
         stats.queried++;
         return MH_DECISION_QUERY;
@@ -152,15 +149,13 @@ void mh_infer(const uint8_t *payload, uint16_t n)
     if (!after_run(status)) {
         return;
     }
-    const int32_t learned = learned_score();
-    const int32_t entropy = entropy_score();
+    const int32_t score = active_score();
     mh_put(elapsed.ticks, 8);
     mh_put(elapsed.instructions, 8);
-    mh_put(decide(learned, entropy), 1);
+    mh_put(decide(score), 1);
     mh_put(router, 1);
     mh_put((uint32_t)threshold, 4);
-    mh_put((uint32_t)learned, 4);
-    mh_put((uint32_t)entropy, 4);
+    mh_put((uint32_t)score, 4);
     mh_put(total_output_bytes(), 4);
     for (uint8_t i = 0; i < mh_model.outputs; i++) {
         const mh_buffer output = mh_model_output(i);
@@ -212,8 +207,10 @@ void mh_run_self_test(const uint8_t *payload, uint16_t n)
 
 static uint8_t has_score(uint8_t id)
 {
-    return id == MH_ROUTER_NONE || (id == MH_ROUTER_LEARNED && mh_model.route != MH_NO_OUTPUT) ||
-           (id == MH_ROUTER_ENTROPY && mh_model.entropy != MH_NO_OUTPUT);
+    if (id == MH_ROUTER_NONE || id > MH_ROUTER_MARGIN) {
+        return id == MH_ROUTER_NONE;
+    }
+    return (id == MH_ROUTER_LEARNED ? mh_model.route : mh_model.scores) != MH_NO_OUTPUT;
 }
 
 void mh_route(const uint8_t *payload, uint16_t n)

@@ -10,7 +10,7 @@ extern "C" {
 
 /* Bytes that a platform keeps for mh_port_read while the application computes; a board whose port
  * keeps fewer says so in its file: config = { RX_WINDOW = bytes }, 0 for none. */
-#define MH_PORT_RX_BYTES 2048u
+#define MH_PORT_RX_BYTES 1024u
 
 /* Clocks, console and tick counter; called once, first thing in main. */
 void mh_port_init(void);

@@ -73,8 +73,10 @@ void mh_put(uint64_t value, uint32_t bytes)
 
 void mh_put_text(const char *text)
 {
-    uint32_t n = (uint32_t)strlen(text);
-    n = n < MAX_TEXT ? n : MAX_TEXT;
+    uint32_t n = 0;
+    while (n < MAX_TEXT && text[n] != 0) { /* strlen takes 220 bytes of code */
+        n++;
+    }
     mh_put(n, 1);
     mh_put_bytes(text, n);
 }

@@ -58,12 +58,16 @@ static uint64_t between(mh_stamp from, mh_stamp to)
     return (uint64_t)(to.tick - from.tick) * (uint32_t)TICK + to.phase - from.phase;
 }
 
+/* Ticks to the nearest, from whole ticks and what is left: no division of 64 bits. */
 mh_elapsed mh_time_between(mh_stamp from, mh_stamp to)
 {
     const uint64_t raw = between(from, to);
-    mh_elapsed elapsed = {.instructions = raw > empty ? raw - empty : 0u};
-    elapsed.ticks = (elapsed.instructions + (uint32_t)TICK / 2u) / (uint32_t)TICK;
-    return elapsed;
+    if (raw <= empty) {
+        return (mh_elapsed){.ticks = 0u};
+    }
+    const int32_t rest = (int32_t)(to.phase - from.phase - empty) + TICK / 2;
+    const int32_t more = rest >= 0 ? rest / TICK : -((TICK - 1 - rest) / TICK);
+    return (mh_elapsed){.ticks = to.tick - from.tick + (uint32_t)more, .instructions = raw - empty};
 }
 
 #else

@@ -37,7 +37,7 @@ Kernel kernels[MH_TFLM_OPS]; /* what the observed registrations call */
 #if MH_TFLM_LINK
 int8_t logits[MH_TFLM_CLASSES]; /* the router's activations may overwrite the base's */
 int8_t features[MH_TFLM_FEATURES];
-int32_t entropy;
+int32_t scores[MH_ROUTE_SCORES];
 #endif
 
 void LayerDone(const void *out, size_t out_bytes)
@@ -56,7 +56,7 @@ TfLiteStatus LinkRoute(const void *out, size_t out_bytes)
     }
     mh_layer_now = run.layer;
     std::memcpy(logits, out, sizeof logits);
-    if (mh_route_features_s8(&mh_tflm_route, logits, features, &entropy, nullptr) != MH_OK) {
+    if (mh_route_features_s8(&mh_tflm_route, logits, features, scores, nullptr) != MH_OK) {
         return kTfLiteError;
     }
     LayerDone(features, sizeof features);
@@ -239,8 +239,8 @@ mh_buffer mh_model_output(uint8_t index)
 #if MH_TFLM_LINK
     case MH_TFLM_FROM_LOGITS:
         return {logits, sizeof logits};
-    case MH_TFLM_FROM_ENTROPY:
-        return {&entropy, sizeof entropy};
+    case MH_TFLM_FROM_SCORES:
+        return {scores, sizeof scores};
 #endif
 #if MH_TFLM_ROUTER
     case MH_TFLM_FROM_ROUTER:

@@ -28,6 +28,7 @@ click.rich_click.MAX_WIDTH = 110
 # verb -> (module, one line for the group's help, so that the help imports nothing)
 VERBS = {
     "demo": "The whole path on embedded data: train to report, on a virtual board.",
+    "search": "Search architectures that fit a board and an expected cost.",
     "train": "Train base, router and global network.",
     "export": "Base + router to one int8 .tflite, global to ONNX.",
     "build": "Compile a model into firmware for a board.",
@@ -35,6 +36,7 @@ VERBS = {
     "bench": "Measure a model on a board, and compare it with TFLM bit for bit.",
     "serve": "Serve an ONNX model over the Open Inference Protocol v2.",
     "run": "Stream data through the board, query the cloud, print the table.",
+    "tune": "Targets (accuracy, latency, energy, queries) to a threshold; set it on the board.",
     "report": "One self-contained HTML page from the steps' folders.",
     "boards": "List the boards and which virtual ones are running.",
     "doctor": "Check compiler, emulator, probes, ports; print what mends each.",

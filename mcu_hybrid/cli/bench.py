@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import rich_click as click
 
-from mcu_hybrid.cli.build import with_engine
+from mcu_hybrid.cli.build import router_line, with_engine
 from mcu_hybrid.cli.common import board_dirs_option, json_option, print_json, progress, table
+from mcu_hybrid.errors import McuHybridError
 
 if TYPE_CHECKING:
     from mcu_hybrid.pipeline.build import EngineOptions
@@ -37,6 +39,11 @@ if TYPE_CHECKING:
 )
 @click.option("--port", default="", help="Serial port or link URL of the board.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to keep bench.json in.")
+@click.option(
+    "--mix/--no-mix",
+    default=None,
+    help="Count the executed instructions by class.  [default: where QEMU runs the board]",
+)
 @with_engine
 @board_dirs_option
 @json_option
@@ -48,6 +55,7 @@ def command(
     outputs: Path | None,
     port: str,
     out: Path | None,
+    mix: bool | None,
     engine: EngineOptions,
     board_dirs: tuple[Path, ...],
     as_json: bool,
@@ -55,13 +63,13 @@ def command(
     """Measure SOURCE (any int8 .tflite, an export or a build folder) on a board, over serial.
 
     Builds and flashes where needed. Every output is compared with TFLM's host interpreter, bit for
-    bit; the figures are those of the second inference.
+    bit; the figures are those of the second inference. Exit code 1 where an output differs.
 
     Example: mcu-hybrid bench model.tflite --board mps2-an500 --runs 20
     """
     from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
 
-    options = BenchOptions(runs, inputs, outputs, port, engine, board_dirs)
+    options = BenchOptions(runs, inputs, outputs, port, engine, board_dirs, mix)
     with progress(as_json) as on_event:
         result = bench_step(source, board_name, options, out=out, on_event=on_event)
     data = result.to_json()
@@ -69,12 +77,24 @@ def command(
         print_json(data)
     else:
         print_bench(data)
+    if data["exact"] is False:  # None: not compared
+        _end_inexact(data)
 
 
-def print_bench(data: dict) -> None:
-    """The figures, then one row per layer."""
-    counted = data["instructions"] is not None
-    unit = "instructions" if counted else "ticks"
+def _end_inexact(data: dict) -> NoReturn:
+    """The result is out already, as JSON too: so the error goes to stderr alone."""
+    error = McuHybridError(
+        f"{data['differing_outputs']:,} output values differ from TFLM's "
+        f"({len(data['differing_inputs'])} of {data['runs'] - 1} inputs)",
+        "compare with the reference kernels: --kernels ref; if those agree, a fast kernel is wrong",
+    )
+    click.echo(f"error: {error}", err=True)
+    sys.exit(1)
+
+
+def _print_layers(data: dict, unit: str) -> None:
+    """One row per layer."""
+    cycles = _layer_cycles(data)
     rows = [
         (
             number,
@@ -84,11 +104,19 @@ def print_bench(data: dict) -> None:
             f"{row[unit]:,}",
             f"{row[unit] / row['macs']:.2f}" if row["macs"] else "",
             f"{100 * row['share']:.1f} %",
+            *cycles[number : number + 1],
         )
         for number, row in enumerate(data["layers"])
     ]
-    columns = ("#", "operator", "layer", "MACs", unit, "per MAC", "share")
+    columns = ["#", "operator", "layer", "MACs", unit, "per MAC", "share"]
+    columns += ["M4 cycles"] if cycles else []
     table(f"{data['board']} ({data['core']}), engine {data['engine']}", columns, rows)
+
+
+def print_bench(data: dict) -> None:
+    """The layers, the figures, and the instruction mix where there is one."""
+    unit = "instructions" if data["instructions"] is not None else "ticks"
+    _print_layers(data, unit)
     total = data[unit]
     click.echo(f"{unit:<14}{total:>14,}   ({data['ticks']:,} ticks at {data['tick_hz']:,} Hz)")
     if data["macs"]:
@@ -108,7 +136,41 @@ def print_bench(data: dict) -> None:
         f"flash         {sum(flash.values()):>12,} B   code {flash['code_bytes']:,}, weights "
         f"{flash['weights_bytes']:,}"
     )
+    for row in data["routers"]:
+        click.echo(router_line(row, row["instructions"], row["share"]).strip())
     click.echo(f"exact         {_exact(data):>14}")
+    if data.get("mix"):
+        print_mix(data["mix"])
+
+
+def _layer_cycles(data: dict) -> list[str]:
+    """Cycles per layer by the Cortex-M4's table; nothing where they are not known."""
+    layers = (data.get("mix") or {}).get("layers") or ()
+    cycles = [layer["mix"]["m4_cycles"] for layer in layers]
+    return [f"{known['estimate']:,}" for known in cycles if known]
+
+
+def print_mix(mix: dict) -> None:
+    """What one inference executes, class by class, and its cycles by the Cortex-M4's table."""
+    total = mix["total"]
+    rows = [
+        (
+            name.replace("_", " "),
+            f"{count:,}",
+            f"{100 * count / total['instructions']:.1f} %",
+            f"{total['registers'][name]:,}" if name in total["registers"] else "",
+        )
+        for name, count in total["classes"].items()
+        if count
+    ]
+    click.echo("")
+    table("instruction mix", ("class", "instructions", "share", "registers"), rows)
+    cycles = total["m4_cycles"]
+    if cycles is not None:
+        click.echo(
+            f"M4 cycles     {cycles['estimate']:>14,}   {cycles['low']:,} to {cycles['high']:,}, "
+            f"{cycles['estimate'] / total['instructions']:.2f} per instruction: {mix['m4_basis']}"
+        )
 
 
 def _exact(data: dict) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from mcu_hybrid.cli.common import (
+    SIZE,
     board_dirs_option,
     board_option,
     json_option,
@@ -42,6 +43,27 @@ _ENGINE_OPTIONS = (
         show_default=True,
         help="Take out channels that are constant (exact).",
     ),
+    click.option(
+        "--optimize",
+        type=click.Choice(["speed", "ram", "balanced"]),
+        default="speed",
+        show_default=True,
+        help="speed: fewest instructions of all schedules that fit. ram: smallest arena. balanced: "
+        "smallest arena for at most 2 % more instructions.",
+    ),
+    click.option(
+        "--ram-limit",
+        type=SIZE,
+        metavar="BYTES",
+        help="RAM for arena and statics, as 65536 or 64K: the fastest schedule that fits is built.",
+    ),
+    click.option(
+        "--code-budget",
+        type=SIZE,
+        metavar="BYTES",
+        help="Flash for code without constants, as 16000 or 16K: the fastest kernels that fit "
+        "together. Default: smaller code where it costs less than 1 % more instructions.",
+    ),
     click.option("--tflm-root", type=click.Path(path_type=Path), help="Your TFLM checkout."),
     click.option("--tflm-lib", type=click.Path(path_type=Path), help="Its static library (.a)."),
 )
@@ -55,6 +77,9 @@ def with_engine(function: Callable[..., None]) -> Callable[..., None]:
         engine: str,
         kernels: str,
         fold_dead: bool,
+        optimize: str,
+        ram_limit: int | None,
+        code_budget: int | None,
         tflm_root: Path | None,
         tflm_lib: Path | None,
         **values: Any,
@@ -62,7 +87,8 @@ def with_engine(function: Callable[..., None]) -> Callable[..., None]:
         from mcu_hybrid.pipeline.build import EngineOptions, tflm_tree_of
 
         tree = tflm_tree_of(tflm_root, tflm_lib)
-        function(engine=EngineOptions(engine, tree, kernels, fold_dead), **values)
+        options = EngineOptions(engine, tree, kernels, fold_dead, optimize, ram_limit, code_budget)
+        function(engine=options, **values)
 
     for option in reversed(_ENGINE_OPTIONS):
         verb = option(verb)
@@ -73,6 +99,11 @@ def with_engine(function: Callable[..., None]) -> Callable[..., None]:
 @click.argument("source", type=click.Path(path_type=Path))
 @board_option()
 @out_option("runs/build")
+@click.option(
+    "--tuned",
+    type=click.Path(path_type=Path),
+    help="Folder of tune: its router and threshold are those at reset.",
+)
 @with_engine
 @board_dirs_option
 @json_option
@@ -80,6 +111,7 @@ def command(
     source: Path,
     board_name: str,
     out: Path,
+    tuned: Path | None,
     engine: EngineOptions,
     board_dirs: tuple[Path, ...],
     as_json: bool,
@@ -89,7 +121,12 @@ def command(
     The model must fit: arena, statics, stack, weights and code are compared with the board's
     memories before the compiler starts, and the linked ELF with the same plan after it.
 
+    Where the fastest schedule does not fit, or --optimize or --ram-limit ask for it, maps are
+    computed in strips of rows, and all schedules are shown as RAM against instructions.
+
     Example: mcu-hybrid build runs/export --board stm32h7
+
+    Example: mcu-hybrid build model.tflite --board nrf52840dk --ram-limit 64K
     """
     from mcu_hybrid.board import load_board
     from mcu_hybrid.pipeline.build import build_step
@@ -101,6 +138,7 @@ def command(
             board,
             out,
             engine,
+            tuned=tuned,
             board_dirs=board_dirs,
             on_event=on_event,
         )
@@ -115,17 +153,52 @@ def print_build(facts: dict, out: Path) -> None:
     ram = facts["static_ram_bytes"] + facts["stack_bytes"]
     click.echo(f"{facts['model']} for {facts['board']} ({facts['core']}, engine {facts['engine']})")
     click.echo(
-        f"  arena    {facts['arena_bytes']:>9,} B   (lower bound of this order of operators: "
-        f"{facts['arena_lower_bound_bytes']:,} B)"
+        f"  arena    {facts['arena_bytes']:>9,} B   proved lower bound "
+        f"{facts['arena_lower_bound_bytes']:,} B (this order of operators)"
     )
     click.echo(f"  RAM      {ram:>9,} B   statics with arena + stack{_of(facts, 'ram')}")
     click.echo(
         f"  flash    {facts['flash_bytes']:>9,} B   code {facts['code_bytes']:,} + weights "
         f"{facts['weights_bytes']:,}{_of(facts, 'flash')}"
     )
+    _print_estimate(facts.get("estimate"))
+    for row in facts.get("routers", []):
+        click.echo(router_line(row, row["predicted_instructions"], row["predicted_share"]))
+    _print_front(facts.get("front", []))
     for note in facts["notes"]:
         click.echo(f"  note: {note}")
     click.echo(f"  build {facts['build_id']} in {out}")
+
+
+def router_line(row: dict, instructions: int | None, share: float | None) -> str:
+    """What a router costs, in a line."""
+    line = f"  {row['router']:<9}{row['macs']:>9,} MACs, constants {row['constant_bytes']:,} B"
+    if instructions is not None and share is not None:
+        line += f", {instructions:,} instructions = {100 * share:.2f} % of the base's"
+    return line
+
+
+def _print_estimate(estimate: dict | None) -> None:
+    """What the cost model predicts of an inference; nothing where it does not know a layer."""
+    if estimate is None:
+        return
+    us, basis = estimate["latency_us"], estimate["latency_basis"]
+    latency = f"about {us / 1000:,.2f} ms ({basis})" if us is not None else f"({basis})"
+    click.echo(f"  speed    {estimate['instructions']:>9,} instructions predicted, {latency}")
+
+
+def _print_front(front: list[dict]) -> None:
+    """The schedules that were compared: arena and instructions, the chosen one marked."""
+    if not front:
+        return
+    click.echo("  schedules, fastest first:")
+    for point in front:
+        more = point["instructions"] / front[0]["instructions"] - 1
+        mark = "  <- built" if point["is_chosen"] else ""
+        click.echo(
+            f"    arena {point['arena_bytes']:>9,} B  {point['instructions']:>13,} instructions "
+            f"(+{100 * more:.1f} %)  {point['streams']} streams{mark}"
+        )
 
 
 def _of(facts: dict, what: str) -> str:

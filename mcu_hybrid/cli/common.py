@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,24 @@ board_dirs_option = click.option(
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of your own board files, searched first.",
 )
+
+
+class _Size(click.ParamType):
+    """A number of bytes: 65536, 64K (of 1,024) or 1M."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the bytes; a usage error for anything else, or less than 1."""
+        found = re.fullmatch(r"(\d+)\s*([kKmM]?)[bB]?", str(value).strip())
+        size = int(found[1]) * {"": 1, "k": 1024, "m": 1024**2}[found[2].lower()] if found else 0
+        if size < 1:
+            self.fail(f"'{value}' is no size; give bytes, as 65536 or 64K", param, ctx)
+        return size
+
+
+SIZE = _Size()
+ROUTER_NAMES = ("learned", "entropy", "max-prob", "margin", "none")  # without importing numpy
 
 
 def board_option(default: str | None = "mps2-an500") -> Callable[..., Any]:

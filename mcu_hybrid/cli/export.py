@@ -6,7 +6,8 @@ from pathlib import Path
 
 import rich_click as click
 
-from mcu_hybrid.cli.common import json_option, out_option, print_json, progress
+from mcu_hybrid.cli.build import router_line
+from mcu_hybrid.cli.common import ROUTER_NAMES, json_option, out_option, print_json, progress
 from mcu_hybrid.cli.train import parse_size
 
 
@@ -16,10 +17,9 @@ from mcu_hybrid.cli.train import parse_size
 @click.option("--coverage", type=float, help="Of the deployed threshold; else the training's.")
 @click.option(
     "--router",
-    type=click.Choice(["learned", "entropy", "none"]),
-    default="learned",
-    show_default=True,
-    help="The deployed one; both scores are in the firmware.",
+    type=click.Choice(ROUTER_NAMES),
+    help="The deployed one; the firmware has every score.  [default: learned, of a file without "
+    "one entropy]",
 )
 @click.option("--data", default="", help="For an .onnx or .tflite: images for ranges, thresholds.")
 @click.option("--size", help="Resize images: 32 or 32x48 (height x width).")
@@ -31,7 +31,7 @@ def command(
     source: Path,
     out: Path,
     coverage: float | None,
-    router: str,
+    router: str | None,
     data: str,
     size: str | None,
     global_onnx: Path | None,
@@ -48,7 +48,7 @@ def command(
     """
     from mcu_hybrid.pipeline.export import ExportOptions, export_step
 
-    options = ExportOptions(coverage, router, data, parse_size(size), global_onnx)
+    options = ExportOptions(coverage, router or "", data, parse_size(size), global_onnx)
     with progress(as_json) as on_event:
         facts = export_step(source, out, options, on_event=on_event)
     if as_json:
@@ -64,4 +64,6 @@ def command(
     if facts.get("deployed"):
         deployed = facts["deployed"]
         click.echo(f"threshold     {deployed['threshold']} for coverage {deployed['coverage']:.0%}")
+    for row in facts["routers"]:
+        click.echo(router_line(row, None, None).strip())
     click.echo(f"in {out}")

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import rich_click as click
 
-from mcu_hybrid.cli.common import board_dirs_option, json_option, print_json, progress, table
+from mcu_hybrid.cli.common import (
+    ROUTER_NAMES,
+    board_dirs_option,
+    json_option,
+    print_json,
+    progress,
+    table,
+)
 from mcu_hybrid.cli.train import parse_size
 
 
@@ -37,6 +44,16 @@ from mcu_hybrid.cli.train import parse_size
     "--limit", default=0, type=click.IntRange(min=0), help="Only the first N inputs; 0 = all."
 )
 @click.option("--check/--no-check", default=True, help="Compare every output with TFLM.")
+@click.option(
+    "--router",
+    type=click.Choice(ROUTER_NAMES),
+    help="Decides on the board, at the build's coverage.  [default: the build's own]",
+)
+@click.option(
+    "--calibration/--no-calibration",
+    default=True,
+    help="Stream the calibration split too and keep its answers, for tune.",
+)
 @click.option("--port", default="", help="Serial port or link URL of the board.")
 @click.option("--out", type=click.Path(path_type=Path), default="runs/run", show_default=True)
 @board_dirs_option
@@ -53,6 +70,8 @@ def command(
     link: str,
     limit: int,
     check: bool,
+    router: str | None,
+    calibration: bool,
     port: str,
     out: Path,
     board_dirs: tuple[Path, ...],
@@ -69,10 +88,13 @@ def command(
     from mcu_hybrid.manifest import check_target
     from mcu_hybrid.pipeline.build import open_build
     from mcu_hybrid.pipeline.cloud import RunOptions, cloud_for
-    from mcu_hybrid.pipeline.run import export_of, require_hybrid, run_step, test_split
+    from mcu_hybrid.pipeline.run import require_hybrid, run_step
+    from mcu_hybrid.pipeline.split import calibration_split, export_of, test_split
 
     height_width = parse_size(size)
-    options = RunOptions(link_model(link), cloud, model, token, deadline, limit, check, port)
+    options = RunOptions(
+        link_model(link), cloud, model, token, deadline, limit, check, port, router or ""
+    )
     check_target(out, "run")
     build = open_build(build_dir, board_dirs)
     require_hybrid(build)
@@ -85,6 +107,7 @@ def command(
             client,
             options,
             calibration_samples=calibrated,
+            calibration=calibration_split(export) if calibration else None,
             out=out,
             on_event=on_event,
         )
@@ -130,7 +153,8 @@ def print_run(result: dict) -> None:
     )
     counters = result["counters"]
     click.echo(
-        f"live: router at its {deployed['coverage']:.0%} threshold kept {counters['kept']}, "
+        f"live: {result['router']} at its {deployed['coverage']:.0%} threshold kept "
+        f"{counters['kept']}, "
         f"queried "
         f"{counters['queried']}, fell back {sum(counters['fallbacks'].values())}"
     )

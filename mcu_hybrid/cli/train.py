@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import rich_click as click
+from click.core import ParameterSource
 
 from mcu_hybrid.cli.common import json_option, out_option, print_json, progress
 
@@ -39,6 +40,13 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 @click.option("--global-width", default=0, help="Channels of the reference global network.")
 @click.option("--base-epochs", default=0, help="0 = by the data.")
 @click.option("--global-epochs", default=0, help="0 = by the data.")
+@click.option(
+    "--router-inputs",
+    type=click.Choice(["top_k", "features"]),
+    default="top_k",
+    show_default=True,
+    help="Entropy and top probabilities, or also the base's features (ahead of its last layer).",
+)
 @click.option("--router-hidden", default=32, show_default=True, help="Hidden units of the router.")
 @click.option(
     "--coverage",
@@ -46,24 +54,77 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     show_default=True,
     help="Share to answer on the device: of the coverage penalty and the deployed threshold.",
 )
+@click.option(
+    "--parts",
+    type=click.IntRange(1, 3),
+    default=1,
+    show_default=True,
+    help="Trained in turns: 1 router; 2 router, base; 3 router, global, base.",
+)
+@click.option("--rounds", default=0, help="Of these turns; 0 = none with one part, else 6.")
+@click.option(
+    "--folds",
+    default=1,
+    show_default=True,
+    help="Cross-fitting: the router learns from the fit split too, by networks that did not.",
+)
+@click.option(
+    "--qat",
+    type=click.Choice(["auto", "yes", "no"]),
+    default="auto",
+    show_default=True,
+    help="Quantisation-aware training; auto = where int8 loses more than 0.5 points.",
+)
+@click.option("--resume", is_flag=True, help="Go on with a run that was ended; same options.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="TOML or JSON file of options; a history.json repeats its run.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any other option (mcu_hybrid/training/config.py lists them); goes before the file.",
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--threads", default=0, help="CPU threads; 0 = torch's choice.")
 @out_option("runs/train")
 @json_option
-def command(data: str, size: str | None, out: Path, as_json: bool, **values: Any) -> None:
+@click.pass_context
+def command(
+    ctx: click.Context,
+    data: str,
+    size: str | None,
+    out: Path,
+    as_json: bool,
+    resume: bool,
+    config_file: Path | None,
+    settings: tuple[str, ...],
+    **values: Any,
+) -> None:
     """Train base and global, then the router on the inputs that only the global gets right.
 
     The router is trained on a split that base and global have not seen; thresholds come from
     another one, and the test split is only ever measured.
 
-    Example: mcu-hybrid train --data photos.zip --base mynets:small --out runs/train
+    Example: mcu-hybrid train --data photos.zip --base mynets:small --parts 2 --out runs/train
     """
     from mcu_hybrid.pipeline.train import train_step
-    from mcu_hybrid.training.config import HybridConfig
+    from mcu_hybrid.training.options import build_config
+
+    given = {
+        k: v
+        for k, v in values.items()
+        if ctx.get_parameter_source(k) is not ParameterSource.DEFAULT
+    }
+    config = build_config(config_file, given, settings)
 
     height_width = parse_size(size)
     with progress(as_json) as on_event:
-        facts = train_step(data, HybridConfig(**values), out, size=height_width, on_event=on_event)
+        facts = train_step(data, config, out, size=height_width, resume=resume, on_event=on_event)
     if as_json:
         print_json({"out": str(out)} | facts)
         return
@@ -74,3 +135,13 @@ def command(data: str, size: str | None, out: Path, as_json: bool, **values: Any
         f"router  {facts['router_macs']:,} MACs; a query is worth it for {room['query_worth']:.1%}"
     )
     click.echo(f"(float, calibration split)   {facts['seconds']} s   in {out}")
+    told = facts["losses"]
+    click.echo(
+        f"hybrid  {told['int8']['hybrid_accuracy']:.1%} at {told['coverage_target']:.0%} coverage; "
+        f"{_points(told['quantisation_loss']['hybrid'])} lost to int8, "
+        f"{_points(told['routing_loss']['int8'])} to routing"
+    )
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f} points"

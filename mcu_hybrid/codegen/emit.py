@@ -14,16 +14,20 @@ import jinja2
 import numpy as np
 
 from mcu_hybrid import resources
-from mcu_hybrid.codegen import ctext
+from mcu_hybrid.codegen import ctext, emit_stream
 from mcu_hybrid.codegen.known_answers import KnownAnswer, known_answers
 from mcu_hybrid.codegen.lowering import Lowered, layers, lower_graph
+from mcu_hybrid.codegen.passes.link_route import SCORES_NAME
 from mcu_hybrid.codegen.plan import MemoryPlan
+from mcu_hybrid.codegen.schedule.call import Call, Place, StreamCall
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import CTable, KernelCall
+from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
+from mcu_hybrid.templates import source_template
+from mcu_hybrid.wire.messages import Router
 
 NO_OUTPUT = "MH_NO_OUTPUT"
-ROUTERS = ("MH_ROUTER_NONE", "MH_ROUTER_LEARNED", "MH_ROUTER_ENTROPY")
+ROUTERS = tuple(f"MH_ROUTER_{router.name}" for router in Router)
 
 
 @dataclass(frozen=True)
@@ -100,14 +104,15 @@ class _Emitter:
             "definitions": self.definitions,
         }
 
-    def layer(self, n: int, op: Op, call: KernelCall) -> _Layer:
+    def layer(self, n: int, op: Op, call: Call) -> _Layer:
         """Define the operator's tables and params; return its call."""
-        names = {}
-        for table in ctext.struct_tables(call.params):
-            names[table.name] = self.table(table, f"op{n}_{table.name}")
         what = f"op {n}  {op.kind}  {ctext.comment(op.name)}"
-        self.definitions.append(f"/* {what} */\n" + ctext.struct_text(call.params, f"op{n}", names))
-        arguments = ", ".join([f"&op{n}", *self.pointers(n, call), self.scratch(n)])
+        if isinstance(call, StreamCall):
+            text = self.stream(n, what, call)
+        else:
+            self.params(call.params, f"op{n}", f"/* {what} */\n")
+            arguments = ", ".join([f"&op{n}", *self.pointers(n, call), self.scratch(n)])
+            text = f"{call.function}({arguments})"
         shapes = " -> ".join(
             " ".join(str(list(self.graph.tensor(t).shape)) for t in tensors)
             for tensors in (call.ins, call.outs)
@@ -120,10 +125,49 @@ class _Emitter:
             index=n,
             comment=what,
             places=f"{shapes}  arena {places}",
-            call=f"{call.function}({arguments})",
+            call=text,
             out=self.address(call.outs[0]),
             out_bytes=self.graph.tensor(call.outs[0]).bytes,
         )
+
+    def params(self, params: CStruct, name: str, comment: str = "") -> None:
+        """Define a params struct and the tables that it points to."""
+        names = {
+            table.name: self.table(table, f"{name}_{table.name}")
+            for table in ctext.struct_tables(params)
+        }
+        self.definitions.append(comment + ctext.struct_text(params, name, names))
+
+    def stream(self, n: int, what: str, call: StreamCall) -> str:
+        """Define the function of a stream; equal params of its parts are stored once."""
+        names: dict[int, str] = {}
+        texts: dict[str, str] = {}
+        for part in call.calls():
+            if id(part) in names:
+                continue
+            name = f"op{n}_{len(texts)}"
+            before = len(self.definitions)
+            self.params(part.params, name)
+            text = self.definitions[-1].replace(f" {name} = ", " = ")
+            if text in texts:  # its tables were there too
+                del self.definitions[before:]
+            names[id(part)] = texts.setdefault(text, name)
+        function = emit_stream.stream_text(
+            f"stream{n}",
+            call.steps,
+            lambda part: names[id(part)],
+            lambda place: self.stream_address(n, place),
+        )
+        self.definitions.append(f"/* {what} */\n{function}")
+        return f"stream{n}()"
+
+    def stream_address(self, n: int, place: Place) -> tuple[str, int]:
+        """Base and offset of a place of stream ``n``."""
+        if place.tensor is None:
+            return "arena", self.plan.scratch_offsets[n] + place.offset
+        if place.tensor in self.plan.offsets:
+            return "arena", self.plan.offsets[place.tensor] + place.offset
+        return self.address(place.tensor), place.offset
 
     def pointers(self, n: int, call: KernelCall) -> list[str]:
         """The pointer arguments between params and scratch, by the call's form."""
@@ -200,7 +244,7 @@ def _info(graph: Graph, metadata: Mapping[str, Any]) -> dict[str, str]:
     return {
         "logits": output(metadata.get("logits")),
         "route": output(metadata.get("route_score")),
-        "entropy": output("route_entropy"),
+        "scores": output(SCORES_NAME),
         "router": ROUTERS[router],
         "threshold": ctext.number(threshold),
     }
@@ -216,12 +260,4 @@ def _plan_rows(plan: MemoryPlan) -> list[str]:
 
 
 def _template(name: str) -> jinja2.Template:
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    path = resources.root("firmware_templates") / "model" / name
-    return environment.from_string(path.read_text("utf-8"))
+    return source_template(resources.root("firmware_templates") / "model" / name)

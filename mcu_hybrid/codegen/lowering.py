@@ -7,22 +7,60 @@ its call, else the operator's own ``lower`` (the reference kernel).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
+from mcu_hybrid.codegen import cost
+from mcu_hybrid.codegen.code_budget import NOTHING, Banned, code_table, pick
 from mcu_hybrid.codegen.fast import Choice
 from mcu_hybrid.codegen.fast.registry import FAST, Match
+from mcu_hybrid.codegen.schedule.call import Call, StreamCall
+from mcu_hybrid.codegen.schedule.lower import Strips, lower_stream
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops import module
-from mcu_hybrid.ops.base import KernelCall
+from mcu_hybrid.ops import module, stream
 
 REFERENCE = ("ref",)
 Lowered = tuple[Choice | None, ...]
 
 
-def lower_graph(graph: Graph, kernel_dirs: Sequence[str] = REFERENCE) -> Lowered:
-    """One entry per operator; None where nothing runs (the output is a view of input 0)."""
+def lower_graph(graph: Graph, kernel_dirs: Sequence[str] = REFERENCE, core: str = "") -> Lowered:
+    """One entry per operator; None where nothing runs (the output is a view of input 0).
+
+    ``core``: whose instructions are predicted; "" is the usual core of these folders.
+    """
+    lower_op = lowerer(kernel_dirs, core)
+    return tuple(lower_op(graph, op) for op in graph.ops)
+
+
+def lowerer(
+    kernel_dirs: Sequence[str] = REFERENCE, core: str = "", banned: Banned = NOTHING
+) -> Callable[[Graph, Op], Choice | None]:
+    """The function that lowers one operator of a graph with these kernels.
+
+    ``banned``: sections of code that are to be avoided (code_budget.py).
+    """
     matches = [match for folder in kernel_dirs for match in FAST.get(folder, ())]
-    return tuple(_lower(graph, op, matches) for op in graph.ops)
+    own = core or cost.core_of(kernel_dirs)
+    table = code_table(kernel_dirs)
+
+    def lower_op(graph: Graph, op: Op) -> Choice | None:
+        if op.kind in stream.KINDS:
+            return lower_stream(graph, op, strips)
+        choice = _predicted(_lower(graph, op, matches), own)
+        return choice and pick(choice, banned, table)
+
+    strips = Strips(lower_op)
+    return lower_op
+
+
+def _predicted(choice: Choice | None, core: str) -> Choice | None:
+    """The choice and its others with what their calls cost on the core, where that is measured."""
+    if choice is None or isinstance(choice.call, StreamCall):
+        return choice
+    found = cost.instructions(choice.call, core)
+    known = choice.instructions if found is None else found
+    others = tuple(filter(None, (_predicted(other, core) for other in choice.others)))
+    return replace(choice, instructions=known, others=others)
 
 
 def _lower(graph: Graph, op: Op, matches: Sequence[Match]) -> Choice | None:
@@ -37,7 +75,7 @@ def _lower(graph: Graph, op: Op, matches: Sequence[Match]) -> Choice | None:
     return Choice(call, own.scratch_bytes(graph, op), own.inplace(graph, op), None, {})
 
 
-def layers(graph: Graph, lowered: Lowered) -> Iterator[tuple[Op, KernelCall]]:
+def layers(graph: Graph, lowered: Lowered) -> Iterator[tuple[Op, Call]]:
     """The operators that run, in order: the layers that the firmware counts."""
     for op, choice in zip(graph.ops, lowered, strict=True):
         if choice is not None:

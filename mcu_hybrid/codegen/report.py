@@ -7,10 +7,11 @@ from typing import Any
 
 from mcu_hybrid.codegen.lowering import Lowered, kernel_stems, layers, lower_graph
 from mcu_hybrid.codegen.plan import MemoryPlan
+from mcu_hybrid.codegen.schedule.call import Call, kernel_calls
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.image import Footprint
 from mcu_hybrid.ops import module
-from mcu_hybrid.ops.base import CTable, KernelCall
+from mcu_hybrid.ops.base import CTable
 
 TABLE_ALIGN = 4  # of every table in the generated C
 NAMED = 3  # how many of the largest a message names
@@ -26,6 +27,20 @@ def layer_rows(graph: Graph, lowered: Lowered | None = None) -> list[dict[str, A
             "out_bytes": graph.tensor(call.outs[0]).bytes,
         }
         for op, call in layers(graph, _or_reference(graph, lowered))
+    ]
+
+
+def stream_rows(graph: Graph, lowered: Lowered) -> list[dict[str, Any]]:
+    """One row per stream: its layer number, operators, and how it is cut."""
+    return [
+        {
+            "layer": n,
+            "operators": [part.kind for part in op.attrs.run],
+            "rows": op.attrs.rows,
+            "keeps_rows": op.attrs.keep,
+        }
+        for n, (op, _) in enumerate(layers(graph, lowered))
+        if op.kind == "STREAM"
     ]
 
 
@@ -58,6 +73,7 @@ def plan_json(graph: Graph, plan: MemoryPlan, lowered: Lowered | None = None) ->
     return {
         "arena_bytes": plan.arena_bytes,
         "lower_bound_bytes": plan.lower_bound_bytes,
+        "is_optimal": plan.is_optimal,
         "scratch_bytes": plan.scratch_bytes,
         "peak_op": plan.peak_op,
         "ops": [
@@ -116,14 +132,21 @@ def _shape(graph: Graph, tensor: int | None) -> str:
 
 
 def _live(plan: MemoryPlan, time: int) -> int:
-    return sum(row.bytes for row in plan.lifetimes if row.first <= time <= row.last)
+    """Bytes of the arena that hold something then; what slides over another counts once."""
+    alive = (row for row in plan.lifetimes if row.first <= time <= row.last)
+    end = total = 0
+    for start, stop in sorted((row.offset, row.offset + row.bytes) for row in alive):
+        total += max(stop - max(start, end), 0)
+        end = max(end, stop)
+    return total
 
 
-def _tables(graph: Graph, call: KernelCall) -> Iterator[CTable]:
+def _tables(graph: Graph, layer: Call) -> Iterator[CTable]:
     """Tables of the params, then constant operands, as the emitter defines them."""
-    values: Iterable[Any] = (value for _, value in call.params.fields)
-    yield from (value for value in values if isinstance(value, CTable))
-    for index in call.ins:
-        tensor = graph.tensor(index)
-        if tensor.data is not None:
-            yield CTable(tensor.name, f"{tensor.dtype}_t", tensor.data)
+    for call in kernel_calls(layer):
+        values: Iterable[Any] = (value for _, value in call.params.fields)
+        yield from (value for value in values if isinstance(value, CTable))
+        for index in call.ins:
+            tensor = graph.tensor(index)
+            if tensor.data is not None:
+                yield CTable(tensor.name, f"{tensor.dtype}_t", tensor.data)

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcu_hybrid.codegen.breakpoints import Channels, thresholds
+from mcu_hybrid.codegen.memo import by_content
 from mcu_hybrid.codegen.requant_lines import PRESCALE, fit_fine_lines, fit_lines, line_shift
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
@@ -68,6 +69,7 @@ class LayerRequant:
         return np.clip(np.clip(out, INT8_MIN, INT8_MAX), lo, hi)
 
 
+@by_content
 def fit_layer(
     mult: np.ndarray,
     shift: np.ndarray,

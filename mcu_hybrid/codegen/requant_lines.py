@@ -14,7 +14,9 @@ import numpy as np
 from mcu_hybrid.codegen.breakpoints import Channels
 
 PRESCALE = 8  # the kernels hold 256 * raw for nothing: see codegen/fast/packing.py
-MAX_SHIFT = 22  # of the line form; 128 << (shift + 32) must fit 62 bits
+MAX_SHIFT = 20  # of the line form; 128 << (shift + 32) must fit 62 bits
+# Kernels are compiled for some shifts only: layers share them, and multipliers have bits to spare.
+SHIFT_STEP = 4
 MAX_ADD = 4096  # of the fine form
 _MUL_LIMIT = 1 << 31
 
@@ -47,7 +49,7 @@ class Lines:
 
 
 def line_shift(ch: Channels) -> int:
-    """The largest shift at which every multiplier of the layer still has 31 bits."""
+    """The largest shift of the kernels at which every multiplier of the layer has up to 31 bits."""
     live = ch.outputs(ch.acc_min) != ch.outputs(ch.acc_max)
     if not live.any():
         return MAX_SHIFT
@@ -55,7 +57,7 @@ def line_shift(ch: Channels) -> int:
     found = int(np.floor(7 - np.log2(real)))
     if real * 2.0 ** (32 - PRESCALE + found) >= _MUL_LIMIT - 64:
         found -= 1
-    return max(min(found, MAX_SHIFT), 0)
+    return max(min(found, MAX_SHIFT), 0) // SHIFT_STEP * SHIFT_STEP
 
 
 def fit_lines(ch: Channels, first: np.ndarray, shift: int) -> tuple[Lines, np.ndarray]:

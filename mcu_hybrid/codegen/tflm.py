@@ -11,16 +11,15 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
-
 from mcu_hybrid import resources
 from mcu_hybrid.codegen import ctext
 from mcu_hybrid.codegen.known_answers import KnownAnswer, known_answers
-from mcu_hybrid.codegen.passes.link_route import ENTROPY_NAME
+from mcu_hybrid.codegen.passes.link_route import SCORES_NAME
 from mcu_hybrid.codegen.tflm_networks import OPS, Networks, flatbuffers, split
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.image import Footprint
 from mcu_hybrid.ops import module, route_features
+from mcu_hybrid.templates import source_template
 
 NO_OUTPUT = 0xFF
 
@@ -49,11 +48,7 @@ def emit_tflm(
     nets = split(graph)
     answers = known_answers(graph) if answers is None else answers
     base, router = flatbuffers(data, nets)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resources.root("firmware_templates") / "tflm"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
+    folder = resources.root("firmware_templates") / "tflm"
     values = {
         "model": ctext.comment(graph.name),
         "ops": [_registration(kind) for kind in nets.kinds],
@@ -72,7 +67,7 @@ def emit_tflm(
         "router_text": _bytes_text(router),
     }
     names = ("mh_tflm_ops.h", "mh_tflm_model.h", "mh_tflm_model.c")
-    files = {name: environment.get_template(f"{name}.j2").render(values) for name in names}
+    files = {name: source_template(folder / f"{name}.j2").render(values) for name in names}
     fixed = resources.root("firmware_templates") / "tflm" / "mh_tflm.cc"
     return {**files, fixed.name: fixed.read_text(encoding="utf-8")}
 
@@ -135,7 +130,7 @@ def _outputs(nets: Networks) -> list[tuple[str, int]]:
     found = []
     for tensor in nets.graph.outputs:
         if nets.link is not None and tensor == nets.link.outputs[1]:
-            found.append(("ENTROPY", 0))
+            found.append(("SCORES", 0))
         elif nets.router is not None and tensor in nets.router.outputs:
             found.append(("ROUTER", nets.router.outputs.index(tensor)))
         elif nets.router is not None and nets.link is not None and tensor == nets.link.inputs[0]:
@@ -156,7 +151,7 @@ def _info(graph: Graph, metadata: Mapping[str, Any]) -> dict[str, int]:
     return {
         "logits": index(metadata.get("logits")),
         "route": index(metadata.get("route_score")),
-        "entropy": index(ENTROPY_NAME),
+        "scores": index(SCORES_NAME),
         "router": int(deployed.get("router", 0)),
         "threshold": int(deployed.get("threshold", 0)),
     }

@@ -16,7 +16,7 @@ from mcu_hybrid.codegen import flatbuffer
 from mcu_hybrid.codegen.tflite_cut import cut
 from mcu_hybrid.codegen.tflm_arena import arena_bound
 from mcu_hybrid.errors import ModelError, UnsupportedOp
-from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.graph.types import ABSENT, Graph, Op
 
 LINK = "ROUTE_FEATURES"  # ours; everything else is TFLM's
 ALIGN = 16  # of a flatbuffer in flash
@@ -107,8 +107,23 @@ def split(graph: Graph) -> Networks:
     if not scores:
         return Networks(graph, base, link, None)
     ops = tuple(op for op in _needed(graph, scores) if op not in base.ops and op is not link)
+    _require_alone(graph, ops, features)
     router = graph.with_(ops=ops, inputs=(features,), outputs=tuple(scores))
     return Networks(graph, base, link, router)
+
+
+def _require_alone(graph: Graph, router: Sequence[Op], features: int) -> None:
+    """The router's network has one input: the base's activations are gone when it runs."""
+    made = {features, ABSENT, *(t for op in router for t in op.outputs)}
+    for op in router:
+        for index in op.inputs:
+            if index not in made and graph.tensor(index).data is None:
+                raise UnsupportedOp(
+                    "the engine tflm does not run a router that reads the base's features",
+                    "build with --engine aot, or train with --router-inputs top_k",
+                    path=graph.name,
+                    key=f"layer '{op.name}'",
+                )
 
 
 def _needed(graph: Graph, outputs: Iterable[int]) -> tuple[Op, ...]:

@@ -80,9 +80,9 @@ def _compile_commands(
             continue
         is_cxx = path.suffix == ".cc"
         compiler = toolchain.program(board, "g++" if is_cxx else "gcc")
-        flags = toolchain.cxx_flags(board, extra) if is_cxx else toolchain.c_flags(board)
-        target = f"{work.name}/{'_'.join(path.parts[1:])}.o"
         source = path.as_posix()
+        flags = toolchain.cxx_flags(board, extra) if is_cxx else toolchain.c_flags(board, source)
+        target = f"{work.name}/{'_'.join(path.parts[1:])}.o"
         commands[target] = [compiler, *flags, *same, *includes, "-c", source, "-o", target]
     return commands
 

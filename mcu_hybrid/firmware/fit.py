@@ -13,11 +13,11 @@ from mcu_hybrid.board import Board
 from mcu_hybrid.errors import CapacityError, McuHybridError
 from mcu_hybrid.image import FirmwareImage, Footprint
 
-# Measured on cortex-m4 and -m7 with the reference kernels and -O2, rounded down.
-CODE_BYTES = 6_000  # harness, platform, C library
+# Measured on cortex-m4 and -m7 (harness -Os, reference kernels -O2), rounded down.
+CODE_BYTES = 5_000  # harness, platform, C library
 KERNEL_BYTES = 250  # the smallest kernel; larger ones come on top
 LAYER_BYTES = 60  # parameters and the call
-STATICS_BYTES = 2_000  # frame buffers and counters
+STATICS_BYTES = 1_700  # frame buffer, receive ring and counters
 NAMES = {"code": "code and weights", "data": "statics", "stack": "stack", "arena": "arena"}
 
 
@@ -53,6 +53,16 @@ def needs(board: Board, model: Footprint) -> tuple[Need, ...]:
         need = sum(inside.values())
         found.append(Need(kind, need, board.region(kind).size, tuple(inside.items())))
     return tuple(found)
+
+
+def arena_room(board: Board) -> int | None:
+    """Bytes that the arena may have on a board; None for a host, which has enough."""
+    if board.is_host:
+        return None
+    region = board.placement["arena"]
+    others = {"data": STATICS_BYTES, "stack": board.stack_bytes}
+    inside = sum(size for what, size in others.items() if board.placement[what] == region)
+    return board.region(region).size - inside
 
 
 def fit_gate(board: Board, model: Footprint, candidates: Sequence[Board] = ()) -> tuple[Need, ...]:
@@ -103,6 +113,18 @@ def check_elf(image: FirmwareImage, model: Footprint, board: Board) -> None:
                 f"{image.elf.name}: {name} is {got:,}, planned was {planned:,}",
                 "build again; if it stays, report it with the model",
             )
+
+
+def check_limit(image: FirmwareImage, limit: int | None) -> None:
+    """Raise CapacityError where the linked firmware's arena and statics exceed a limit."""
+    if limit is not None and image.ram_used > limit:
+        raise CapacityError(
+            f"{image.elf.name}: arena and statics take {image.ram_used:,} B, the limit is "
+            f"{limit:,} B",
+            f"give --ram-limit {image.ram_used} or more, or a smaller input or network",
+            need=image.ram_used,
+            have=limit,
+        )
 
 
 def _holds(board: Board, model: Footprint) -> bool:

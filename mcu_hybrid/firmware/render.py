@@ -13,12 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-
 from mcu_hybrid import resources
 from mcu_hybrid.board import Board
 from mcu_hybrid.errors import BoardError, InputError, McuHybridError
 from mcu_hybrid.firmware import toolchain
+from mcu_hybrid.templates import source_template
 from mcu_hybrid.wire import messages
 
 BUILD_INFO = "build_info.h"
@@ -129,7 +128,8 @@ def _copies(folder: Path, to: str) -> Iterator[tuple[str, str]]:
 def _build_id(texts: Mapping[str, str], board: Board) -> str:
     """First 16 bytes, as hex, of the sha256 over all sources and flags."""
     digest = hashlib.sha256()
-    for part in (*toolchain.c_flags(board), "", *toolchain.link_flags(board)):
+    flags = (toolchain.c_flags(board), toolchain.c_flags(board, ""), toolchain.link_flags(board))
+    for part in ("\0".join(group) for group in flags):
         digest.update(part.encode() + b"\0")
     for path in sorted(texts):
         content = texts[path].encode()
@@ -142,11 +142,4 @@ def _common() -> Path:
 
 
 def _render(path: Path, board: Board, **values: object) -> str:
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    return environment.from_string(path.read_text("utf-8")).render(board=board, **values)
+    return source_template(path).render(board=board, **values)

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from mcu_hybrid.board import Board
 
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
-CODE = ("-O2", "-g", "-ffunction-sections", "-fdata-sections", "-fno-common")
+CODE = ("-g", "-ffunction-sections", "-fdata-sections", "-fno-common")
+# Kernels are for speed; everything around them runs once per inference or per frame.
+SPEED, SIZE = "-O2", "-Os"
+KERNELS = "src/kernels/"
+# The vernier that reads parts of a tick counts on how many instructions a turn of it takes.
+FAST_FILES = (KERNELS, "src/app/mh_time.c", "src/platform/")
 C_FLAGS = ("-std=c99", *WARNINGS, *CODE)
 # C++ comes only with a foreign engine, whose headers do not hold to our warnings.
 CXX_FLAGS = (
     "-std=c++17",
     "-Wall",
+    SPEED,
     *CODE,
     "-fno-exceptions",
     "-fno-rtti",
@@ -36,9 +42,10 @@ def program(board: Board, name: str) -> str:
     return board.core.prefix + name
 
 
-def c_flags(board: Board) -> tuple[str, ...]:
-    """Flags of every C file, without include folders."""
-    return (*board.core.cflags, *C_FLAGS)
+def c_flags(board: Board, path: str = KERNELS) -> tuple[str, ...]:
+    """Flags of the C file ``path`` (in the project), without include folders."""
+    level = SPEED if path.startswith(FAST_FILES) else SIZE
+    return (*board.core.cflags, *C_FLAGS, level)
 
 
 def cxx_flags(board: Board, extra: Extra) -> tuple[str, ...]:

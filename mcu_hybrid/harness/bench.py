@@ -16,6 +16,7 @@ from mcu_hybrid.board import Board
 from mcu_hybrid.errors import ProtocolError
 from mcu_hybrid.harness.device import Device, Inference, Profile
 from mcu_hybrid.harness.judge import Judge
+from mcu_hybrid.harness.mix import ModelMix
 from mcu_hybrid.ops import route_features
 from mcu_hybrid.wire.payloads import Hello, SelfTest, Stats
 
@@ -24,12 +25,17 @@ OnEvent = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class BenchModel:
-    """What the bench must know of the build; a layer row has ``name``, ``op`` and ``macs``."""
+    """What the bench must know of the build; a layer row has ``name``, ``op`` and ``macs``.
+
+    A row of ``routers`` has ``router`` and the numbers of its ``layers``, and what else is to be
+    told of it (codegen/router_cost.py).
+    """
 
     sha256: str
     layers: Sequence[Mapping[str, Any]]
     code_bytes: int
     weights_bytes: int
+    routers: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,9 @@ class BenchResult:
     ``differing_outputs`` counts output values that differ from the judge's, over all inferences.
     ``instructions`` is None on boards that count cycles or time; ``latency_us`` is an estimate
     where ``latency_is_estimate``, None where the core has no measured cycles per instruction.
+    ``routers`` are the build's rows with ``instructions`` (None on boards that do not count them)
+    and ``share``, of what the base takes. ``mix`` is None where it was not asked for, or QEMU does
+    not run the board.
     """
 
     board: str
@@ -79,6 +88,8 @@ class BenchResult:
     differing_outputs: int | None
     differing_inputs: tuple[int, ...]
     outputs: tuple[tuple[bytes, ...], ...] = field(repr=False)
+    routers: tuple[dict[str, Any], ...] = ()
+    mix: ModelMix | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the outputs' bytes."""
@@ -99,8 +110,8 @@ def bench(
     """Run every input once (the first one twice: the second inference is the one reported).
 
     A hybrid whose firmware does not compute the route features (engine tflm: it has the file's two
-    inputs) runs twice per input, the second time with the features of the first; its entropy is
-    not compared, because the firmware does not give it.
+    inputs) runs twice per input, the second time with the features of the first; its simple scores
+    are not compared, because the firmware does not give them.
 
     Raises:
         InputError: an input has not the size that the model takes.
@@ -110,8 +121,7 @@ def bench(
     _require_model(hello, model)
     device.name_layers([str(row["name"]) for row in model.layers])
     tell = on_event or (lambda label, done, total: None)
-    two_pass = judge is not None and hello.inputs == len(inputs[0]) + 1
-    features = judge.features if judge is not None and two_pass else None
+    features = features_of(device, inputs[0], judge)
     self_test = device.self_test()
     runs = _run_all(device, inputs, judge, features, tell)
     tell("profile", 0, 1)
@@ -189,18 +199,30 @@ def _result(
         differing_outputs=runs.differing_values if runs.judged else None,
         differing_inputs=tuple(runs.differing_inputs),
         outputs=tuple(_model_outputs(result, hello) for result in runs.results),
+        routers=_router_costs(model.routers, profile, counted),
     )
+
+
+def features_of(
+    device: Device, sample: Sequence[np.ndarray], judge: Judge | None
+) -> route_features.Attrs | None:
+    """The route features that are the caller's to compute; None where the firmware does it."""
+    two_pass = judge is not None and device.hello().inputs == len(sample) + 1
+    return judge.features if judge is not None and two_pass else None
 
 
 def infer(
     device: Device,
     sample: Sequence[np.ndarray],
     features: route_features.Attrs | None = None,
+    before_run: Callable[[], None] | None = None,
 ) -> Inference:
-    """One inference; with ``features``, two: the second has the route features of the first."""
-    if features is None:
-        return device.infer(sample)
-    return device.infer(_with_features(device, sample, features))
+    """One inference; with ``features``, two: the second has the route features of the first.
+
+    ``before_run`` is called when the inputs of the (second) inference are on the board.
+    """
+    given = sample if features is None else _with_features(device, sample, features)
+    return device.infer(given, before_run)
 
 
 def _with_features(
@@ -237,12 +259,18 @@ def latency(
     if not hello.tick_instructions:
         clock = "host process" if board.is_virtual else "measured"
         return 1e6 * ticks / hello.tick_hz, False, f"{clock}: ticks at {hello.tick_hz:,} Hz"
+    us, basis = price(board, instructions)
+    return us, True, basis
+
+
+def price(board: Board, instructions: int) -> tuple[float | None, str]:
+    """Return (microseconds of so many instructions or None, what the estimate is made of)."""
     core, clock_hz = board.core, board.estimate_clock_hz
     if core.cpi is None:
-        return None, True, f"no cycles per instruction known for {core.name}: instructions only"
+        return None, f"no cycles per instruction known for {core.name}: instructions only"
     band = f" (+-{100 * core.cpi_band:.0f} %)" if core.cpi_band else ""
     basis = f"estimate{band}: instructions x {core.cpi:g} cycles at {clock_hz / 1e6:g} MHz"
-    return 1e6 * instructions * core.cpi / clock_hz, True, basis
+    return 1e6 * instructions * core.cpi / clock_hz, basis
 
 
 def _require_model(hello: Hello, model: BenchModel) -> None:
@@ -276,6 +304,20 @@ def _layer_times(
     )
 
 
+def _router_costs(
+    rows: Sequence[Mapping[str, Any]], profile: Profile, counted: bool
+) -> tuple[dict[str, Any], ...]:
+    """What the layers of each router took; the base are the layers of none of them."""
+    spent = [row.instructions if counted else row.ticks for row in profile.rows]
+    routing = {n for row in rows for n in row["layers"]}
+    base = sum(value for n, value in enumerate(spent) if n not in routing) or 1
+    mine = [sum(spent[n] for n in row["layers"]) for row in rows]
+    return tuple(
+        {**row, "instructions": value if counted else None, "share": value / base}
+        for row, value in zip(rows, mine, strict=True)
+    )
+
+
 def _model_outputs(result: Inference, hello: Hello) -> tuple[bytes, ...]:
-    """The file's own outputs: the entropy is ours."""
-    return tuple(part for i, part in enumerate(result.outputs) if i != hello.entropy)
+    """The file's own outputs: the simple scores are ours."""
+    return tuple(part for i, part in enumerate(result.outputs) if i != hello.scores)

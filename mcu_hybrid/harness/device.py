@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -16,6 +16,7 @@ from mcu_hybrid.link import open_link
 from mcu_hybrid.link.base import Link
 from mcu_hybrid.wire import payloads
 from mcu_hybrid.wire.messages import (
+    NO_OUTPUT,
     NO_SCORE,
     Decision,
     Router,
@@ -29,7 +30,11 @@ __all__ = ["Device", "DeviceError", "DeviceFault", "Inference", "Profile"]
 
 @dataclass(frozen=True)
 class Inference:
-    """One inference on the board; scores are None where the model does not have them."""
+    """One inference on the board.
+
+    ``score`` is what the board compared with ``threshold``, None where no router is set;
+    ``scores`` has those of every router that the model has.
+    """
 
     outputs: tuple[bytes, ...]
     ticks: int
@@ -37,8 +42,8 @@ class Inference:
     decision: Decision
     router: Router
     threshold: int
-    learned: int | None
-    entropy: int | None
+    score: int | None
+    scores: Mapping[Router, int]
 
     @property
     def escalate(self) -> bool:
@@ -175,12 +180,16 @@ class Device:
 
     # -- inference
 
-    def infer(self, inputs: Sequence[np.ndarray]) -> Inference:
-        """Write the inputs (int8, in order), run, and read all outputs."""
+    def infer(
+        self, inputs: Sequence[np.ndarray], before_run: Callable[[], None] | None = None
+    ) -> Inference:
+        """Write the inputs (int8, in order), call ``before_run``, run, and read all outputs."""
         data = self._checked(inputs)
         for attempt in range(self._channel.attempts):
             try:
                 self._write_all(data)
+                if before_run is not None:
+                    before_run()
                 answer = self._channel.once(Type.INFER, timeout_s=self._run_timeout_s)
                 return self._inference(payloads.InferResult.parse(answer))
             except LinkTimeout:
@@ -245,8 +254,8 @@ class Device:
             result.decision,
             result.router,
             result.threshold,
-            None if result.learned == NO_SCORE else result.learned,
-            None if result.entropy == NO_SCORE else result.entropy,
+            None if result.score == NO_SCORE else result.score,
+            _scores(outputs, self.hello()),
         )
 
     # -- the rest
@@ -275,6 +284,18 @@ class Device:
         """Restart the firmware and wait until it answers again."""
         self._channel.request(Type.RESET)
         return self.connect(wait_s)
+
+
+def _scores(outputs: Sequence[bytes], hello: Hello) -> dict[Router, int]:
+    """The score of each router that the model has, from its outputs."""
+    scores: dict[Router, int] = {}
+    if hello.route != NO_OUTPUT:
+        scores[Router.LEARNED] = int(np.frombuffer(outputs[hello.route], np.int8)[0])
+    if hello.scores != NO_OUTPUT:
+        simple = (router for router in Router if router >= Router.ENTROPY)
+        values = np.frombuffer(outputs[hello.scores], "<i4")
+        scores |= {router: int(v) for router, v in zip(simple, values, strict=True)}
+    return scores
 
 
 def _bytes(sizes: tuple[int, ...]) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcu_hybrid.board import list_boards
 from mcu_hybrid.errors import ToolError
 from mcu_hybrid.process import INSTALL_HINTS, Tools
 
@@ -27,7 +28,6 @@ COMPILERS = (
 )
 FLASH_TOOLS = ("openocd", "pyocd", "st-flash")
 QEMU = "qemu-system-arm"
-QEMU_MACHINES = ("mps2-an386", "mps2-an500", "netduinoplus2")
 QEMU_INSTALL = INSTALL_HINTS[QEMU]
 NEWLIB_INSTALL = "sudo apt-get install libnewlib-arm-none-eabi"
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)([^;]*?)\s*(?:;(.*))?$")
@@ -91,10 +91,11 @@ def check_qemu(tools: Tools) -> Check:
     if not version:
         return Check(QEMU, False, "not installed", QEMU_INSTALL)
     machines = {line.split(" ", 1)[0] for line in _output(tools, QEMU, "-M", "help").splitlines()}
-    missing = [machine for machine in QEMU_MACHINES if machine not in machines]
+    wanted = sorted({board.qemu.machine for board in list_boards() if board.qemu})
+    missing = [machine for machine in wanted if machine not in machines]
     if missing:
         return Check(QEMU, False, f"{version}, lacks {', '.join(missing)}", QEMU_INSTALL)
-    return Check(QEMU, True, f"{version} with {', '.join(QEMU_MACHINES)}", "")
+    return Check(QEMU, True, f"{version} with {', '.join(wanted)}", "")
 
 
 def check_flash_tools(tools: Tools) -> Check:

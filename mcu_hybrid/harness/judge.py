@@ -42,7 +42,7 @@ class Judge:
         tflite: The file's bytes.
         metadata: The file's own metadata. With ``features`` in it (a hybrid model) ``run`` takes
             the image alone, computes the route features from the logits, runs again with them,
-            and gives the entropy as last output: what the device does in one pass.
+            and gives the simple scores as last output: what the device does in one pass.
 
     Raises:
         MissingTool: tflite-micro is not installed.
@@ -71,20 +71,20 @@ class Judge:
         return [edge.shape for i, edge in enumerate(self._inputs) if i != self._route_input]
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """One inference: int8 inputs to int8 outputs, in order (and a hybrid's int32 entropy)."""
+        """One inference: int8 inputs to int8 outputs, in order (and a hybrid's int32 scores)."""
         if self._features is None:
             return self._invoke(inputs)
         given = list(inputs)
         if self._route_input is not None:
             given.insert(self._route_input, np.zeros(self._features.top + 1, np.int8))
         outputs = self._invoke(given)
-        features, entropy = route_features.compute(
+        features, scores = route_features.compute(
             self._features, outputs[self._logits].reshape(1, -1)
         )
         if self._route_input is not None:
             given[self._route_input] = features
             outputs = self._invoke(given)
-        return [*outputs, entropy.astype(np.int32).reshape(1, 1)]
+        return [*outputs, scores]
 
     def _invoke(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         if len(inputs) != len(self._inputs):

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from mcu_hybrid import routers
 from mcu_hybrid.errors import InputError
+from mcu_hybrid.intervals import Z95, wilson
 
 COVERAGES = (0.9, 0.8, 0.7, 0.5)
-KEEP_ALL, QUERY_ALL = 2**31 - 1, -(2**31)  # the ends of the device's threshold (int32)
-Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -54,56 +54,22 @@ class Costs:
 
 @dataclass(frozen=True)
 class Scores:
-    """A router's scores on the calibration and on the test split, and thresholds if given.
+    """A router's integer scores on the calibration and on the test split, and thresholds if given.
 
     ``thresholds`` (coverage -> threshold) are those that a device was given; where one is
-    missing it is chosen on the calibration scores.
+    missing it is chosen on the calibration scores, by the rule that chose the device's
+    (routers.threshold_for).
     """
 
     calibration: np.ndarray
     test: np.ndarray
-    thresholds: Mapping[float, float] | None = None
+    thresholds: Mapping[float, int] | None = None
 
-    def threshold(self, coverage: float) -> int | float:
+    def threshold(self, coverage: float) -> int:
         """The threshold for this coverage."""
         if self.thresholds and coverage in self.thresholds:
             return self.thresholds[coverage]
-        return threshold_for_coverage(self.calibration, coverage)
-
-
-def threshold_for_coverage(scores: np.ndarray, coverage: float) -> int | float:
-    """The smallest calibration score t with an expected coverage of at least ``coverage``.
-
-    With n exchangeable scores a new one is <= the k-th smallest with probability k / (n + 1) or
-    more, so k = ceil(coverage * (n + 1)). Ties with t are all kept, so coverage can only be higher.
-    Integer scores give an int, others a float; 0 and 1 give the ends of the range.
-    """
-    scores = np.asarray(scores)
-    if scores.ndim != 1 or scores.size == 0 or not np.isfinite(scores).all():
-        raise InputError("calibration scores must be one row of finite numbers, at least one")
-    if not 0.0 <= coverage <= 1.0:
-        raise InputError(f"coverage {coverage} is not between 0 and 1")
-    integer = scores.dtype.kind in "iub"
-    # The small step keeps 0.9 * 10 from becoming the 10th instead of the 9th by rounding.
-    k = math.ceil(coverage * (scores.size + 1) - 1e-9)
-    if k < 1:
-        return QUERY_ALL if integer else -math.inf
-    if coverage == 1.0 or k > scores.size:
-        return KEEP_ALL if integer else math.inf
-    value = np.partition(scores, k - 1)[k - 1]
-    return int(value) if integer else float(value)
-
-
-def wilson(successes: int, count: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a binomial share."""
-    if count <= 0:
-        return 0.0, 1.0
-    share, z2 = successes / count, Z95 * Z95
-    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = Z95 / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == count else min(1.0, centre + half)
-    return low, high
+        return routers.threshold_for(self.calibration, coverage)
 
 
 def evaluate(labels: Labels, keep: np.ndarray, costs: Costs) -> dict[str, Any]:
@@ -136,7 +102,7 @@ def _share(part: int, whole: int) -> float | None:
 
 def table(
     labels: Labels,
-    routers: Mapping[str, Scores],
+    scored: Mapping[str, Scores],
     costs: Costs,
     coverages: Sequence[float] = COVERAGES,
 ) -> list[dict[str, Any]]:
@@ -151,7 +117,7 @@ def table(
         _row("on-device only", 1.0, None, labels, np.ones(labels.count, bool), costs),
         _row("cloud only", 0.0, None, labels, np.zeros(labels.count, bool), cloud_costs),
     ]
-    for name, scores in routers.items():
+    for name, scores in scored.items():
         if len(scores.test) != labels.count:
             raise InputError(f"{name}: {len(scores.test)} scores for {labels.count} samples")
         for coverage in coverages:
@@ -164,13 +130,11 @@ def table(
 def _row(
     method: str,
     target: float,
-    threshold: int | float | None,
+    threshold: int | None,
     labels: Labels,
     keep: np.ndarray,
     costs: Costs,
 ) -> dict[str, Any]:
-    if threshold is not None and not math.isfinite(threshold):
-        threshold = None  # keep or query all: JSON has no infinity
     head = {"method": method, "coverage_target": target, "threshold": threshold}
     return head | evaluate(labels, keep, costs)
 

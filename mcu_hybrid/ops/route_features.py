@@ -1,4 +1,4 @@
-"""ROUTE_FEATURES: what the router reads - entropy and top probabilities of the int8 logits.
+"""ROUTE_FEATURES: what routers read - entropy, margins and top probabilities of the int8 logits.
 
 An operator of our own, not one of TFLite's; ``codegen/passes/link_route.py`` puts it in the graph.
 Why integers of our own: no TFLM int8 operator computes an entropy or a top-k, and the int8 softmax
@@ -11,8 +11,11 @@ With logits q of scale s over K classes (2 <= K <= 1024):
     e_i = exp_table[d_i]                      round(2^20 exp(-s d)), so e of the best class is 2^20
     S   = sum e_i                             < 2^31
     H   = ln(S / 2^20) + (sum e_i * D_i) / S  nats in Q16, D_i = s d_i in Q16
-    x   = [H, the k = min(10, K) largest e_i / S in Q15]
-    f_j = clamp(requantize(x_j - offset_j, mult_j, shift_j) + zero_point)
+    p   = the k = min(10, K) largest e_i / S in Q15, falling
+    f_j = clamp(requantize(x_j - offset_j, mult_j, shift_j) + zero_point)  of x = [H, p]
+    scores = [H, 2^15 - p_0, 2^15 - (p_0 - p_1)]   int32: entropy, max-prob, margin
+
+Each score is higher the less sure the base is, as a router's score must be.
 
 Against a float softmax of the same int8 logits the entropy is off by at most
 ``K * (2 + ln K) / 2^20 + 2 / 2^16`` nats (the rounding of e_i, then of ln and of the division):
@@ -39,6 +42,7 @@ MAX_CLASSES = 1024
 MAX_SCALE = 64.0  # scale_q24 stays below 2^31
 ENTROPY_ONE = 1 << 16  # one nat
 PROBABILITY_ONE = 1 << 15
+SCORES = ("entropy", "max-prob", "margin")  # of the second output, in its order
 _EXP_BITS = 20
 _LN2_Q32 = 2977044472
 
@@ -192,12 +196,25 @@ def _ln_q16(total: np.ndarray) -> np.ndarray:
     return (log2_q20 * _LN2_Q32 + (1 << 35)) >> 36
 
 
+def scores_of(entropy: np.ndarray, top: np.ndarray) -> np.ndarray:
+    """The simple routers' scores int32 [N, 3], in the order of ``SCORES``.
+
+    Args:
+        entropy, top: as ``entropy_and_top`` gives them.
+    """
+    top = np.asarray(top, np.int64)
+    least_sure = PROBABILITY_ONE - top[:, 0]
+    narrowest = PROBABILITY_ONE - (top[:, 0] - top[:, 1])
+    return np.stack([entropy, least_sure, narrowest], axis=1).astype(np.int32)
+
+
 def compute(attrs: Attrs, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (features int8 [N, 1 + k], entropy int32 [N] in Q16 nats) of int8 logits [N, K]."""
+    """Return (features int8 [N, 1 + k], scores int32 [N, 3]) of int8 logits [N, K]."""
     entropy, top = entropy_and_top(attrs, logits)
     x = np.concatenate([entropy[:, None], top], axis=1) - np.asarray(attrs.offsets, np.int64)
     f = multiply_by_quantized_multiplier(x, np.array(attrs.multipliers), np.array(attrs.shifts))
-    return np.clip(f + attrs.out_zero_point, INT8_MIN, INT8_MAX).astype(np.int8), entropy
+    features = np.clip(f + attrs.out_zero_point, INT8_MIN, INT8_MAX).astype(np.int8)
+    return features, scores_of(entropy, top)
 
 
 def from_tflite(raw: RawOp) -> Attrs:
@@ -208,13 +225,13 @@ def from_tflite(raw: RawOp) -> Attrs:
 
 
 def check(graph: Graph, op: Op) -> None:
-    """int8 logits [1, K] in; int8 [1, 1 + k] and int32 [1, 1] out; raises ModelError."""
+    """int8 logits [1, K] in; int8 [1, 1 + k] and int32 [1, 3] out; raises ModelError."""
     attrs: Attrs = op.attrs
     where = f"ROUTE_FEATURES '{op.name}'"
     _check_attrs(attrs, where)
     if len(op.inputs) != 1 or len(op.outputs) != 2:
         raise ModelError("needs one input and two outputs", "export the model again", key=where)
-    wanted = ((attrs.classes, "int8"), (attrs.top + 1, "int8"), (1, "int32"))
+    wanted = ((attrs.classes, "int8"), (attrs.top + 1, "int8"), (len(SCORES), "int32"))
     for index, (elements, dtype) in zip((*op.inputs, *op.outputs), wanted, strict=True):
         tensor = graph.tensor(index)
         if tensor.elements != elements or tensor.dtype != dtype:
@@ -229,9 +246,9 @@ def check(graph: Graph, op: Op) -> None:
 def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
     """The living definition of the C kernel, bit for bit."""
     attrs: Attrs = op.attrs
-    features, entropy = compute(attrs, np.asarray(inputs[0]).reshape(1, attrs.classes))
+    features, scores = compute(attrs, np.asarray(inputs[0]).reshape(1, attrs.classes))
     shapes = [tensor.shape for tensor in graph.out_tensors(op)]
-    return features.reshape(shapes[0]), entropy.reshape(shapes[1])
+    return features.reshape(shapes[0]), scores.reshape(shapes[1])
 
 
 def lower(graph: Graph, op: Op) -> KernelCall | None:

@@ -16,6 +16,7 @@ from mcu_hybrid.ops.checks import where
 from mcu_hybrid.quant import multiplier_shift, multiply_by_quantized_multiplier
 
 _INTEGER_BITS = 4
+_MAX_SHIFT = 62  # of TFLM's 64-bit arithmetic
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,16 @@ class SigmoidInput:
 def sigmoid_input(graph: Graph, op: Op) -> SigmoidInput:
     """TFLM's parameters for the operator's input; raises ModelError for a senseless scale."""
     quant = graph.tensor(op.inputs[0]).require_quant()
-    multiplier, shift = multiplier_shift(quant.scale * (1 << (31 - _INTEGER_BITS)))
-    if not 0 <= shift <= 31:
+    real = quant.scale * (1 << (31 - _INTEGER_BITS))
+    shift = math.frexp(real)[1]  # TFLM limits it nowhere: from 2**31 on the radius is 0
+    if not 0 <= shift <= _MAX_SHIFT:
         raise ModelError(
             f"input scale {quant.scale:.9g} is outside the range of the integer function",
             "check the representative data set: the input of this layer has no sensible range",
             key=where(op),
         )
     largest = ((1 << _INTEGER_BITS) - 1) * (1 << (31 - _INTEGER_BITS)) / (1 << shift)
-    return SigmoidInput(quant.zero_point, multiplier, shift, math.floor(largest))
+    return SigmoidInput(quant.zero_point, *multiplier_shift(real), math.floor(largest))
 
 
 def require_output_quant(graph: Graph, op: Op, *, scale: float, zero_point: int) -> None:

@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,12 @@ from mcu_hybrid import manifest
 from mcu_hybrid.board import load_board
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.harness import bench as harness
-from mcu_hybrid.harness import samples
+from mcu_hybrid.harness import mix, samples
+from mcu_hybrid.harness.device import Device, Inference
 from mcu_hybrid.harness.judge import Judge
 from mcu_hybrid.pipeline.build import Build, EngineOptions, build_step
 from mcu_hybrid.pipeline.flash import on_board, open_for
+from mcu_hybrid.process import Tools
 
 OnEvent = Callable[[str, int, int], None]
 RESULT = "bench.json"
@@ -26,7 +28,10 @@ RESULT = "bench.json"
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What to run: ``inputs`` is a file of raw int8, else the golden input and random ones."""
+    """What to run: ``inputs`` is a file of raw int8, else the golden input and random ones.
+
+    ``mix`` counts the executed instructions by class; None does so where QEMU runs the board.
+    """
 
     runs: int = 10
     inputs: Path | None = None
@@ -34,6 +39,7 @@ class BenchOptions:
     port: str = ""
     engine: EngineOptions = EngineOptions()  # noqa: RUF009 - frozen
     board_dirs: Sequence[Path] = ()
+    mix: bool | None = False
 
 
 def bench_step(
@@ -84,7 +90,13 @@ def measure(
     inputs: Sequence[Sequence[np.ndarray]] | None = None,
     on_event: OnEvent | None = None,
 ) -> harness.BenchResult:
-    """Run a build on its board (flashed where it is not running already)."""
+    """Run a build on its board (flashed where it is not running already).
+
+    Raises:
+        BoardError: the instruction mix is asked for, and QEMU does not run the board.
+    """
+    if options.mix:
+        mix.require(build.board)
     graph = build.model.graph
     shapes = [graph.tensor(t).shape for t in graph.inputs]
     if inputs is None and options.inputs is not None:
@@ -94,12 +106,33 @@ def measure(
     model = harness.BenchModel(
         sha256=build.model.file.sha256,
         layers=build.facts["layers"],
+        routers=build.facts.get("routers", ()),
         code_bytes=build.image.code_bytes,
         weights_bytes=build.image.weights_bytes,
     )
     judge = Judge(build.model.data, build.model.file.metadata)
     with on_board(build, port=options.port, on_event=on_event) as device:
-        return harness.bench(device, build.board, model, inputs, judge=judge, on_event=on_event)
+        result = harness.bench(device, build.board, model, inputs, judge=judge, on_event=on_event)
+    if options.mix is False or not mix.is_possible(build.board):
+        return result
+    return replace(result, mix=_mix(build, inputs[0], judge, on_event))
+
+
+def _mix(
+    build: Build, sample: Sequence[np.ndarray], judge: Judge, on_event: OnEvent | None
+) -> mix.ModelMix:
+    """On a virtual board of its own: the one that was measured is not slowed down by a log."""
+
+    def infer(device: Device, before_run: Callable[[], None] | None) -> Inference:
+        features = harness.features_of(device, sample, judge)
+        return harness.infer(device, sample, features, before_run)
+
+    if on_event:
+        on_event("instruction mix", 0, 1)
+    counted = mix.measure(build.board, build.image, build.facts["layers"], infer, Tools())
+    if on_event:
+        on_event("instruction mix", 1, 1)
+    return counted
 
 
 def _require_engine(build: Build, wanted: EngineOptions) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,70 +13,32 @@ from mcu_hybrid.board import Board, list_boards, load_board
 from mcu_hybrid.codegen import report
 from mcu_hybrid.codegen import tflm as codegen_tflm
 from mcu_hybrid.codegen.emit import emit
-from mcu_hybrid.codegen.lowering import (
-    Lowered,
-    kernel_stems,
-    lower_graph,
-    predicted_instructions,
-    requantise_forms,
-)
-from mcu_hybrid.codegen.passes import optimise, run_passes
-from mcu_hybrid.codegen.plan import MemoryPlan, plan
-from mcu_hybrid.codegen.read_tflite import ModelFile, read_tflite
+from mcu_hybrid.codegen.lowering import kernel_stems, predicted_instructions, requantise_forms
+from mcu_hybrid.codegen.passes import run_passes
+from mcu_hybrid.codegen.plan import plan
+from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.codegen.router_cost import network_costs, router_costs
 from mcu_hybrid.codegen.tflm_networks import split
 from mcu_hybrid.errors import InputError, ModelError
 from mcu_hybrid.firmware import build as compiler
-from mcu_hybrid.firmware.fit import check_elf, fit_gate
+from mcu_hybrid.firmware.fit import check_elf, check_limit, fit_gate
 from mcu_hybrid.firmware.render import render_project
 from mcu_hybrid.firmware.tflm import build_tflm
 from mcu_hybrid.firmware.tflm_tree import open_tflm
-from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.harness.bench import price
 from mcu_hybrid.image import FirmwareImage, read_image
+from mcu_hybrid.pipeline.compile import (
+    EngineOptions,
+    Model,
+    TflmTree,
+    compile_model,
+)
 from mcu_hybrid.process import Tools
 
 OnEvent = Callable[[str, int, int], None]
 MODEL = "model.tflite"
+DEFAULT_ENGINE = EngineOptions()
 PLAN = "plan.json"
-
-
-@dataclass(frozen=True)
-class Model:
-    """A .tflite as read; ``graph`` is linked and verified, and not optimised."""
-
-    data: bytes
-    file: ModelFile
-    graph: Graph
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """The optimised graph, what each operator runs as, and where everything lies."""
-
-    graph: Graph
-    lowered: Lowered
-    plan: MemoryPlan
-
-
-@dataclass(frozen=True)
-class TflmTree:
-    """The user's TensorFlow Lite Micro: checkout and static library."""
-
-    root: Path
-    library: Path
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """Which engine, and how ``aot`` compiles.
-
-    ``kernels`` is "fast" (the core's own) or "ref" (the reference kernels, no passes).
-    ``fold_dead`` takes constant and unneeded channels out; it never changes an output.
-    """
-
-    name: str = "aot"
-    tflm: TflmTree | None = None
-    kernels: str = "fast"
-    fold_dead: bool = True
 
 
 @dataclass(frozen=True)
@@ -119,27 +80,21 @@ def read_model(path: Path) -> Model:
         raise
 
 
-def compile_model(model: Model, board: Board, options: EngineOptions) -> Compiled:
-    """Optimise, choose kernels for the board's core, and plan the memory."""
-    if options.kernels == "ref":
-        graph, lowered = model.graph, lower_graph(model.graph)
-    else:
-        graph = optimise(model.graph, fold_dead=options.fold_dead)
-        lowered = lower_graph(graph, board.core.kernel_dirs)
-    return Compiled(graph, lowered, plan(graph, lowered))
-
-
 def build_step(
     source: Path,
     board: Board,
     out: Path,
-    engine: EngineOptions = EngineOptions(),
+    engine: EngineOptions = DEFAULT_ENGINE,
     *,
     tools: Tools | None = None,
+    tuned: Path | None = None,
     board_dirs: Sequence[Path] = (),
     on_event: OnEvent | None = None,
 ) -> Build:
     """Write firmware for ``board`` into the folder ``out``.
+
+    Args:
+        tuned: a tune folder, whose router and threshold the firmware has at reset.
 
     Raises:
         ModelError: the model is not what the engine runs.
@@ -148,15 +103,47 @@ def build_step(
     """
     path = model_path(source)
     model = read_model(path)
+    origin = model.file.sha256
+    if tuned is not None:
+        model = _with_route(model, tuned, path)
     work = _Work(model, board, engine, tools or Tools(), list_boards(board_dirs), on_event)
     with manifest.writing(out, "build") as draft:
         draft.sources["model"] = source
+        if tuned is not None:
+            # Not a source: a later tune may replace that folder, and its firmware stays as it is.
+            draft.facts["untuned_sha256"] = origin
         make = _build_tflm if engine.name == "tflm" else _build_aot
         image, plan_json, facts = make(work, draft.folder)
-        shutil.copyfile(path, draft.folder / MODEL)
+        (draft.folder / MODEL).write_bytes(model.data)
         (draft.folder / PLAN).write_text(json.dumps(plan_json, indent=1) + "\n")
         draft.facts.update(_facts(path, work, image) | facts)
     return open_build(out, board_dirs)
+
+
+def untuned_sha256(model: Model, build: Build | None) -> str:
+    """The digest of the model as it was exported, whatever threshold a build gave it."""
+    return str((build.facts if build else {}).get("untuned_sha256", model.file.sha256))
+
+
+def _with_route(model: Model, tuned: Path, path: Path) -> Model:
+    """The model with the router and threshold of a tune folder at reset.
+
+    Raises:
+        ManifestError: no tune folder, or a stale one.
+        InputError: it was made for another model.
+    """
+    from mcu_hybrid.export.metadata import with_metadata
+
+    facts = manifest.load(tuned, "tune").facts
+    if facts["model_sha256"] != model.file.sha256 or model.file.metadata is None:
+        raise InputError(
+            f"was tuned for another model than {path}",
+            "build from the export that it was tuned on, or run: mcu-hybrid tune again",
+            path=tuned,
+        )
+    data = with_metadata(model.data, {**model.file.metadata, "deployed": facts["deploy"]})
+    file = read_tflite(data, path.name)
+    return Model(data, file, run_passes(file.graph, file.metadata))
 
 
 def open_build(folder: Path, board_dirs: Sequence[Path] = ()) -> Build:
@@ -187,7 +174,7 @@ def _build_aot(work: _Work, folder: Path) -> _Made:
     """The image, the plan for the report, and the facts of our own engine."""
     if work.on_event:
         work.on_event("choose kernels", 0, 1)
-    made = compile_model(work.model, work.board, work.engine)
+    made = compile_model(work.model, work.board, work.engine, work.on_event)
     need = report.footprint(made.graph, made.plan, made.lowered)
     fit_gate(work.board, need, work.others)
     files = emit(
@@ -200,17 +187,33 @@ def _build_aot(work: _Work, folder: Path) -> _Made:
     project = render_project(folder, work.board, files, kernels=kernel_stems(made.lowered))
     image = compiler.build(project, work.board, work.tools, on_event=work.on_event)
     check_elf(image, need, work.board)
+    check_limit(image, work.engine.ram_limit)
     facts = {
         "arena_bytes": made.plan.arena_bytes,
         "arena_lower_bound_bytes": made.plan.lower_bound_bytes,
+        "arena_is_optimal": made.plan.is_optimal,
         "kernels": work.engine.kernels,
         "fold_dead": work.engine.fold_dead,
+        "optimize": work.engine.optimize,
+        "ram_limit": work.engine.ram_limit,
+        **made.facts(),
         "requantise_forms": requantise_forms(made.lowered),
-        "predicted_instructions": predicted_instructions(made.lowered),
+        **_predicted(work.board, predicted_instructions(made.lowered)),
+        "routers": router_costs(made.graph, made.lowered),
         "layers": report.layer_rows(made.graph, made.lowered),
         "notes": list(made.graph.notes),
     }
     return image, report.plan_json(made.graph, made.plan, made.lowered), facts
+
+
+def _predicted(board: Board, layers: list[int | None]) -> dict[str, Any]:
+    """What the cost model says of each layer and of all; None where it does not know a layer."""
+    known = [count for count in layers if count is not None]
+    if len(known) < len(layers):
+        return {"predicted_instructions": layers, "estimate": None}
+    latency_us, basis = price(board, sum(known))
+    estimate = {"instructions": sum(known), "latency_us": latency_us, "latency_basis": basis}
+    return {"predicted_instructions": layers, "estimate": estimate}
 
 
 def _build_tflm(work: _Work, folder: Path) -> _Made:
@@ -236,6 +239,7 @@ def _build_tflm(work: _Work, folder: Path) -> _Made:
         "arena_bytes": need.arena_bytes,
         "arena_lower_bound_bytes": plan(model.graph).lower_bound_bytes,
         "layers": layers,
+        "routers": network_costs(model.graph, split(model.graph).layers),
         "notes": list(model.graph.notes),
     }
     return image, report.plan_json(model.graph, plan(model.graph)), facts

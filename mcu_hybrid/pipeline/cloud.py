@@ -33,6 +33,7 @@ class RunOptions:
     limit: int = 0  # inputs of the test split; 0 = all
     check: bool = True  # compare every device output with TFLM
     port: str = ""
+    router: str = ""  # decides on the board; "" = the build's own
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from mcu_hybrid.pipeline.cloud import RunOptions, cloud_for
 from mcu_hybrid.pipeline.export import export_step
 from mcu_hybrid.pipeline.flash import flash_step
 from mcu_hybrid.pipeline.report import Folders, report_step
-from mcu_hybrid.pipeline.run import run_step, table_rows, test_split
+from mcu_hybrid.pipeline.run import run_step, table_rows
 from mcu_hybrid.pipeline.serve import server_module
+from mcu_hybrid.pipeline.split import calibration_split, test_split
 from mcu_hybrid.pipeline.train import train_step
 from mcu_hybrid.process import Tools
 from mcu_hybrid.training.config import HybridConfig
@@ -76,6 +77,7 @@ def demo_step(
             cloud,
             run_options,
             calibration_samples=calibrated,
+            calibration=calibration_split(out / "export"),
             out=out / "run",
             on_event=on_event,
         )

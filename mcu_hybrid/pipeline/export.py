@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mcu_hybrid import manifest
+from mcu_hybrid import manifest, routers
 from mcu_hybrid.codegen.passes import run_passes
 from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.codegen.router_cost import router_costs
 from mcu_hybrid.errors import InputError, MissingTool
 from mcu_hybrid.graph.types import Graph
 
@@ -18,10 +19,13 @@ OnEvent = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """``data`` is needed for files that are not ours: thresholds and ranges come from it."""
+    """``data`` is needed for files that are not ours: thresholds and ranges come from it.
+
+    ``router`` is the deployed one.
+    """
 
     coverage: float | None = None
-    router: str = "learned"
+    router: str = ""  # "": learned; entropy where the source has no learned one
     data: str = ""
     size: tuple[int, int] | None = None
     global_onnx: Path | None = None
@@ -50,6 +54,8 @@ def export_step(
         raise InputError(
             "no such file or folder", "give a train folder, an .onnx or a .tflite", path=source
         )
+    if options.router:
+        routers.router_id(options.router)  # said before the conversion
     try:
         from mcu_hybrid.export import package
     except ImportError as error:
@@ -68,7 +74,7 @@ def export_step(
                 draft.folder,
                 read_graph,
                 coverage=options.coverage,
-                router=options.router,
+                router=options.router or routers.learned.NAME,
                 on_event=on_event,
             )
             draft.facts["data"] = trained.facts["data"]
@@ -76,7 +82,14 @@ def export_step(
             facts = _export_file(source, draft.folder, options, on_event)
             draft.facts["data"] = _data_facts(options) if options.data else None
         draft.facts.update(facts)
+        draft.facts["routers"] = _costs(draft.folder / package.MODEL)
     return draft.facts
+
+
+def _costs(path: Path) -> list[dict[str, Any]]:
+    """What each router of the model costs, as far as that depends on no board."""
+    rows = router_costs(read_graph(path.read_bytes(), path.name))
+    return [{key: row[key] for key in ("router", "macs", "constant_bytes")} for row in rows]
 
 
 def _export_file(
@@ -85,6 +98,7 @@ def _export_file(
     from mcu_hybrid.export import package
 
     splits = _splits(options, on_event) if options.data else None
+    router = options.router or routers.entropy.NAME
     coverage = 0.8 if options.coverage is None else options.coverage
     if source.suffix == ".tflite":
         return package.export_tflite(
@@ -94,6 +108,7 @@ def _export_file(
             splits=splits,
             global_onnx=options.global_onnx,
             coverage=coverage,
+            router=router,
             on_event=on_event,
         )
     if source.suffix != ".onnx":
@@ -113,6 +128,7 @@ def _export_file(
         read_graph,
         global_onnx=options.global_onnx,
         coverage=coverage,
+        router=router,
         on_event=on_event,
     )
 

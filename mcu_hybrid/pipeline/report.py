@@ -68,6 +68,8 @@ def report_step(
         _add_export(data, folders.export)
     if folders.build:
         data["plan"] = _json(folders.build / "plan.json")
+        data["schedules"] = facts["build"].get("front", [])
+        data["requantise_forms"] = facts["build"].get("requantise_forms", {})  # aot only
         board = load_board(facts["build"]["board"], board_dirs)
         data["subtitle"] = f"{facts['build']['model']} on {board.title}"
         data["capacity"] = [_memory(board)] if not board.is_host else []
@@ -105,6 +107,8 @@ def _add_export(data: ReportData, folder: Path) -> None:
         "first_hurt": found["first_that_hurts"],
         "threshold_db": found["hurts_below_db"],
     }
+    if found.get("losses"):
+        data["quantisation"]["losses"] = found["losses"]
     if found["accuracy_float"] is not None:
         data["quantisation"]["float_accuracy"] = found["accuracy_float"]
 

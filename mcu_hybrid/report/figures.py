@@ -23,12 +23,14 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 METHOD_STYLE: dict[str, dict[str, str]] = {
     "router": {"color": BLUE, "symbol": "circle", "dash": "solid"},
     "entropy": {"color": ORANGE, "symbol": "square", "dash": "solid"},
+    "max-prob": {"color": PINK, "symbol": "cross", "dash": "dash"},
+    "margin": {"color": SKY, "symbol": "x", "dash": "dashdot"},
     "on-device only": {"color": RED, "symbol": "triangle-up", "dash": "solid"},
     "cloud only": {"color": GREEN, "symbol": "diamond", "dash": "solid"},
 }
 OTHER_STYLES = (
-    {"color": PINK, "symbol": "cross", "dash": "dash"},
-    {"color": SKY, "symbol": "x", "dash": "dashdot"},
+    {"color": INK, "symbol": "star", "dash": "dot"},
+    {"color": MUTED, "symbol": "hexagon", "dash": "longdash"},
 )
 # name in route_eval.oracles -> title, colour, line style in the page's legend
 BOUNDS = {

@@ -12,14 +12,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypedDict
 
-import jinja2
-
 from mcu_hybrid import __version__
 from mcu_hybrid.errors import MissingTool
 from mcu_hybrid.report.board_figures import layers_figure, memory_figure
 from mcu_hybrid.report.figures import METHOD_STYLE, SINGLE, Figure, legend, routing_figures
+from mcu_hybrid.report.forms import form_rows
+from mcu_hybrid.report.losses import loss_rows
+from mcu_hybrid.report.method_figures import method_figures, styles
 from mcu_hybrid.report.model_figures import capacity_figure, sqnr_figure
+from mcu_hybrid.report.schedule_figure import schedules_figure
 from mcu_hybrid.report.tiles import tiles
+from mcu_hybrid.templates import page_environment
 
 
 class Routing(TypedDict, total=False):
@@ -40,6 +43,21 @@ class Routing(TypedDict, total=False):
     counters: dict[str, Any]  # session.Counters.to_json
 
 
+class Methods(TypedDict, total=False):
+    """Ways to route, compared over several seeds: benchmarks/hybrid.py, harness.methods."""
+
+    series: list[dict[str, Any]]  # title, first (shown at once), curve: methods.curve
+    bound: dict[str, Any] | None  # title, curve: methods.oracle_curve
+    single: list[dict[str, Any]]  # title and a row of methods.table: one answer for all inputs
+    dataset: str
+    samples: int
+    calibration_samples: int
+    seeds: int
+    link: dict[str, Any]  # LinkModel.to_json
+    power: str
+    conditions: list[dict[str, Any]]  # what, value, least, met, binding
+
+
 class Quantisation(TypedDict, total=False):
     """Float against int8, of the exported model."""
 
@@ -49,6 +67,7 @@ class Quantisation(TypedDict, total=False):
     layers: list[dict[str, Any]]  # name, op, sqnr_db
     first_hurt: str | None
     threshold_db: float
+    losses: dict[str, Any]  # routers.breakdown.breakdown of the learned router
 
 
 class BoardMemory(TypedDict):
@@ -76,8 +95,11 @@ class ReportData(TypedDict, total=False):
     title: str
     subtitle: str
     routing: Routing
+    methods: Methods
     bench: dict[str, Any]  # harness.bench.BenchResult.to_json
     plan: dict[str, Any]  # codegen.report.plan_json
+    schedules: list[dict[str, Any]]  # pipeline.compile.Compiled.facts, "front"
+    requantise_forms: dict[str, int]  # codegen.lowering.requantise_forms
     quantisation: Quantisation
     capacity: list[BoardMemory]
     provenance: Provenance
@@ -87,13 +109,7 @@ class ReportData(TypedDict, total=False):
 def render(data: ReportData) -> str:
     """The page as text."""
     figures = {figure.name: figure for figure in _figures(data)}
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(Path(__file__).parent)
     environment.filters |= {
         "count": lambda n: f"{n:,}",
         "percent": lambda share: f"{share:.1%}".replace("%", " %"),
@@ -105,10 +121,13 @@ def render(data: ReportData) -> str:
         tiles=tiles(data),
         routing=_filled(data.get("routing"), Routing),
         legend=legend(data.get("routing") or {}),
+        methods=_methods(data.get("methods")),
         table=_table(data.get("routing")),
         bench=data.get("bench"),
         plan=data.get("plan"),
+        forms=form_rows(data.get("requantise_forms")),
         quantisation=_filled(data.get("quantisation"), Quantisation),
+        losses=loss_rows((data.get("quantisation") or {}).get("losses")),
         provenance=_filled(data.get("provenance"), Provenance),
         notes=data.get("notes", []),
         figures=figures,
@@ -139,10 +158,14 @@ def _figures(data: ReportData) -> list[Figure]:
     routing, quantisation = data.get("routing"), data.get("quantisation")
     if routing and (routing.get("curves") or routing.get("rows")):
         figures += routing_figures(routing)
+    if data.get("methods"):
+        figures += method_figures(data["methods"])
     if bench and bench.get("layers"):
         figures.append(layers_figure(bench["layers"]))
     if plan and plan.get("buffers"):
         figures.append(memory_figure(plan))
+    if data.get("schedules"):
+        figures.append(schedules_figure(data["schedules"]))
     if quantisation and quantisation.get("layers"):
         figures.append(sqnr_figure(quantisation))
     if bench and data.get("capacity"):
@@ -153,6 +176,12 @@ def _figures(data: ReportData) -> list[Figure]:
 def _filled(section: Any, kind: type) -> dict[str, Any] | None:
     """The section with None for what is left out, so that the template can be strict."""
     return None if not section else {key: section.get(key) for key in kind.__annotations__}
+
+
+def _methods(section: Methods | None) -> dict[str, Any] | None:
+    """The comparison with its legend."""
+    filled = _filled(section, Methods)
+    return filled and filled | {"legend": styles(filled)}
 
 
 def _script_json(value: object) -> str:

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from mcu_hybrid.report.figures import BOUNDS, SINGLE, style_of
+from mcu_hybrid.templates import page_environment
 
 WIDTH, HEIGHT = 800, 440
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 64, 56
@@ -37,7 +36,7 @@ def accuracy_coverage_svg(routing: Mapping[str, Any], title: str = "") -> str:
         for i, (name, points) in enumerate(curves.items())
     ]
     return (
-        _environment()
+        page_environment(Path(__file__).parent)
         .get_template("accuracy_coverage.svg.j2")
         .render(
             width=WIDTH,
@@ -59,16 +58,6 @@ def accuracy_coverage_svg(routing: Mapping[str, Any], title: str = "") -> str:
 def write_accuracy_coverage_svg(routing: Mapping[str, Any], path: Path, title: str = "") -> None:
     """Write the figure."""
     path.write_text(accuracy_coverage_svg(routing, title), encoding="utf-8")
-
-
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _x(coverage: float) -> float:

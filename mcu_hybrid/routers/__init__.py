@@ -12,10 +12,13 @@ from types import ModuleType
 import numpy as np
 
 from mcu_hybrid.errors import InputError
-from mcu_hybrid.routers import entropy, learned
+from mcu_hybrid.routers import entropy, learned, margin, max_prob
 
 NONE_ID = 0  # always keep
-ROUTERS: dict[str, ModuleType] = {module.NAME: module for module in (learned, entropy)}
+ROUTERS: dict[str, ModuleType] = {
+    module.NAME: module for module in (learned, entropy, max_prob, margin)
+}
+SIMPLE = tuple(name for name in ROUTERS if name != learned.NAME)  # of the logits alone
 
 
 def router_id(name: str) -> int:
@@ -28,6 +31,12 @@ def router_id(name: str) -> int:
     return number
 
 
+def router_name(number: int) -> str:
+    """The inverse of ``router_id``."""
+    names = {NONE_ID: "none"} | {module.ID: name for name, module in ROUTERS.items()}
+    return names[number]
+
+
 def queries(scores: np.ndarray, threshold: int) -> np.ndarray:
     """True where the cloud is asked; a higher score never turns a query into a keep."""
     return np.asarray(scores) > threshold
@@ -38,7 +47,9 @@ def threshold_for(scores: np.ndarray, coverage: float) -> int:
 
     It is one of the scores themselves (an order statistic), or one below the least score for
     coverage 0. Equal scores are kept or queried together; where the two neighbouring thresholds
-    are equally near, the one that keeps more is taken.
+    are equally near, the one that keeps more is taken. It is the one rule: the export writes these
+    thresholds into the model, and tables that have to choose one choose it here. New inputs of
+    the same kind are kept as often on average; a single split scatters around that.
 
     Args:
         scores: integers [N] of a calibration split that nothing was fitted on.
@@ -62,4 +73,16 @@ def threshold_for(scores: np.ndarray, coverage: float) -> int:
     return upper
 
 
-__all__ = ["NONE_ID", "ROUTERS", "entropy", "learned", "queries", "router_id", "threshold_for"]
+__all__ = [
+    "NONE_ID",
+    "ROUTERS",
+    "SIMPLE",
+    "entropy",
+    "learned",
+    "margin",
+    "max_prob",
+    "queries",
+    "router_id",
+    "router_name",
+    "threshold_for",
+]

@@ -1,10 +1,10 @@
 """The learned router: trained with batch norms and margins, deployed as two small layers.
 
 Trained form: BN - Linear(h) - BN - ReLU - Linear(64) - BN - Linear(2) over [entropy; all pairwise
-differences of the top-k probabilities]. Every batch norm is affine at inference, nothing non-linear
-lies between the last two layers, and the differences are linear in the probabilities: so it equals
-Linear(1+k -> h) - ReLU - Linear(h -> 1) on [entropy; top-k] exactly. Only that form is exported;
-its score is G_query - G_keep.
+differences of the top-k probabilities; z], with or without z, the base's features. Every batch norm
+is affine at inference, nothing non-linear lies between the last two layers, and the differences are
+linear in the probabilities: so it equals Linear(1+k+C -> h) - ReLU - Linear(h -> 1) on [entropy;
+top-k; z] exactly. Only that form is exported; its score is G_query - G_keep.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mcu_hybrid import ops
-from mcu_hybrid.graph.types import ABSENT, Graph
+from mcu_hybrid.graph.types import ABSENT, Graph, Op
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,27 +24,35 @@ if TYPE_CHECKING:
 NAME = "learned"
 ID = 1
 OUTPUT = "route_score"  # the graph output that holds the score on the device
+COLUMN = 0
 _MIDDLE = 64
+_TAIL = 0.02  # the surest two per cent share the lowest level of the int8 score
 
 
 @dataclass(frozen=True)
 class Collapsed:
-    """score(x) = w2 . relu(w1 x + b1) + b2 on x = [entropy in nats; top-k probabilities]."""
+    """score(x) = w2 . relu(w1 x + b1) + b2 on x = [entropy in nats; top-k probabilities; z]."""
 
-    w1: np.ndarray  # [h, 1 + k]
+    w1: np.ndarray  # [h, 1 + k + C]; C = 0 without z
     b1: np.ndarray  # [h]
     w2: np.ndarray  # [h]
     b2: float
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Scores [N] of x [N, 1 + k]."""
+        """Scores [N] of x [N, 1 + k + C]."""
         hidden = np.maximum(x @ self.w1.T + self.b1, 0)
         return np.asarray(hidden @ self.w2 + self.b2)
 
     def on_features(self, centers: Sequence[float], widths: Sequence[float]) -> Collapsed:
-        """The same scores, for inputs (x - centers) / widths as the int8 features hold them."""
-        w1 = self.w1 * np.asarray(widths)
-        return Collapsed(w1, self.b1 + self.w1 @ np.asarray(centers), self.w2, self.b2)
+        """The same scores, for inputs (x - centers) / widths as the int8 features hold them.
+
+        Args:
+            centers, widths: of the first inputs; the others (z) stay as they are.
+        """
+        n = len(centers)
+        w1 = self.w1.copy()
+        w1[:, :n] *= np.asarray(widths)
+        return Collapsed(w1, self.b1 + self.w1[:, :n] @ np.asarray(centers), self.w2, self.b2)
 
     def balanced(self, inputs: np.ndarray) -> Collapsed:
         """The same scores, hidden units scaled so that each spans the same range on ``inputs``.
@@ -61,10 +69,21 @@ class Collapsed:
         return Collapsed(w1, self.b1[alive] / peak, self.w2[alive] * peak, self.b2)
 
 
-def margins(top: int) -> np.ndarray:
-    """The matrix [1 + k*k, 1 + k] from [entropy; p] to [entropy; all differences p_i - p_j]."""
-    matrix = np.zeros((1 + top * top, 1 + top))
+def score_range(head: Collapsed, sample: np.ndarray) -> tuple[float, float]:
+    """Least and greatest score that the int8 score holds: of the sample, its surest cut off.
+
+    So the 256 levels are spent where thresholds lie.
+    """
+    scores = head(np.asarray(sample, np.float64))
+    return float(np.quantile(scores, _TAIL)), float(scores.max())
+
+
+def margins(top: int, features: int = 0) -> np.ndarray:
+    """The matrix [1 + k*k + C, 1 + k + C] from [entropy; p; z] to [entropy; all p_i - p_j; z]."""
+    rows, columns = 1 + top * top, 1 + top
+    matrix = np.zeros((rows + features, columns + features))
     matrix[0, 0] = 1
+    matrix[rows:, columns:] = np.eye(features)
     for i in range(top):
         for j in range(top):
             matrix[1 + i * top + j, 1 + i] += 1
@@ -72,16 +91,24 @@ def margins(top: int) -> np.ndarray:
     return matrix
 
 
-def build_head(top: int, hidden: int) -> nn.Module:
-    """The trained form (torch): [N, 1 + k] -> gates [N, 2] = (keep, query)."""
+def build_head(top: int, hidden: int, features: int = 0, dropout: float = 0.0) -> nn.Module:
+    """The trained form (torch): [N, 1 + k + C] -> gates [N, 2] = (keep, query).
+
+    Args:
+        features: C, the length of z; 0 for none.
+        dropout: share of the standardised z that a training step leaves out. z says a lot about
+            few images, so a head that sees all of it learns the images.
+    """
     import torch
     from torch import nn
 
     class Head(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.register_buffer("margins", torch.as_tensor(margins(top), dtype=torch.float32))
-            size = 1 + top * top
+            matrix = torch.as_tensor(margins(top, features), dtype=torch.float32)
+            self.register_buffer("margins", matrix)
+            size = len(matrix)
+            self.drop = nn.Dropout(dropout)
             self.bn0, self.fc1 = nn.BatchNorm1d(size), nn.Linear(size, hidden)
             self.bn1, self.fc2 = nn.BatchNorm1d(hidden), nn.Linear(hidden, _MIDDLE)
             self.bn2, self.fc3 = nn.BatchNorm1d(_MIDDLE), nn.Linear(_MIDDLE, 2)
@@ -90,7 +117,10 @@ def build_head(top: int, hidden: int) -> nn.Module:
                 nn.init.constant_(layer.bias, 0.01)
 
         def forward(self, x: Any) -> Any:
-            hidden = torch.relu(self.bn1(self.fc1(self.bn0(x @ self.margins.T))))
+            phi = self.bn0(x @ self.margins.T)
+            if features:
+                phi = torch.cat([phi[:, :-features], self.drop(phi[:, -features:])], dim=1)
+            hidden = torch.relu(self.bn1(self.fc1(phi)))
             return self.fc3(self.bn2(self.fc2(hidden)))
 
     return Head()
@@ -116,23 +146,48 @@ def collapse(head: nn.Module) -> Collapsed:
     return Collapsed(w1 * g1[:, None], b1 * g1 + o1, w2, float(b2))
 
 
-def score(graph: Graph, features: np.ndarray) -> np.ndarray:
+def base_features(graph: Graph) -> int | None:
+    """The int8 tensor z of the base that the router of a linked graph reads; None for none."""
+    router, made = _router_ops(graph)
+    for op in router:
+        for index in op.inputs:
+            if index != ABSENT and index not in made and graph.tensor(index).data is None:
+                return index
+    return None
+
+
+def _router_ops(graph: Graph) -> tuple[list[Op], set[int]]:
+    """The operators behind the route features; the features' number and those of their outputs."""
+    made = {next(op.outputs[0] for op in graph.ops if op.kind == "ROUTE_FEATURES")}
+    router = []
+    for op in graph.ops:
+        if made.intersection(op.inputs):
+            router.append(op)
+            made.update(op.outputs)
+    return router, made
+
+
+def score(graph: Graph, features: np.ndarray, z: np.ndarray | None = None) -> np.ndarray:
     """Scores int32 [N] of int8 features [N, 1 + k]: the integers that the device computes.
 
     Args:
         graph: the linked graph; its second output is the score.
+        z: int8 [N, C], the base's features, for a router that reads them (``base_features``).
     """
     start = next(op.outputs[0] for op in graph.ops if op.kind == "ROUTE_FEATURES")
+    tensor_z = base_features(graph)
+    if (tensor_z is None) != (z is None):
+        raise ValueError("z belongs to routers that read the base's features, and to no other")
+    router, _ = _router_ops(graph)
     rows = []
-    for row in np.asarray(features, np.int8):
+    for n, row in enumerate(np.asarray(features, np.int8)):
         values = {start: row.reshape(graph.tensor(start).shape)}
-        for op in graph.ops:
+        if tensor_z is not None and z is not None:
+            values[tensor_z] = np.asarray(z[n], np.int8).reshape(graph.tensor(tensor_z).shape)
+        for op in router:
             operands = [
                 None if i == ABSENT else values.get(i, graph.tensor(i).data) for i in op.inputs
             ]
-            absent = [i for i, v in zip(op.inputs, operands, strict=True) if v is None]
-            if start in op.outputs or any(i != ABSENT for i in absent):
-                continue  # belongs to the base
             results = ops.module(op.kind).reference(graph, op, operands)
             values.update(zip(op.outputs, results, strict=True))
         rows.append(int(values[graph.outputs[1]].ravel()[0]))

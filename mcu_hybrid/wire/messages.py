@@ -9,8 +9,9 @@ from __future__ import annotations
 from enum import IntEnum
 
 from mcu_hybrid import resources
+from mcu_hybrid.templates import source_template
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAX_PAYLOAD = 512
 HEAD_BYTES = 2  # type, seq
 CRC_BYTES = 4
@@ -18,7 +19,7 @@ MAX_FRAME = HEAD_BYTES + MAX_PAYLOAD + CRC_BYTES  # decoded, before COBS
 CRC_RESIDUE = 0x2144DF1C  # crc32 over a frame and its own little-endian crc32
 NO_OUTPUT = 0xFF  # index of an output that the model does not have
 NO_LAYER = 0xFFFF  # fault frame: no layer was running
-NO_SCORE = -(2**31)  # score of a router that the model does not have
+NO_SCORE = -(2**31)  # no router is set
 
 
 class Type(IntEnum):
@@ -73,6 +74,8 @@ class Router(IntEnum):
     NONE = 0
     LEARNED = 1
     ENTROPY = 2
+    MAX_PROB = 3
+    MARGIN = 4
 
 
 class Engine(IntEnum):
@@ -116,12 +119,7 @@ LINK_CODES = frozenset({Code.BAD_CRC, Code.TOO_LONG, Code.TRUNCATED})
 
 def c_header() -> str:
     """Return the text of mh_messages.h, rendered from the numbers above."""
-    import jinja2
-
-    template = resources.root("firmware_templates") / "app" / "mh_messages.h.j2"
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
-    )
+    template = source_template(resources.root("firmware_templates") / "app" / "mh_messages.h.j2")
     constants = {
         "MH_PROTOCOL_VERSION": PROTOCOL_VERSION,
         "MH_MAX_PAYLOAD": MAX_PAYLOAD,
@@ -144,8 +142,7 @@ def c_header() -> str:
         (kind.__doc__, [(f"{prefix}_{item.name}", _c(item)) for item in kind])
         for prefix, kind in enums.items()
     ]
-    text = environment.from_string(template.read_text("utf-8"))
-    return text.render(constants=constants, groups=groups)
+    return template.render(constants=constants, groups=groups)
 
 
 def _c(item: IntEnum) -> str:

@@ -119,14 +119,14 @@ class Hello:
     layers: int
     logits: int
     route: int
-    entropy: int
+    scores: int
     engine: Engine
     init_status: int
     rx_window: int
 
     _NUMBERS: ClassVar = (
         *("clock_hz", "tick_hz", "tick_instructions", "arena_bytes", "static_ram_bytes"),
-        *("inputs", "outputs", "layers", "logits", "route", "entropy"),
+        *("inputs", "outputs", "layers", "logits", "route", "scores"),
     )
 
     @classmethod
@@ -163,15 +163,17 @@ class Hello:
 
 @dataclass(frozen=True)
 class InferResult:
-    """Answer to INFER; ``head`` holds the first bytes of all outputs, in order."""
+    """Answer to INFER; ``head`` holds the first bytes of all outputs, in order.
+
+    ``score`` is the active router's; those of the others are among the outputs.
+    """
 
     ticks: int
     instructions: int
     decision: Decision
     router: Router
     threshold: int
-    learned: int
-    entropy: int
+    score: int
     output_bytes: int
     head: bytes
 
@@ -181,9 +183,9 @@ class InferResult:
         reader = Reader(payload, "INFER answer")
         ticks, instructions = reader.take("QQ")
         decision, router = reader.enum(Decision), reader.enum(Router)
-        threshold, learned, entropy, total = reader.take("iiiI")
+        threshold, score, total = reader.take("iiI")
         head = reader.rest()
-        return cls(ticks, instructions, decision, router, threshold, learned, entropy, total, head)
+        return cls(ticks, instructions, decision, router, threshold, score, total, head)
 
 
 @dataclass(frozen=True)

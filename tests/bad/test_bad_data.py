@@ -185,8 +185,8 @@ def test_weights_of_another_network(work: Path, refused: Refused) -> None:
         ("--coverage", 0, "config.coverage"),
         ("--coverage", "nan", "config.coverage"),
         ("--threads", -1, "config.threads"),
-        ("--base-width", -4, "config.width"),
-        ("--base-epochs", -1, "config.epochs"),
+        ("--base-width", -4, "config.base_width"),
+        ("--base-epochs", -1, "config.base_epochs"),
         ("--router-hidden", 0, "config.router_hidden"),
     ],
 )

@@ -12,14 +12,14 @@ from mcu_hybrid.cli import main
 
 def call(*args: object) -> Any:
     """Run a verb with --json; returns what it printed. Fails where it does not end well."""
-    code, printed, said = _run(*args, "--json")
+    code, printed, said = run(*args, "--json")
     assert code == 0, said
     return json.loads(printed)
 
 
 def fail(*args: object) -> dict[str, str]:
     """Run a verb that must fail with one of our errors; returns it."""
-    code, printed, said = _run(*args, "--json")
+    code, printed, said = run(*args, "--json")
     assert code == 1, (code, printed, said)
     assert "Traceback" not in said
     told: dict[str, str] = json.loads(printed)
@@ -28,12 +28,13 @@ def fail(*args: object) -> dict[str, str]:
 
 def text(*args: object) -> str:
     """Run a verb as a person does; returns what it printed."""
-    code, printed, said = _run(*args)
+    code, printed, said = run(*args)
     assert code == 0, said
     return printed
 
 
-def _run(*args: object) -> tuple[int, str, str]:
+def run(*args: object) -> tuple[int, str, str]:
+    """Run a verb; returns its exit code, what it printed, and what it said on stderr."""
     out, err = io.StringIO(), io.StringIO()
     code: object = 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

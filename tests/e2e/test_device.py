@@ -111,9 +111,9 @@ def test_hello(rig: Rig) -> None:
     assert (hello.board, hello.build_id) == (rig.board.name, rig.image.build_id)
     assert hello.model_sha256 == rig.sha256
     assert (hello.inputs, hello.outputs) == (1, 3)
-    assert (hello.logits, hello.route, hello.entropy) == (0, 1, 2)
+    assert (hello.logits, hello.route, hello.scores) == (0, 1, 2)
     assert rig.device.input_bytes() == (PIXELS,)
-    assert rig.device.output_bytes() == (CLASSES, 1, 4)
+    assert rig.device.output_bytes() == (CLASSES, 1, 12)
     with pytest.raises(ProtocolError, match=f"runs build {hello.build_id}, expected abc"):
         rig.device.require_build("abc")
 
@@ -131,9 +131,9 @@ def test_the_device_equals_interpreter_and_judge_and_decides(rig: Rig) -> None:
         expected = [out.tobytes() for out in judge.run(sample)]
         assert list(result.outputs) == expected
         assert expected == [out.tobytes() for out in interp.run(rig.graph, sample)]
-        assert result.learned == int(result.int8(1)[0])
-        assert result.entropy == int(np.frombuffer(result.outputs[2], "<i4")[0])
-        assert result.escalate == (result.learned > -20)
+        scores = [int(result.int8(1)[0]), *np.frombuffer(result.outputs[2], "<i4").tolist()]
+        assert list(result.scores.values()) == scores and result.score == scores[0]
+        assert result.escalate == (result.score > -20)
         queried += result.escalate
     stats = rig.device.stats()
     assert (stats.inferences, stats.queried, stats.kept) == (40, queried, 40 - queried)
@@ -141,14 +141,15 @@ def test_the_device_equals_interpreter_and_judge_and_decides(rig: Rig) -> None:
     assert 100 < stats.stack_used_bytes < 20_000
 
 
-def test_entropy_route(rig: Rig) -> None:
+def test_every_route_decides_at_its_own_score(rig: Rig) -> None:
     sample = images(1)[0]
-    entropy = rig.device.infer(sample).entropy
-    assert entropy is not None
-    rig.device.set_route(Router.ENTROPY, entropy)
-    assert rig.device.infer(sample).decision == Decision.KEEP
-    rig.device.set_route(Router.ENTROPY, entropy - 1)
-    assert rig.device.infer(sample).decision == Decision.QUERY
+    scores = rig.device.infer(sample).scores
+    assert set(scores) == set(Router) - {Router.NONE}
+    for router, score in scores.items():
+        rig.device.set_route(router, score)
+        assert rig.device.infer(sample).decision == Decision.KEEP
+        rig.device.set_route(router, score - 1)
+        assert rig.device.infer(sample).decision == Decision.QUERY
 
 
 def test_profile_checksums_are_the_interpreters(rig: Rig) -> None:

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 from cli_rig import call, fail, text
 
-from mcu_hybrid import manifest
+from mcu_hybrid import manifest, routers
 from mcu_hybrid.pipeline.train import train_step
 from mcu_hybrid.training.config import HybridConfig
 
@@ -192,8 +192,7 @@ def check_rows(rows: list[dict]) -> None:  # type: ignore[type-arg]
     assert methods == [
         ("on-device only", 1.0),
         ("cloud only", 0.0),
-        *(("entropy", level) for level in levels),
-        *(("router", level) for level in levels),
+        *((name, level) for name in (*routers.SIMPLE, "router") for level in levels),
     ]
     for row in rows:
         low, high = row["coverage_ci"]
@@ -228,7 +227,7 @@ def check_report(made: Path3, folder: Path) -> None:
     assert all(address.startswith(("data:", "#")) for address in loads.addresses)
     assert "@import" not in content.partition("<script")[0]
     build_id = manifest.read(folder / "build").facts["build_id"]
-    for expected in ("Tiny digits", BOARD, build_id, "router", "entropy"):
+    for expected in ("Tiny digits", BOARD, build_id, "router", *routers.SIMPLE):
         assert expected in content
     assert manifest.load(folder / "report", "report").sources.keys() == {
         "export",
@@ -382,7 +381,11 @@ def test_an_onnx_classifier_becomes_a_routed_build(made: Path3, tmp_path: Path) 
     call("build", tmp_path / "e", "--board", "native", "--out", tmp_path / "b")
     assert call("bench", tmp_path / "b", "--runs", 5)["exact"] is True
     table = call("run", tmp_path / "b", "--limit", 20, "--out", tmp_path / "r")
-    assert {row["method"] for row in table["rows"]} == {"on-device only", "cloud only", "entropy"}
+    assert {row["method"] for row in table["rows"]} == {
+        "on-device only",
+        "cloud only",
+        *routers.SIMPLE,
+    }
 
 
 def test_a_ready_tflite_is_packed_as_it_is(shared: Path, tmp_path: Path) -> None:

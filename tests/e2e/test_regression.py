@@ -9,10 +9,7 @@ import json
 from pathlib import Path
 
 import pytest
-
-from mcu_hybrid.board import load_board
-from mcu_hybrid.pipeline.bench import BenchOptions, measure
-from mcu_hybrid.pipeline.build import build_step
+from measured import measured
 
 TOLERANCE = 1.01
 BASELINE = json.loads(
@@ -22,11 +19,9 @@ GATED = [key for key in BASELINE if key.endswith("@mps2-an500")]
 
 
 @pytest.mark.parametrize("key", GATED)
-def test_instructions_do_not_grow(key: str, shared: Path, tmp_path: Path) -> None:
+def test_instructions_do_not_grow(key: str, shared: Path) -> None:
     name, board = key.split("@")
-    model = shared / "models" / f"{name}.tflite"
-    build = build_step(model, load_board(board), tmp_path / "build")
-    result = measure(build, BenchOptions(runs=1))
+    _, result = measured(shared / "models" / f"{name}.tflite", board)
     assert result.exact, f"{name}: {result.differing_outputs} values differ from TFLM"
     recorded = BASELINE[key]
     before = dict(recorded["layers"])

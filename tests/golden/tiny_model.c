@@ -79,7 +79,7 @@ mh_model_info mh_model = {
     .outputs = MH_MODEL_OUTPUTS,
     .logits = MH_NO_OUTPUT,
     .route = MH_NO_OUTPUT,
-    .entropy = MH_NO_OUTPUT,
+    .scores = MH_NO_OUTPUT,
     .router = MH_ROUTER_NONE,
     .threshold = 0
 };
@@ -91,11 +91,23 @@ const uint16_t mh_kat_count = 1;
 
 volatile uint16_t mh_layer_now = MH_NO_LAYER;
 
-static void done(mh_layer_hook hook, void *ctx, const void *out, uint32_t out_bytes)
+typedef struct {
+    mh_layer_hook hook;
+    void *ctx;
+} listener;
+
+/* After a layer: tells who listens, and goes on to the next. One function, for it is code per layer
+ * otherwise. */
+static __attribute__((noinline)) mh_status done(mh_status status, const listener *to,
+                                                const void *out, uint32_t out_bytes)
 {
-    if (hook != NULL) {
-        hook(ctx, mh_layer_now, out, out_bytes);
+    if (status == MH_OK) {
+        if (to->hook != NULL) {
+            to->hook(to->ctx, mh_layer_now, out, out_bytes);
+        }
+        mh_layer_now++;
     }
+    return status;
 }
 
 mh_status mh_model_init(void)
@@ -127,34 +139,30 @@ mh_buffer mh_model_output(uint8_t index)
 
 mh_status mh_model_run(mh_layer_hook hook, void *ctx)
 {
+    const listener to = {.hook = hook, .ctx = ctx};
     mh_status status;
 
+    mh_layer_now = 0;
     /* op 0  RELU  layer0
      * [1, 4] -> [1, 4]  arena 16 -> 16 */
-    mh_layer_now = 0;
     status = mh_lut_s8(&op0, arena + 16, arena + 16, NULL);
-    if (status != MH_OK) {
+    if (done(status, &to, arena + 16, 4) != MH_OK) {
         return status;
     }
-    done(hook, ctx, arena + 16, 4);
 
     /* op 1  ADD  layer1
      * [1, 4] [1, 4] -> [1, 4]  arena 16, flash -> 32 */
-    mh_layer_now = 1;
     status = mh_add_s8(&op1, arena + 16, const2, arena + 32, NULL);
-    if (status != MH_OK) {
+    if (done(status, &to, arena + 32, 4) != MH_OK) {
         return status;
     }
-    done(hook, ctx, arena + 32, 4);
 
     /* op 2  CONCATENATION  layer3
      * [1, 4] [1, 4] -> [1, 8]  arena 32, 16 -> 0 */
-    mh_layer_now = 2;
     status = mh_concatenation_s8(&op2, op2_ins, arena + 0, NULL);
-    if (status != MH_OK) {
+    if (done(status, &to, arena + 0, 8) != MH_OK) {
         return status;
     }
-    done(hook, ctx, arena + 0, 8);
 
     mh_layer_now = MH_NO_LAYER;
     return MH_OK;

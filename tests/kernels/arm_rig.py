@@ -81,11 +81,8 @@ def run_arm(
 ) -> list[ArmResult]:
     """Build one program of all cases for the machine's core (or ``cpu``), run it; a result each."""
     elf = _build(cases, folder, cpu or MACHINES[machine], kernel_dirs)
-    argv = [_QEMU, "-machine", machine, "-nographic", "-monitor", "none", "-serial", "none"]
-    argv += ["-icount", "shift=0", "-semihosting-config", "enable=on,target=native"]
-    done = subprocess.run(
-        [*argv, "-kernel", str(elf)], capture_output=True, text=True, timeout=timeout_s, check=False
-    )
+    argv = [*emulator(machine), "-kernel", str(elf)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout_s, check=False)
     lines = (done.stdout + done.stderr).split("\n")
     assert "done" in lines, f"the program did not finish: {lines[-6:]}"
     rows = [[int(n) for n in line.split()] for line in lines if line[:1].isdigit()]
@@ -94,6 +91,19 @@ def run_arm(
         ArmResult(c.name, *row[1:5], row[5] * INSTRUCTIONS_PER_TICK[machine] / c.turns)
         for c, row in zip(cases, rows, strict=True)
     ]
+
+
+def emulator(machine: str) -> list[str]:
+    """The command that runs a program (``-kernel``) on a machine; it counts instructions."""
+    argv = [_QEMU, "-machine", machine, "-nographic", "-monitor", "none", "-serial", "none"]
+    return [*argv, "-icount", "shift=0", "-semihosting-config", "enable=on,target=native"]
+
+
+def compiler(cpu: str) -> list[str]:
+    """The command that compiles and links a program for a core, warnings being errors."""
+    is_vector_core = cpu == "cortex-m55"  # on mps3-an547, which has another memory map
+    script, abi = ("link_mps3.ld", "hard") if is_vector_core else ("link.ld", "soft")
+    return [_CC, f"-mcpu={cpu}", f"-mfloat-abi={abi}", *_FLAGS, f"-T{FILES / script}"]
 
 
 def write_cases(cases: Sequence[ArmCase], folder: Path, kernel_dirs: Sequence[str]) -> list[Path]:
@@ -111,12 +121,12 @@ def write_cases(cases: Sequence[ArmCase], folder: Path, kernel_dirs: Sequence[st
 
 
 def _build(cases: Sequence[ArmCase], folder: Path, cpu: str, kernel_dirs: Sequence[str]) -> Path:
-    sources = [FILES / "start.c", *write_cases(cases, folder, kernel_dirs)]
+    # The firmware's own memcpy and memset count as there.
+    common = resources.root("firmware_templates") / "platforms" / "common"
+    sources = [FILES / "start.c", common / "mem.c", *write_cases(cases, folder, kernel_dirs)]
     elf = folder / "cases.elf"
-    is_vector_core = cpu == "cortex-m55"  # on mps3-an547, which has another memory map
-    script, abi = ("link_mps3.ld", "hard") if is_vector_core else ("link.ld", "soft")
-    argv = [_CC, f"-mcpu={cpu}", f"-mfloat-abi={abi}", *_FLAGS, f"-T{FILES / script}"]
-    argv += ["-I", str(folder), "-I", str(resources.kernels() / "include")]
+    folders = (folder, resources.kernels() / "include", common)
+    argv = [*compiler(cpu), *(f"-I{path}" for path in folders)]
     done = subprocess.run(
         [*argv, *map(str, sources), "-o", str(elf)], capture_output=True, text=True, check=False
     )
@@ -128,13 +138,18 @@ def _overwritten(case: ArmCase) -> tuple[np.ndarray, ...]:
     return () if case.inplace < 0 else (case.ins[case.inplace],)
 
 
+def _aligned(size: int) -> int:
+    """Buffers begin at multiples of 16, as in the arena."""
+    return -(-size // 16) * 16
+
+
 def _header(cases: Sequence[ArmCase]) -> str:
     ins, outs = max(len(c.ins) for c in cases), max(len(c.outs) for c in cases)
     sizes = {
         "MAX_INS": ins,
         "MAX_OUTS": outs,
-        "MAX_IN": max(a.nbytes for c in cases for a in c.ins),
-        "MAX_OUT": max(a.nbytes for c in cases for a in (*c.outs, *_overwritten(c))),
+        "MAX_IN": _aligned(max(a.nbytes for c in cases for a in c.ins)),
+        "MAX_OUT": _aligned(max(a.nbytes for c in cases for a in (*c.outs, *_overwritten(c)))),
         "MAX_SCRATCH": max(c.scratch_bytes for c in cases),
         "TEST_CASES": len(cases),
     }

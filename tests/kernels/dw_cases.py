@@ -32,6 +32,8 @@ def as_cases(
     choice = next((c for m in MATCHERS if (c := m.match(graph, op)) is not None), None)
     if choice is None:
         return None
+    if choice.others and rng.random() < 0.5:  # a way that shares code with other layers
+        choice = choice.others[int(rng.integers(len(choice.others)))]
     values = {i: _input(rng, graph, i) for i in graph.inputs}
     inputs = [None if i == ABSENT else values.get(i, graph.tensor(i).data) for i in op.inputs]
     outputs = ops.module(op.kind).reference(graph, op, inputs)

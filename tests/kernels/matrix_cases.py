@@ -37,10 +37,18 @@ def as_case(
     choice = MATCHERS[op.kind].match(graph, op)
     if choice is None:
         return None
+    choice = _one_way(rng, choice)
     inputs = [_input(rng, graph)] + [graph.tensor(i).data for i in op.inputs[1:]]
     outputs = ops.module(op.kind).reference(graph, op, inputs)
     label = f"{name} {choice.call.function}"
     return ArmCase(label, choice.call, (inputs[0],), outputs, choice.scratch_bytes, turns), choice
+
+
+def _one_way(rng: np.random.Generator, choice: Choice) -> Choice:
+    """The choice, or (one in three) another way that it names."""
+    if not choice.others or rng.random() < 0.67:
+        return choice
+    return choice.others[int(rng.integers(len(choice.others)))]
 
 
 def _input(rng: np.random.Generator, graph: Graph) -> np.ndarray:

@@ -60,7 +60,7 @@ def check(cases: Sequence[Case], folder: Path, kernel_dirs: Sequence[str] = ("re
     for c, outputs in zip(cases, expected, strict=True):
         if c.model is not None:
             _assert_same(c, outputs, tflm(c.model, c.inputs), "TFLM")
-    variants = [(c, pair) for c in cases for pair in (None, *_in_place_pairs(c.graph))]
+    variants = [(c, pair) for c in cases for pair in (None, *in_place_pairs(c.graph))]
     results = run_c([(c, pair) for c, pair in variants], folder, kernel_dirs)
     by_case = {id(c): outputs for c, outputs in zip(cases, expected, strict=True)}
     for (c, pair), outputs in zip(variants, results, strict=True):
@@ -70,16 +70,22 @@ def check(cases: Sequence[Case], folder: Path, kernel_dirs: Sequence[str] = ("re
 
 def tflm(model: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The outputs of TFLM's host interpreter."""
+    graph = read_tflite(model, "model").graph
+    arena_bytes = 20_000 + 4 * sum(tensor.bytes for tensor in graph.tensors)
+    return interpret(model, inputs, len(graph.outputs), arena_bytes)
+
+
+def interpret(
+    model: bytes, inputs: Sequence[np.ndarray], outputs: int, arena_bytes: int
+) -> list[np.ndarray]:
+    """The outputs of TFLM's host interpreter, also for models that our reader refuses."""
     from tflite_micro.python.tflite_micro import runtime
 
-    tensors = read_tflite(model, "model").graph.tensors
-    arena_bytes = 20_000 + 4 * sum(tensor.bytes for tensor in tensors)
     interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena_bytes)
     for i, array in enumerate(inputs):
         interpreter.set_input(array, i)
     interpreter.invoke()
-    count = len(read_tflite(model, "model").graph.outputs)
-    return [interpreter.get_output(i) for i in range(count)]
+    return [interpreter.get_output(i) for i in range(outputs)]
 
 
 def run_c(
@@ -115,7 +121,8 @@ def _op(c: Case) -> Op:
     return op
 
 
-def _in_place_pairs(graph: Graph) -> tuple[tuple[int, int], ...]:
+def in_place_pairs(graph: Graph) -> tuple[tuple[int, int], ...]:
+    """(input, output) of the one operator that may share a place."""
     (op,) = graph.ops
     return tuple(ops.module(op.kind).inplace(graph, op))
 
@@ -167,10 +174,13 @@ def _definitions(n: int, c: Case, call: KernelCall, pair: tuple[int, int] | None
         names[table.name] = f"c{n}_{table.name}"
         out.append(ctext.table_text(table, names[table.name], section=None))
     out.append(ctext.struct_text(call.params, f"c{n}_params", names))
+    overlay = _overlay(op, call, pair)
     for position, index in enumerate(call.ins):
+        if call.ins.index(index) != position:
+            continue  # one tensor given twice is one array, as on the device
         data = fed.get(index, c.graph.tensor(index).data)
         assert data is not None
-        if pair is not None and position == pair[0]:
+        if pair is not None and position == overlay:
             room = max(data.size, c.graph.tensor(op.outputs[pair[1]]).bytes)
             data = np.concatenate([data.reshape(-1), np.zeros(room - data.size, np.int8)])
         table = CTable("in", "int8_t", data.reshape(-1))
@@ -183,10 +193,17 @@ def _definitions(n: int, c: Case, call: KernelCall, pair: tuple[int, int] | None
     return "\n".join(out)
 
 
+def _overlay(op: Op, call: KernelCall, pair: tuple[int, int] | None) -> int | None:
+    """The operand of the call that the output of ``pair`` lies on."""
+    return None if pair is None else call.ins.index(op.inputs[pair[0]])
+
+
 def _call(n: int, c: Case, call: KernelCall, pair: tuple[int, int] | None) -> str:
-    ins = [f"c{n}_in{i}" for i in range(len(call.ins))]
+    ins = [f"c{n}_in{call.ins.index(index)}" for index in call.ins]
     outs = [
-        f"c{n}_in{pair[0]}" if pair is not None and i == pair[1] else f"c{n}_out{i}"
+        f"c{n}_in{_overlay(_op(c), call, pair)}"
+        if pair is not None and i == pair[1]
+        else f"c{n}_out{i}"
         for i in range(len(call.outs))
     ]
     lines = ["    {"]

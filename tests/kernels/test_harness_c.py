@@ -37,8 +37,8 @@ def lcg(seed: int, n: int) -> bytes:
 def expected(image: np.ndarray, bias: np.ndarray) -> tuple[bytes, bytes, bytes]:
     """What the toy engine computes."""
     logits = (image[:LOGITS].astype(np.int32) + int(bias[0])).astype(np.int8)
-    entropy = np.array([1000 * int(image[1])], "<i4")
-    return logits.tobytes(), image[:1].tobytes(), entropy.tobytes()
+    scores = np.array([1000, 2000, 3000], "<i4") * int(image[1])
+    return logits.tobytes(), image[:1].tobytes(), scores.astype("<i4").tobytes()
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +65,11 @@ def test_hello(device: Device) -> None:
     assert (hello.board, hello.chip, hello.core) == ("rig", "host chip", "host")
     assert hello.build_id == BUILD_ID and hello.model_sha256 == "abcd" + 30 * "00"
     assert (hello.inputs, hello.outputs, hello.layers) == (2, 3, 3)
-    assert (hello.logits, hello.route, hello.entropy) == (0, 1, 2)
-    assert hello.rx_window == 2048
+    assert (hello.logits, hello.route, hello.scores) == (0, 1, 2)
+    assert hello.rx_window == 1024
     assert hello.engine == Engine.AOT and hello.init_status == 0
     assert device.input_bytes() == (IMAGE, 1)
-    assert device.output_bytes() == (LOGITS, 1, 4)
+    assert device.output_bytes() == (LOGITS, 1, 12)
 
 
 def test_another_build_is_named_with_both_ids(device: Device) -> None:
@@ -84,7 +84,10 @@ def test_outputs_decision_and_counters(device: Device) -> None:
         inputs = sample(seed)
         result = device.infer(inputs)
         assert result.outputs == expected(*inputs)
-        assert result.learned == inputs[0][0] and result.entropy == 1000 * int(inputs[0][1])
+        simple = (Router.ENTROPY, Router.MAX_PROB, Router.MARGIN)
+        assert result.score == result.scores[Router.LEARNED] == inputs[0][0]
+        values = [1000 * (i + 1) * int(inputs[0][1]) for i in range(3)]
+        assert [result.scores[router] for router in simple] == values
         assert result.escalate == (inputs[0][0] > 5)
         assert result.ticks > 0 and result.instructions == 0
         queried += result.escalate
@@ -95,25 +98,34 @@ def test_outputs_decision_and_counters(device: Device) -> None:
     assert device.stats().inferences == 0
 
 
-@pytest.mark.parametrize("threshold, decision", [(-7000, Decision.QUERY), (7000, Decision.KEEP)])
-def test_route_changes_without_a_rebuild(
-    device: Device, threshold: int, decision: Decision
-) -> None:
+@pytest.mark.parametrize(
+    "router, score",
+    [
+        (Router.LEARNED, 3),
+        (Router.ENTROPY, 7000),
+        (Router.MAX_PROB, 14_000),
+        (Router.MARGIN, 21_000),
+    ],
+)
+def test_route_changes_without_a_rebuild(device: Device, router: Router, score: int) -> None:
     inputs = sample(1)
-    inputs[0][1] = 7
-    device.set_route(Router.ENTROPY, threshold)
-    result = device.infer(inputs)
-    # 7000 is the score itself: kept, because only a larger score is for the cloud.
-    assert (result.decision, result.router, result.threshold) == (
-        decision,
-        Router.ENTROPY,
-        threshold,
-    )
+    inputs[0][:2] = 3, 7
+    # The score itself as threshold keeps, because only a larger score is for the cloud.
+    for threshold, decision in ((score - 1, Decision.QUERY), (score, Decision.KEEP)):
+        device.set_route(router, threshold)
+        result = device.infer(inputs)
+        assert (result.decision, result.router) == (decision, router)
+        assert (result.score, result.threshold) == (score, threshold)
+
+
+def test_no_router_decides_nothing_and_an_unknown_one_is_refused(device: Device) -> None:
     device.set_route(Router.NONE, 0)
-    assert device.infer(inputs).decision == Decision.NONE
+    result = device.infer(sample(1))
+    assert (result.decision, result.score) == (Decision.NONE, None)
     with pytest.raises(DeviceError) as refused:
-        device._channel.request(Type.SET_ROUTE, b"\x07\0\0\0\0")
+        device._channel.request(Type.SET_ROUTE, b"\x05\0\0\0\0")
     assert refused.value.code == Code.BAD_INDEX
+    assert device.get_route().router == Router.NONE
 
 
 def test_profile_rows_hold_each_layers_checksum(device: Device) -> None:
@@ -121,7 +133,7 @@ def test_profile_rows_hold_each_layers_checksum(device: Device) -> None:
     profile = device.profile(inputs)
     outputs = expected(*inputs)
     assert [row.crc32 for row in profile.rows] == [zlib.crc32(out) for out in outputs]
-    assert [row.out_bytes for row in profile.rows] == [LOGITS, 1, 4]
+    assert [row.out_bytes for row in profile.rows] == [LOGITS, 1, 12]
     assert profile.ticks == sum(row.ticks for row in profile.rows)
 
 

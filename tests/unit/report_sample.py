@@ -142,6 +142,15 @@ def routing() -> dict[str, Any]:
     }
 
 
+def schedules() -> list[dict[str, Any]]:
+    """A front, fastest first."""
+    points = [(84_480, 11_935_882, 0), (41_088, 11_958_360, 1), (27_072, 12_110_681, 4)]
+    return [
+        {"arena_bytes": arena, "instructions": count, "streams": streams, "is_chosen": streams == 1}
+        for arena, count, streams in points
+    ]
+
+
 def sample() -> ReportData:
     rng = np.random.default_rng(3)
     quality = [
@@ -154,6 +163,8 @@ def sample() -> ReportData:
         "routing": routing(),  # type: ignore[typeddict-item]
         "bench": bench(),
         "plan": plan(),
+        "schedules": schedules(),
+        "requantise_forms": {"exact": 12, "line": 320, "slope": 1268},
         "quantisation": {
             "float_accuracy": 0.7312,
             "int8_accuracy": 0.7267,

@@ -105,6 +105,8 @@ def test_only_the_command_line_prints(root: Path) -> None:
         ("serve", "--model", "x.onnx", "--max-body", "0"),
         ("train", "--size", "0"),
         ("export", "--router", "oracle"),
+        ("run", "--router", "oracle"),
+        ("train", "--router-inputs", "oracle"),
     ],
     ids=" ".join,
 )

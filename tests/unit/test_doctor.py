@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 from fake_tools import FakeTools
 
+from mcu_hybrid.board import list_boards
 from mcu_hybrid.harness import doctor, doctor_ports
 
 GCC_ANSWERS = {
     "arm-none-eabi-gcc -print-file-name": "/usr/lib/arm-none-eabi/nano.specs\n",
     "arm-none-eabi-gcc --version": "arm-none-eabi-gcc (15:12.2.rel1-1) 12.2.1 20221205\n",
 }
-QEMU_HELP = "Supported machines are:\nmps2-an386  ARM\nmps2-an500  ARM\nnetduinoplus2  N\n"
+MACHINES = {board.qemu.machine for board in list_boards() if board.qemu}
+QEMU_HELP = "Supported machines are:\n" + "".join(f"{name:<20} ARM\n" for name in MACHINES)
 
 
 def test_a_missing_compiler_names_its_package() -> None:
@@ -50,10 +52,11 @@ def test_an_emulator_without_our_machines_is_not_enough() -> None:
     version = "QEMU emulator version 7.2.22\n"
     answers = {"qemu-system-arm --version": version, "qemu-system-arm -M help": QEMU_HELP}
     assert doctor.check_qemu(FakeTools("qemu-system-arm", answers=answers)).ok
-    answers["qemu-system-arm -M help"] = QEMU_HELP.replace("mps2-an500", "mps2-an511")
-    check = doctor.check_qemu(FakeTools("qemu-system-arm", answers=answers))
-    assert not check.ok
-    assert "lacks mps2-an500" in check.found
+    for name in MACHINES:  # whichever board's it is
+        answers["qemu-system-arm -M help"] = QEMU_HELP.replace(name, "another")
+        check = doctor.check_qemu(FakeTools("qemu-system-arm", answers=answers))
+        assert not check.ok
+        assert f"lacks {name}" in check.found
     assert not doctor.check_qemu(FakeTools()).ok
 
 

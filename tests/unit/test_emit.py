@@ -128,7 +128,7 @@ def test_a_linked_hybrid_runs_as_c(tmp_path: Path) -> None:
     }
     graph = run_passes(b.graph([logits, score]), metadata)
     text = emit(graph, plan(graph), digest=DIGEST, metadata=metadata, answers=ANSWERS)["model.c"]
-    for line in (".logits = 0u", ".route = 1u", ".entropy = 2u", ".threshold = 12"):
+    for line in (".logits = 0u", ".route = 1u", ".scores = 2u", ".threshold = 12"):
         assert line in text
     inputs = random_inputs(graph, 4)
     for want, have in zip(interp.run(graph, inputs), run_c(graph, tmp_path, inputs), strict=True):
@@ -158,7 +158,7 @@ def test_hybrid_fields_come_from_the_metadata() -> None:
         assert line in text
 
 
-@pytest.mark.parametrize("deployed", [{"router": 3}, {"router": 1, "threshold": 0.5}])
+@pytest.mark.parametrize("deployed", [{"router": 5}, {"router": 1, "threshold": 0.5}])
 def test_unknown_router_is_refused(deployed: dict[str, object]) -> None:
     with pytest.raises(ModelError, match="is not known"):
         text_of(tiny(), deployed=deployed)

@@ -14,9 +14,10 @@ from mcu_hybrid import routers
 from mcu_hybrid.codegen.passes import run_passes
 from mcu_hybrid.codegen.read_tflite import read_tflite
 from mcu_hybrid.errors import InputError, ModelError
+from mcu_hybrid.graph.images import to_int8
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets.checkpoint import Splits, load_splits
-from mcu_hybrid.routers import entropy, learned
+from mcu_hybrid.routers import learned
 
 torch = pytest.importorskip("torch")
 if find_spec("tensorflow") is None or find_spec("onnx2tf") is None:
@@ -75,7 +76,7 @@ def test_a_pixel_is_exactly_the_int8_input_plus_128(exported):
     quant = exported.graph.tensor(exported.graph.inputs[0]).require_quant()
     assert quant.zero_point == -128 and quant.scale == pytest.approx(1 / 255, rel=1e-6)
     every = np.arange(256, dtype=np.uint8).reshape(4, 8, 8, 1)
-    assert (agreement.to_int8(exported.graph, every) == every.astype(int) - 128).all()
+    assert (to_int8(exported.graph, every) == every.astype(int) - 128).all()
 
 
 def test_tflm_runs_the_file_with_identical_outputs(exported):
@@ -85,7 +86,7 @@ def test_tflm_runs_the_file_with_identical_outputs(exported):
     from mcu_hybrid.harness.judge import Judge
 
     judge = Judge(exported.data, exported.model.metadata)
-    for image in agreement.to_int8(exported.graph, exported.splits.x_test[:100]):
+    for image in to_int8(exported.graph, exported.splits.x_test[:100]):
         ours, theirs = interp.run(exported.graph, [image[None]]), judge.run([image[None]])
         for one, other in zip(ours, theirs, strict=True):
             assert one.ravel().tolist() == other.ravel().tolist()
@@ -94,12 +95,15 @@ def test_tflm_runs_the_file_with_identical_outputs(exported):
 def test_numpy_scores_are_the_graph_s(exported):
     seen = agreement.run_int8(exported.graph, exported.splits.x_test[:40])
     attrs = next(op.attrs for op in exported.graph.ops if op.kind == "ROUTE_FEATURES")
-    assert (entropy.score(attrs, seen.logits) == seen.entropy).all()
+    for name in routers.SIMPLE:
+        scores = routers.ROUTERS[name].score(attrs, seen.logits)
+        assert (scores == seen.scores[name]).all()
+        assert len(set(scores.tolist())) > 20
     from mcu_hybrid.ops import route_features
 
     features = route_features.compute(attrs, seen.logits)[0]
-    assert (learned.score(exported.graph, features) == seen.score).all()
-    assert len(set(seen.score.tolist())) > 20  # the levels are used
+    assert (learned.score(exported.graph, features) == seen.scores["learned"]).all()
+    assert len(set(seen.scores["learned"].tolist())) > 20  # the levels are used
 
 
 def test_int8_keeps_the_float_accuracy_and_every_layer_is_compared(exported):
@@ -115,13 +119,20 @@ def test_int8_keeps_the_float_accuracy_and_every_layer_is_compared(exported):
 def test_thresholds_are_of_the_calibration_split(exported):
     seen = agreement.run_int8(exported.graph, exported.splits.x_calibration)
     stored = exported.model.metadata["thresholds"]
-    for name, scores in (("learned", seen.score), ("entropy", seen.entropy)):
+    assert set(stored) == set(seen.scores) == set(routers.ROUTERS)
+    for name, scores in seen.scores.items():
         for coverage in ("0.9", "0.8", "0.7", "0.5"):
             assert stored[name][coverage] == routers.threshold_for(scores, float(coverage))
     deployed = exported.model.metadata["deployed"]
     assert deployed == {"router": 1, "coverage": 0.8, "threshold": stored["learned"]["0.8"]}
-    with pytest.raises(InputError, match="no 'learned' score"):
-        thresholds(agreement.Int8Run(seen.logits, None, seen.entropy), 0.8, "learned")
+    for router, words in (("learned", "no 'learned' score"), ("x", "no router 'x'")):
+        simple = {"entropy": seen.scores["entropy"]}
+        with pytest.raises(InputError, match=words):
+            thresholds(agreement.Int8Run(seen.logits, simple), 0.8, router)
+    for router in routers.ROUTERS:
+        found = thresholds(seen, 0.7, router)["deployed"]
+        assert found["router"] == routers.router_id(router)
+        assert found["threshold"] == stored[router]["0.7"]
 
 
 def test_global_onnx_takes_any_batch(exported):
@@ -147,8 +158,8 @@ def test_scores_are_higher_where_the_cloud_helps(exported):
         pairs = scores[positive][:, None] - scores[~positive][None, :]
         return float(((pairs > 0) + 0.5 * (pairs == 0)).mean())
 
-    assert ranked(seen.entropy, wrong) > 0.7
-    assert ranked(seen.score, helps) > 0.7
+    assert all(ranked(seen.scores[name], wrong) > 0.7 for name in routers.SIMPLE)
+    assert ranked(seen.scores["learned"], helps) > 0.7
 
 
 def test_files_stay_aligned_for_microcontrollers(exported):
@@ -215,7 +226,7 @@ def test_an_onnx_classifier_with_free_batch_and_three_channels(tmp_path):
     splits = colour_splits()
     facts = package.export_onnx(path, splits, tmp_path / "out", read, coverage=0.7)
     model = read_tflite((tmp_path / "out" / package.MODEL).read_bytes(), "m")
-    assert list(facts["thresholds"]) == ["entropy"] and facts["deployed"]["router"] == 2
+    assert list(facts["thresholds"]) == list(routers.SIMPLE) and facts["deployed"]["router"] == 2
     graph = run_passes(model.graph, model.metadata)
     seen = agreement.run_int8(graph, splits.x_test)
     with torch.no_grad():
@@ -237,7 +248,8 @@ def test_a_ready_classifier_that_ends_in_logits_gets_the_entropy(exported, tmp_p
     out = tmp_path / "out"
     facts = package.export_tflite(ready, out, read, splits=exported.splits, coverage=0.9)
     assert facts["accuracy_int8"] == exported.facts["accuracy_int8"]
-    assert facts["thresholds"] == {"entropy": exported.facts["thresholds"]["entropy"] | {}}
+    known = exported.facts["thresholds"]
+    assert facts["thresholds"] == {name: known[name] for name in routers.SIMPLE}
     model = read_tflite((out / package.MODEL).read_bytes(), "m")
     assert model.metadata["deployed"]["router"] == 2
     before, after = read_tflite(ready.read_bytes(), "m").graph, model.graph

@@ -8,7 +8,7 @@ from pathlib import Path
 
 LAYERS = {
     5: {"cli", "__main__"},
-    4: {"pipeline", "session", "report"},
+    4: {"pipeline", "search", "session", "report"},
     3: {
         "training",
         "early_exit",
@@ -19,22 +19,36 @@ LAYERS = {
         "flashers",
         "harness",
         "cloud",
+        "tuning",
     },
     2: {"wire", "link", "nets", "ops", "routers", "emulate"},
-    1: {"quant", "board", "board_types", "strict_toml", "image", "query", "manifest", "graph"},
-    0: {"errors", "process", "resources"},
+    1: {
+        "quant",
+        "board",
+        "board_types",
+        "strict_toml",
+        "image",
+        "query",
+        "manifest",
+        "graph",
+        "intervals",
+    },
+    0: {"errors", "process", "resources", "templates"},
 }
 LAYER_OF = {part: layer for layer, parts in LAYERS.items() for part in parts}
 # A graph is interpreted and verified by the operators' own rules: this edge goes up on purpose.
 ALLOWED_UP = {("graph", "ops")}
 HEAVY = {
-    "torch": {"nets", "training", "early_exit", "lowbit", "export", "routers"},
+    "torch": {"nets", "training", "early_exit", "lowbit", "export", "routers", "search"},
     "tensorflow": {"export"},
     "onnx2tf": {"export"},
     "fastapi": {"cloud"},
     "uvicorn": {"cloud"},
     "onnxruntime": {"cloud", "export", "training"},
     "tflite_micro": {"harness"},
+    "ortools": {"codegen"},
+    "optuna": {"search"},
+    "ray": {"search"},
     "click": {"cli"},
     "rich_click": {"cli"},
 }

@@ -45,10 +45,10 @@ def test_features_come_between_base_and_router():
     assert [op.name for op in linked.ops] == ["base", "route_features", "router"]
     assert linked.inputs == (0,)
     names = [linked.tensor(i).name for i in linked.outputs]
-    assert names == ["logits", "route_score", "route_entropy"]
+    assert names == ["logits", "route_score", "route_scores"]
     assert linked.tensor(linked.outputs[2]).dtype == "int32"
     outs = rf.reference(linked, linked.ops[1], [np.array([[9, -3, 2, 0]], np.int8)])
-    assert outs[0].shape == (1, 5) and outs[1].shape == (1, 1)
+    assert outs[0].shape == (1, 5) and outs[1].shape == (1, 3)
 
 
 def test_models_without_features_are_left_alone():
@@ -57,12 +57,12 @@ def test_models_without_features_are_left_alone():
     assert link_route(graph, {"labels": ["a"]}) is graph
 
 
-def test_a_plain_classifier_gets_the_entropy_as_last_output():
+def test_a_plain_classifier_gets_the_simple_scores_as_last_output():
     graph = Graph(
         "m", (tensor("image", 4), tensor("logits", 4)), (Op("RELU", "b", (0,), (1,)),), (0,), (1,)
     )
     linked = link_route(graph, {"logits": "logits", "features": ATTRS.to_json()})
-    assert [linked.tensor(i).name for i in linked.outputs] == ["logits", "route_entropy"]
+    assert [linked.tensor(i).name for i in linked.outputs] == ["logits", "route_scores"]
     assert [op.kind for op in linked.ops] == ["RELU", "ROUTE_FEATURES"]
 
 

@@ -13,7 +13,7 @@ from mcu_hybrid.wire import messages, payloads
 from mcu_hybrid.wire.messages import MEANING, Code, Decision, Engine, Router, Type
 
 
-def hello_bytes(version: int = 1, engine: int = 1) -> bytes:
+def hello_bytes(version: int = 2, engine: int = 1) -> bytes:
     names = b"\x03abc" + b"\x02de" + b"\x00"
     return (
         struct.pack("<BH", version, 512)
@@ -33,12 +33,12 @@ def test_hello() -> None:
     assert (hello.clock_hz, hello.tick_hz, hello.tick_instructions) == (1, 2, 40)
     assert (hello.arena_bytes, hello.static_ram_bytes) == (3, 4)
     assert (hello.inputs, hello.outputs, hello.layers) == (1, 2, 30)
-    assert (hello.logits, hello.route, hello.entropy) == (0, 1, 255)
+    assert (hello.logits, hello.route, hello.scores) == (0, 1, 255)
     assert (hello.engine, hello.init_status, hello.rx_window) == (Engine.TFLM, 0, 2048)
 
 
 def test_another_protocol_version_is_named() -> None:
-    with pytest.raises(ProtocolError, match="protocol version 9, this host 1"):
+    with pytest.raises(ProtocolError, match="protocol version 9, this host 2"):
         payloads.Hello.parse(hello_bytes(version=9))
 
 
@@ -56,11 +56,11 @@ def test_bytes_left_over_and_unknown_members_are_refused() -> None:
 
 
 def test_inference() -> None:
-    data = struct.pack("<QQBBiiiI", 5, 200, 1, 2, -3, -(2**31), 70_000, 11) + b"head"
+    data = struct.pack("<QQBBiiI", 5, 200, 1, 4, -3, 70_000, 11) + b"head"
     result = payloads.InferResult.parse(data)
     assert (result.ticks, result.instructions, result.output_bytes) == (5, 200, 11)
-    assert (result.decision, result.router) == (Decision.QUERY, Router.ENTROPY)
-    assert (result.threshold, result.learned, result.entropy) == (-3, messages.NO_SCORE, 70_000)
+    assert (result.decision, result.router) == (Decision.QUERY, Router.MARGIN)
+    assert (result.threshold, result.score) == (-3, 70_000)
     assert result.head == b"head"
 
 

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_graph import Builder, random_graph, random_inputs, run_in_arena
 
-from mcu_hybrid.codegen.plan import ALIGN, Span, aligned, place, plan
+from mcu_hybrid.codegen.place import place
+from mcu_hybrid.codegen.plan import plan
 from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.codegen.spans import ALIGN, Span, aligned
 from mcu_hybrid.graph import interp
 
 span = st.tuples(st.integers(-1, 12), st.integers(0, 8), st.integers(1, 5000)).map(

@@ -16,13 +16,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_sample import LAYERS, bench, plan, routing, sample
+from report_sample import LAYERS, bench, plan, routing, sample, schedules
 
+from mcu_hybrid.codegen import requant
+from mcu_hybrid.codegen.fast import dw_forms, mve_requant
 from mcu_hybrid.report import html
+from mcu_hybrid.report.forms import FORMS
+from mcu_hybrid.report.schedule_figure import schedules_figure
 from mcu_hybrid.report.svg import accuracy_coverage_svg, write_accuracy_coverage_svg
 
 graph_objects = pytest.importorskip("plotly.graph_objects")
-FIGURES = ("accuracy-coverage", "accuracy-latency", "layers", "memory", "sqnr", "capacity")
+FIGURES = (
+    "accuracy-coverage",
+    "accuracy-latency",
+    "layers",
+    "memory",
+    "schedules",
+    "sqnr",
+    "capacity",
+)
 
 
 class Page(HTMLParser):
@@ -193,6 +205,36 @@ def test_the_csv_files_hold_the_data(page: Page) -> None:
         "other statics",
         "stack used",
     }
+
+
+def test_the_forms_of_requantisation(page_text: str) -> None:
+    """Most channels first, every form explained; nothing where the build tells of none."""
+    table = page_text.split('id="requantisation"')[1].split("</table>")[0]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
+    assert [(row[0], *row[2:]) for row in rows] == [
+        ("slope", "1,268", "79.2"),
+        ("line", "320", "20.0"),
+        ("exact", "12", "0.8"),
+    ]
+    assert all(row[1] for row in rows)
+    data = sample()
+    data["requantise_forms"] = {}
+    assert "requantisation" not in html.render(data)
+
+
+def test_every_form_of_the_code_generator_is_explained() -> None:
+    own = {dw_forms.SLOPE, dw_forms.EXACT, requant.LINE, requant.FINE, requant.EXACT}
+    helium = {f"mve {form}" for form in (mve_requant.UP, mve_requant.AWAY, mve_requant.ANY)}
+    assert set(FORMS) == own | helium
+
+
+def test_schedules_are_drawn_with_the_one_that_was_built() -> None:
+    figure = schedules_figure(schedules())
+    front, built = figure.data
+    assert front["x"] == [84.48, 41.088, 27.072]
+    assert (built["x"], built["y"]) == ([41.088], [11.95836])
+    assert front["text"][2] == "4 streams, +1.5 %"
+    assert figure.csv.splitlines()[2] == "41088,11958360,1,1"
 
 
 def test_the_memory_map_is_the_plan(page_text: str) -> None:

@@ -1,4 +1,7 @@
-"""ROUTE_FEATURES: against a float softmax, C against numpy under the sanitizers, bad metadata."""
+"""ROUTE_FEATURES: against a float softmax, C against numpy under the sanitizers, bad metadata.
+
+The simple routers' scores are outputs of it; their numpy side is compared with the same C.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcu_hybrid import resources
+from mcu_hybrid import resources, routers
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.ops import route_features as rf
 
@@ -36,6 +39,9 @@ def logits_of(classes: int, count: int, seed: int) -> np.ndarray:
     q = np.clip(np.round(q), -128, 127).astype(np.int8)
     q[0], q[1], q[2] = -128, 127, -128  # all equal at both ends, one certain class
     q[2, -1] = 127
+    q[3, ::2] = q[3].max()  # ties for the first place
+    q[4] = np.where(q[4] > np.median(q[4]), 127, -128)  # saturated at both ends
+    q[5], q[5, 0] = 0, 1  # one step apart
     return q
 
 
@@ -64,11 +70,36 @@ def test_extremes_are_exact():
 def test_features_are_the_standardised_values():
     attrs = rf.make_attrs(4, 0.1, [0.7, 0.5, 0.2, 0.1, 0.1], [0.7, 0.5, 0.3, 0.2, 0.1], 1 / 127, 3)
     q = logits_of(4, 50, 1)
-    features, entropy = rf.compute(attrs, q)
-    _, top = rf.entropy_and_top(attrs, q)
+    features, _ = rf.compute(attrs, q)
+    entropy, top = rf.entropy_and_top(attrs, q)
     x = np.concatenate([entropy[:, None] / 65536, top / 32768], axis=1)
     wanted = (x - [0.7, 0.5, 0.2, 0.1, 0.1]) / [0.7, 0.5, 0.3, 0.2, 0.1] * 127 + 3
     assert np.abs(features - np.clip(wanted, -128, 127)).max() <= 0.55  # the offset is rounded too
+
+
+def test_simple_scores_by_hand():
+    """Ties, a certain class, equal logits: where the definitions meet."""
+    attrs = attrs_of(4, 0.5)
+    q = np.array([[9, 9, 9, 9], [127, -128, -128, -128], [40, 40, -128, -128]], np.int8)
+    _, scores = rf.compute(attrs, q)
+    one, half = 32768, 16384
+    assert scores[0].tolist() == [round(math.log(4) * 65536), one - one // 4, one]
+    assert scores[1].tolist() == [0, 0, 0]
+    assert scores[2].tolist() == [round(math.log(2) * 65536), half, one]
+
+
+@pytest.mark.parametrize("classes", [2, 10, 1000])
+def test_simple_scores_are_those_of_a_float_softmax(classes):
+    attrs = attrs_of(classes, 0.07)
+    q = logits_of(classes, 200, classes)
+    z = q.astype(np.float64) * 0.07
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    p = -np.sort(-p / p.sum(axis=1, keepdims=True), axis=1)
+    bound = 2 * (2**-16 + classes / 2**20)
+    scores = rf.compute(attrs, q)[1] / 32768
+    assert np.abs(scores[:, 1] - (1 - p[:, 0])).max() <= bound
+    assert np.abs(scores[:, 2] - (1 - p[:, 0] + p[:, 1])).max() <= bound
+    assert (scores[:, 1:] >= 0).all() and (scores[:, 1:] <= 1).all()
 
 
 class _Params(ctypes.Structure):
@@ -103,7 +134,12 @@ def test_c_equals_numpy(library, classes):
     for seed, scale in enumerate((0.001, 0.04, 0.3, 63.0)):
         attrs = attrs_of(classes, scale, seed)
         q = logits_of(classes, 40, seed)
-        features, entropy = rf.compute(attrs, q)
+        features, scores = rf.compute(attrs, q)
+        for column, name in enumerate(rf.SCORES):
+            router = routers.ROUTERS[name]
+            assert (router.score(attrs, q) == scores[:, column]).all()
+            assert router.OUTPUT == "route_scores"
+            assert column == router.COLUMN
         keep: list[object] = []
         params = _Params(
             attrs.classes,
@@ -117,9 +153,9 @@ def test_c_equals_numpy(library, classes):
             ),
         )
         out0 = np.zeros(attrs.top + 4, np.int8)
-        out1 = np.zeros(1, np.int32)
+        out1 = np.zeros(len(rf.SCORES) + 1, np.int32)
         for i, row in enumerate(q):
-            out0[:] = 77
+            out0[:], out1[:] = 77, 77
             status = library.mh_route_features_s8(
                 ctypes.byref(params),
                 np.ascontiguousarray(row).ctypes.data_as(ctypes.c_void_p),
@@ -129,7 +165,8 @@ def test_c_equals_numpy(library, classes):
             )
             assert status == 0
             assert out0[: attrs.top + 1].tolist() == features[i].tolist()
-            assert (out0[attrs.top + 1 :] == 77).all() and out1[0] == entropy[i]
+            assert (out0[attrs.top + 1 :] == 77).all()
+            assert out1.tolist() == [*scores[i].tolist(), 77]
 
 
 def test_c_refuses_bad_parameters(library):
@@ -146,7 +183,7 @@ def test_address_sanitizer_is_clean(tmp_path: Path):
 #include <stdlib.h>
 static const uint32_t table[256] = {{{numbers}}};
 int main(void) {{
-    int8_t *in = malloc(1024), *out = malloc(11); int32_t *h = malloc(4);
+    int8_t *in = malloc(1024), *out = malloc(11); int32_t *h = malloc(12);
     int32_t *off = calloc(11, 4), *m = malloc(44), *s = calloc(11, 4);
     for (int i = 0; i < 11; i++) {{ m[i] = 1 << 30; s[i] = 7; off[i] = -(1 << 22) + 1; }}
     for (int i = 0; i < 1024; i++) {{ in[i] = (int8_t)(i % 2 ? -128 : 127); }}

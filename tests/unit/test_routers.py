@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcu_hybrid import routers
+from mcu_hybrid.cli.common import ROUTER_NAMES
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.ops import route_features
-from mcu_hybrid.routers import entropy, learned
+from mcu_hybrid.routers import learned
+from mcu_hybrid.wire.messages import Router
 
 torch = pytest.importorskip("torch")
 
@@ -45,6 +47,19 @@ def test_ties_move_together_to_the_nearer_side():
     assert routers.threshold_for(np.array([7, 7]), 0.4) == 6
 
 
+def test_coverage_is_near_on_new_data_on_average():
+    rng = np.random.default_rng(3)
+
+    def draw(count: int) -> np.ndarray:
+        return np.round(1000 * rng.normal(size=count)).astype(int)
+
+    got = []
+    for _ in range(400):
+        threshold = routers.threshold_for(draw(99), 0.8)
+        got.append((~routers.queries(draw(500), threshold)).mean())
+    assert 0.79 < np.mean(got) < 0.81
+
+
 @pytest.mark.parametrize(("scores", "coverage"), [([], 0.5), ([1], 1.5)])
 def test_threshold_refuses(scores, coverage):
     with pytest.raises(InputError, match="cannot choose a threshold"):
@@ -52,16 +67,24 @@ def test_threshold_refuses(scores, coverage):
 
 
 def test_router_ids_are_the_firmware_s():
-    assert [routers.router_id(n) for n in ("none", "learned", "entropy")] == [0, 1, 2]
-    with pytest.raises(InputError, match="no router 'x'"):
+    known = {"none": 0} | {name: router.ID for name, router in routers.ROUTERS.items()}
+    names = {router.name.lower().replace("_", "-"): int(router) for router in Router}
+    assert {name: routers.router_id(name) for name in known} == known == names
+    assert {number: routers.router_name(number) for number in known.values()} == {
+        number: name for name, number in known.items()
+    }
+    assert set(ROUTER_NAMES) == set(known)
+    with pytest.raises(InputError, match="no router 'x'") as refused:
         routers.router_id("x")
+    assert refused.value.hint == "one of: none, learned, entropy, max-prob, margin"
 
 
-def test_entropy_escalates_monotonically_as_the_logits_come_together():
+@pytest.mark.parametrize("name", routers.SIMPLE)
+def test_simple_scores_rise_as_the_logits_come_together(name):
     attrs = route_features.make_attrs(10, 0.1, [0.0] * 11, [1.0] * 11, 1 / 127, 0)
     rows = np.zeros((128, 10), np.int8)
     rows[:, 3] = np.arange(128)[::-1]  # from certain to undecided
-    scores = entropy.score(attrs, rows)
+    scores = routers.ROUTERS[name].score(attrs, rows)
     assert (np.diff(scores) >= -4).all() and scores[0] < scores[-1]  # 4: the stated rounding
 
 

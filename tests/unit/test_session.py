@@ -19,15 +19,13 @@ PAYLOAD = np.zeros((1, 2), "f4")
 class Ran:
     """An inference: class 1 on the board, asks the cloud where the score is above 10."""
 
-    learned: int
+    score: int | None
     ticks: int = 100
     threshold: int = 10
-    entropy: int | None = 7777
-    router: int = 1
 
     @property
     def escalate(self) -> bool:
-        return self.learned > self.threshold
+        return self.score is not None and self.score > self.threshold
 
     def int8(self, index: int) -> np.ndarray:
         return np.array([[-5, 90, 3], [0, 0, 0]][index], np.int8)
@@ -161,10 +159,10 @@ def test_a_dead_board_is_an_error() -> None:
     assert hybrid.counters.asked == 0
 
 
-def test_the_entropy_router_reports_its_own_score() -> None:
-    class EntropyBoard:
+def test_a_board_without_a_router_keeps_everything() -> None:
+    class Unrouted:
         def infer(self, inputs: Sequence[np.ndarray]) -> Ran:
-            return Ran(0, router=2)
+            return Ran(None)
 
-    answer = HybridSession(EntropyBoard(), None, clock=DeviceClock(1.0)).ask(query(0))
-    assert answer.decision.score == 7777
+    answer = HybridSession(Unrouted(), None, clock=DeviceClock(1.0)).ask(query(0))
+    assert answer.origin == "device" and answer.decision.score == 0

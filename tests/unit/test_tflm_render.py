@@ -114,8 +114,8 @@ def test_the_resolver_has_exactly_the_graphs_operators(shared, name):
 
 
 def test_every_operator_that_is_read_is_known_to_the_engine():
-    # TABLE comes from our own passes, which this engine does not run.
-    assert set(networks.OPS) == set(ops.OPS) - {networks.LINK, "TABLE"}
+    # TABLE and STREAM come from our own passes and schedules, which this engine does not run.
+    assert set(networks.OPS) == set(ops.OPS) - {networks.LINK, "TABLE", "STREAM"}
 
 
 def test_an_operator_that_the_engine_lacks_is_named():
@@ -157,7 +157,7 @@ def test_base_link_and_router_are_told_apart(softmax):
     assert nets.kinds == ("FULLY_CONNECTED",)
 
 
-def test_a_classifier_with_entropy_alone_keeps_its_file():
+def test_a_classifier_with_simple_scores_alone_keeps_its_file():
     data = hybrid(softmax=True, router=False)
     graph, info = linked(data)
     nets = networks.split(graph)
@@ -166,8 +166,8 @@ def test_a_classifier_with_entropy_alone_keeps_its_file():
     files = tflm.emit_tflm(data, graph, metadata=info, answers=())
     text = files["mh_tflm_model.c"]
     assert f"The flatbuffers as TFLM reads them ({-(-len(data) // 16) * 16} bytes)" in text
-    assert "{MH_TFLM_FROM_BASE, 0},\n    {MH_TFLM_FROM_ENTROPY, 0}," in text
-    assert ".route = 255," in text and ".entropy = 1," in text
+    assert "{MH_TFLM_FROM_BASE, 0},\n    {MH_TFLM_FROM_SCORES, 0}," in text
+    assert ".route = 255," in text and ".scores = 1," in text
 
 
 def test_the_cut_networks_and_our_link_equal_the_linked_graph():
@@ -186,9 +186,9 @@ def test_the_cut_networks_and_our_link_equal_the_linked_graph():
     rng = np.random.default_rng(1)
     for x in rng.integers(-128, 128, (50, 1, 6), np.int8):
         logits = invoke(0, x)
-        features, entropy = rf.compute(link.attrs, logits)
+        features, scores = rf.compute(link.attrs, logits)
         expected = interp.run(graph, [x])
-        for got, want in zip((logits, invoke(1, features), entropy), expected, strict=True):
+        for got, want in zip((logits, invoke(1, features), scores), expected, strict=True):
             assert got.tobytes() == want.tobytes()
 
 

@@ -1,8 +1,11 @@
-/* The newer USART of the STM32F7 and H7 (RM0385 chapter 31, RM0433 chapter 48): 8N1, received by
- * interrupt into the ring, sent by polling so that the fault handler can send too. */
+/* What the ports of the STM32F7 and H7 share after their start-up: the newer USART (RM0385 chapter
+ * 31, RM0433 chapter 48), 8N1, received by interrupt into the ring, sent by polling so that the
+ * fault handler can send too; and the cycle counter as ticks. A port includes this once. */
 #ifndef MH_STM32_USART_H
 #define MH_STM32_USART_H
 
+#include "mh_platform.h"
+#include "mh_port.h"
 #include "mh_ring.h"
 #include "mh_stm32.h"
 
@@ -30,7 +33,7 @@ static inline void mh_usart_start(uint32_t kernel_hz, uint32_t extra_cr1)
     mh_irq_enable(MH_USART_IRQ);
 }
 
-static inline void mh_usart_irq(void)
+void mh_platform_console_irq(void)
 {
     USART_ICR = USART_ICR_ERRORS; /* an uncleared overrun would raise the interrupt for ever */
     while ((USART_ISR & USART_ISR_RXNE) != 0u) {
@@ -38,7 +41,12 @@ static inline void mh_usart_irq(void)
     }
 }
 
-static inline void mh_usart_write(const uint8_t *src, uint32_t n)
+uint32_t mh_port_read(uint8_t *dst, uint32_t cap)
+{
+    return mh_ring_take(dst, cap);
+}
+
+void mh_port_write(const uint8_t *src, uint32_t n)
 {
     for (uint32_t i = 0u; i < n; i++) {
         while ((USART_ISR & USART_ISR_TXE) == 0u) {
@@ -47,10 +55,16 @@ static inline void mh_usart_write(const uint8_t *src, uint32_t n)
     }
 }
 
-static inline void mh_usart_drain(void)
+uint32_t mh_port_ticks(void)
+{
+    return DWT_CYCCNT;
+}
+
+void mh_port_reset(void)
 {
     while ((USART_ISR & USART_ISR_TC) == 0u) {
     }
+    mh_system_reset();
 }
 
 #endif

@@ -1,47 +1,26 @@
-/* MPS2: CMSDK UART0 as console, CMSDK timer0 as tick counter. Registers: Arm Cortex-M System Design
- * Kit TRM (DDI 0479), chapter 4 "APB components"; addresses: memory map of application note AN386.
- */
+/* MPS2: CMSDK UART0 as console, CMSDK timer0 as tick counter. Registers of the timer: Arm Cortex-M
+ * System Design Kit TRM (DDI 0479), chapter 4 "APB components"; addresses: memory map of
+ * application note AN386. */
 #include "board_config.h"
 #include "mh_cortex.h"
 #include "mh_platform.h"
 #include "mh_port.h"
 #include "mh_ring.h"
 
+#define MH_UART_BASE 0x40004000u
+#include "mh_cmsdk_uart.h"
+
 #define TIMER_CTRL MH_REG(0x40000000u)
 #define TIMER_VALUE MH_REG(0x40000004u)
 #define TIMER_RELOAD MH_REG(0x40000008u)
 #define TIMER_CTRL_ENABLE 1u
-
-#define UART_DATA MH_REG(0x40004000u)
-#define UART_STATE MH_REG(0x40004004u)
-#define UART_CTRL MH_REG(0x40004008u)
-#define UART_INTCLEAR MH_REG(0x4000400Cu)
-#define UART_BAUDDIV MH_REG(0x40004010u)
-#define UART_STATE_TX_FULL 1u
-#define UART_STATE_RX_FULL 2u
-#define UART_CTRL_TX_ENABLE 1u
-#define UART_CTRL_RX_ENABLE 2u
-#define UART_CTRL_RX_INTERRUPT 8u
-#define UART_INT_RX 2u
-#define UART_BAUDDIV_MIN 16u
 
 void mh_port_init(void)
 {
     TIMER_RELOAD = 0xFFFFFFFFu;
     TIMER_VALUE = 0xFFFFFFFFu;
     TIMER_CTRL = TIMER_CTRL_ENABLE;
-    UART_BAUDDIV = UART_BAUDDIV_MIN; /* the emulator sends at once, whatever the divider */
-    UART_CTRL = UART_CTRL_TX_ENABLE | UART_CTRL_RX_ENABLE | UART_CTRL_RX_INTERRUPT;
-    (void)UART_DATA; /* bytes that came before now wait in the emulator until one is read */
-    mh_irq_enable(MH_PLATFORM_CONSOLE_IRQ);
-}
-
-void mh_platform_console_irq(void)
-{
-    UART_INTCLEAR = UART_INT_RX; /* before the byte is read: reading lets the next one in */
-    while ((UART_STATE & UART_STATE_RX_FULL) != 0u) {
-        mh_ring_put((uint8_t)UART_DATA);
-    }
+    mh_uart_start();
 }
 
 /* Sleeps while there is nothing, so that a board left running takes no processor time of the host;
@@ -56,15 +35,6 @@ uint32_t mh_port_read(uint8_t *dst, uint32_t cap)
     }
     __asm volatile("cpsie i" ::: "memory");
     return mh_ring_take(dst, cap);
-}
-
-void mh_port_write(const uint8_t *src, uint32_t n)
-{
-    for (uint32_t i = 0u; i < n; i++) {
-        while ((UART_STATE & UART_STATE_TX_FULL) != 0u) {
-        }
-        UART_DATA = src[i];
-    }
 }
 
 uint32_t mh_port_ticks(void)

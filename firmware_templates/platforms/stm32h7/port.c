@@ -121,29 +121,3 @@ void mh_port_init(void)
     mh_console_pins(GPIO_A);
     mh_usart_start(APB_HZ, USART_CR1_FIFOEN);
 }
-
-void mh_platform_console_irq(void)
-{
-    mh_usart_irq();
-}
-
-uint32_t mh_port_read(uint8_t *dst, uint32_t cap)
-{
-    return mh_ring_take(dst, cap);
-}
-
-void mh_port_write(const uint8_t *src, uint32_t n)
-{
-    mh_usart_write(src, n);
-}
-
-uint32_t mh_port_ticks(void)
-{
-    return DWT_CYCCNT;
-}
-
-void mh_port_reset(void)
-{
-    mh_usart_drain();
-    mh_system_reset();
-}

@@ -24,7 +24,6 @@ _VALUES = np.arange(INT8_MIN, INT8_MAX + 1)
 _TRIES = (0, *(sign * n for n in range(1, 7) for sign in (1, -1)))
 _STEPS = (1, 16, 256, 4096)  # of the multipliers, which turn the line by 2**-24 per input step
 _INT32 = 1 << 31
-_RUN, _BLOCKS, _EIGHT, _LAST = 22, 17, 45, 26  # instructions
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,7 @@ def match(graph: Graph, op: Op) -> Choice | None:
     if found is None:
         return None
     fields = (("a_mul", found.a_mul), ("b_mul", found.b_mul), ("start", found.start))
-    return runs.choice(graph, op, "add_fast", fields, _cost)
-
-
-def _cost(size: int) -> int:
-    return _RUN + _BLOCKS * (size >= 8) + _EIGHT * (size // 8) + _LAST * (size % 8)
+    return runs.choice(graph, op, "add_fast", fields)
 
 
 def _high(x: np.ndarray, mul: int) -> np.ndarray:

@@ -3,18 +3,18 @@
 3x3 with stride 1 or 2 has kernels with all weights in registers; any other kernel with a horizontal
 stride of 1 or 2 is summed as polynomials (kernels/cortex_m_dsp/depthwise_poly_s8.c); the rest goes
 straight from the map. Kernels walk along rows or along columns, whichever is cheaper. Not here: the
-arithmetic of the outputs (dw_forms.py) and what a call costs (dw_cost.py).
+arithmetic of the outputs (dw_forms.py) and what a call costs (codegen/cost).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from math import ceil
 
 import numpy as np
 
-from mcu_hybrid.codegen.fast import Choice, dw_cost
+from mcu_hybrid.codegen import cost
+from mcu_hybrid.codegen.fast import Choice
 from mcu_hybrid.codegen.fast.dw_forms import (
     EXACT,
     Form,
@@ -25,21 +25,25 @@ from mcu_hybrid.codegen.fast.dw_forms import (
     pack_poly,
 )
 from mcu_hybrid.codegen.fast.dw_layer import Layer, all_windows_meet_the_map, read_layer
+from mcu_hybrid.codegen.fast.limits import bound_sources, fit_int16
+from mcu_hybrid.codegen.schedule.call import kernel_calls
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import module
 from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
 from mcu_hybrid.ops.weighted import Field
-from mcu_hybrid.quant import INT8_MAX, INT8_MIN
+from mcu_hybrid.quant import INT8_MIN
 
 KINDS = ("DEPTHWISE_CONV_2D",)
 SCRATCH = 8192
 PRESCALE3, PRESCALE_POLY = 8, 11
 SEGMENT_BYTES = 256
+ROWS3 = (64, 128)  # bytes of a row in a plane
+NARROW = {3: "w3", 5: "w5"}  # widths of rows that have kernels of their own
 _FIELD = 1 << 20  # sums of polynomials stay within +- this
 _END = 0xFFFF
 _SOURCES = {
-    "3": ("depthwise3_s8", ("gather_s8", "bound_s8")),
-    "p": ("depthwise_poly_s8", ("gather_poly_s8", "gather_s8", "bound_s8")),
+    "3": ("depthwise3_s8", ("gather_s8",)),
+    "p": ("depthwise_poly_s8", ("gather_poly_s8", "gather_s8")),
 }
 
 
@@ -60,7 +64,9 @@ def match(graph: Graph, op: Op, scratch: int = SCRATCH) -> Choice | None:
     if op.kind not in KINDS:
         return None
     layer = read_layer(graph, op)
-    if op.attrs.window.dilation == (1, 1) and all_windows_meet_the_map(layer):
+    sizes = (*layer.in_shape, *layer.out_shape, *layer.kernel, *layer.stride, *layer.pad)
+    is_simple = op.attrs.window.dilation == (1, 1) and fit_int16(sizes)
+    if is_simple and all_windows_meet_the_map(layer):
         found = _match3(op, layer, scratch) or _match_poly(op, layer, scratch)
         if found is not None:
             return found
@@ -73,16 +79,14 @@ def _match3(op: Op, layer: Layer, scratch: int) -> Choice | None:
     form = find_form(layer, PRESCALE3)
     if form is None:
         return None
-    found = (
-        _choice3(op, layer, form, scratch),
-        _choice3(op, layer.turned(), form.turned(), scratch),
-    )
-    return _cheapest(found)
+    ways = ((layer, form), (layer.turned(), form.turned()))
+    return _cheapest(_choice3(op, *way, row, scratch) for way in ways for row in ROWS3)
 
 
-def _choice3(op: Op, layer: Layer, form: Form, scratch: int) -> Choice | None:
+def _choice3(op: Op, layer: Layer, form: Form, row: int, scratch: int) -> Choice | None:
+    """With planes whose rows have ``row`` bytes."""
     stride = layer.stride[0]
-    tile, row = _tile3(layer)
+    tile = _tile3(layer, row)
     if tile < 2 or layer.out_shape[1] % tile == 1:
         return None
     most = max((scratch // (4 * row) - 3) // stride + 1, 1)
@@ -92,22 +96,28 @@ def _choice3(op: Op, layer: Layer, form: Form, scratch: int) -> Choice | None:
     again = pack((form.redo or form.rows).weights)
     name = f"dw3s{stride}w{row}"
     call = _call(op, layer, form, cut, name, pack(form.rows.weights), again)
-    cost = dw_cost.cost3(_shape(layer, cut, form), 4 * row)
-    return Choice(call, cut.scratch, _inplace(layer, cut), ceil(cost), form.counts)
+    found = cost.instructions(call, cost.DSP)
+    return Choice(call, cut.scratch, _inplace(layer, cut), found, form.counts)
 
 
 def _cheapest(found: Iterable[Choice | None]) -> Choice | None:
-    return min(filter(None, found), key=lambda choice: choice.instructions or 0, default=None)
+    """The cheapest, with the others that may run in place where it may; one of each function."""
+    functions: dict[str, Choice] = {}
+    for choice in sorted(filter(None, found), key=lambda choice: choice.instructions or 0):
+        functions.setdefault(next(kernel_calls(choice.call)).function, choice)
+    if not functions:
+        return None
+    first, *others = functions.values()
+    kept = (choice for choice in others if set(first.inplace) <= set(choice.inplace))
+    return replace(first, others=tuple(kept))
 
 
-def _tile3(layer: Layer) -> tuple[int, int]:
-    """Output columns at a time and bytes of a plane's row."""
+def _tile3(layer: Layer, row: int) -> int:
+    """Output columns at a time in planes whose rows have ``row`` bytes."""
     stride, out_w = layer.stride[1], layer.out_shape[1]
     # Two outputs at a time read a word more than they need.
-    widths = {row: (row // 2 - 4) // stride for row in (64, 128)}
-    row = next((row for row, most in widths.items() if out_w <= most), 128)
-    tile = _even(out_w, widths[row])
-    return (tile if tile == out_w else tile + tile % 2), row
+    tile = _even(out_w, (row // 2 - 4) // stride)
+    return tile if tile == out_w else tile + tile % 2
 
 
 def _match_poly(op: Op, layer: Layer, scratch: int) -> Choice | None:
@@ -119,13 +129,18 @@ def _match_poly(op: Op, layer: Layer, scratch: int) -> Choice | None:
     if form.name != EXACT:
         flip = np.array([0, 1 << 31])  # the sums' fields begin in the middle of their range
         form = replace(form, rows=replace(form.rows, constants=form.rows.constants + flip))
-    found = [_choice_poly(op, layer, form, scratch)]
+    ways = [(layer, form)]
     if layer.in_shape[2] >= 4:
-        found.append(_choice_poly(op, layer.turned(), form.turned(), scratch))
+        ways.append((layer.turned(), form.turned()))
+    found = []
+    for way in ways:
+        widths = {NARROW.get(way[0].out_shape[1], "any"), "any"}
+        found += [_choice_poly(op, *way, width, scratch) for width in sorted(widths)]
     return _cheapest(found)
 
 
-def _choice_poly(op: Op, layer: Layer, form: Form, scratch: int) -> Choice | None:
+def _choice_poly(op: Op, layer: Layer, form: Form, width: str, scratch: int) -> Choice | None:
+    """With the kernel for rows of this width."""
     phases = layer.stride[1]
     taps = -(-layer.kernel[1] // phases)
     words = max(-(-taps // 2), 2)
@@ -134,11 +149,9 @@ def _choice_poly(op: Op, layer: Layer, form: Form, scratch: int) -> Choice | Non
     cut = _cut_poly(layer, words, scratch)
     again = pack_poly((form.redo or form.rows).weights, phases, words)
     packed = pack_poly(form.rows.weights, phases, words)
-    width = {3: "w3", 5: "w5"}.get(layer.out_shape[1], "any")
     call = _call(op, layer, form, cut, f"dwp{words}{width}_s{phases}", packed, again)
-    shape = replace(_shape(layer, cut, form), is_clipped=layer.in_zp == INT8_MIN)
-    cost = dw_cost.cost_poly(shape, words)
-    return Choice(call, cut.scratch, _inplace(layer, cut), ceil(cost), form.counts)
+    found = cost.instructions(call, cost.DSP)
+    return Choice(call, cut.scratch, _inplace(layer, cut), found, form.counts)
 
 
 def _fits_fields(weights: np.ndarray) -> bool:
@@ -177,17 +190,9 @@ def _match_any(graph: Graph, op: Op, layer: Layer) -> Choice | None:
     if layer.multiplier != 1 or layer.in_shape[2] < 4:
         return None
     own = module(op.kind).lower(graph, op)
-    call = replace(own, function="mh_dw_any_s8", source="depthwise_any_s8", also=("bound_s8",))
-    seen = tuple(_seen(layer, axis, op.attrs.window.dilation[axis]) for axis in range(2))
-    cost = dw_cost.cost_any(layer.out_shape, (seen[0], seen[1]))
-    return Choice(call, 0, (), ceil(cost), {"reference": len(layer.weights)})
-
-
-def _seen(layer: Layer, axis: int, dilation: int) -> list[int]:
-    """How many kernel rows or columns lie inside the map, by output row or column."""
-    starts = np.arange(layer.out_shape[axis]) * layer.stride[axis] - layer.pad[axis]
-    places = starts[:, None] + np.arange(layer.kernel[axis])[None, :] * dilation
-    return [int(n) for n in ((places >= 0) & (places < layer.in_shape[axis])).sum(1)]
+    call = replace(own, function="mh_dw_any_s8", source="depthwise_any_s8")
+    found = cost.instructions(call, cost.DSP)
+    return Choice(call, 0, (), found, {"reference": len(layer.weights)})
 
 
 def _call(
@@ -226,7 +231,7 @@ def _call(
         op.inputs[:1],
         op.outputs,
         source,
-        helpers,
+        (*helpers, *bound_sources(layer.channels.lo, layer.channels.hi)),
     )
 
 
@@ -239,22 +244,6 @@ def _even(total: int, most: int) -> int:
     """The size of parts, as even as possible and at most ``most``."""
     parts = -(-total // most)
     return -(-total // parts)
-
-
-def _shape(layer: Layer, cut: Cut, form: Form) -> dw_cost.Shape:
-    return dw_cost.Shape(
-        layer.in_shape,
-        layer.out_shape,
-        layer.multiplier,
-        layer.kernel,
-        layer.stride,
-        layer.pad,
-        cut.strip,
-        cut.tile,
-        form.name == EXACT,
-        0 if form.redo is None else form.redo.channels.size,
-        (layer.channels.lo, layer.channels.hi) != (INT8_MIN, INT8_MAX),
-    )
 
 
 def _inplace(layer: Layer, cut: Cut) -> tuple[tuple[int, int], ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import ceil, prod
+from math import prod
 
+from mcu_hybrid.codegen import cost
 from mcu_hybrid.codegen.fast import Choice
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import module
@@ -20,13 +20,12 @@ def match(graph: Graph, op: Op) -> Choice | None:
     own = module(op.kind).lower(graph, op)
     if own is None:
         return None
-    found = _copy(own) if own.function == "mh_strided_copy_s8" else _pad(own)
-    if found is None:
+    params = _copy(own) if own.function == "mh_strided_copy_s8" else _pad(own)
+    if params is None:
         return None
-    params, cost = found
     name = params.ctype.removesuffix("_params")
     call = KernelCall(f"{name}_s8", params, "unary", own.ins, own.outs, "move_fast_s8")
-    return Choice(call, 0, (), ceil(cost), {})
+    return Choice(call, 0, (), cost.instructions(call, cost.DSP), {})
 
 
 def _data(value: object) -> list[int]:
@@ -34,7 +33,7 @@ def _data(value: object) -> list[int]:
     return [int(n) for n in value.data]
 
 
-def _pad(own: KernelCall) -> tuple[CStruct, float] | None:
+def _pad(own: KernelCall) -> CStruct | None:
     """Padding of four dimensions as padding of runs, of planes of runs, and of the whole."""
     values = dict(own.params.fields)
     extents, low, high = (_data(values[key]) for key in ("in_extent", "before", "after"))
@@ -66,37 +65,8 @@ def _pad(own: KernelCall) -> tuple[CStruct, float] | None:
         ("run_after", run[2]),
         ("value", value),
     )
-    cost = _pad_cost(dict(fields))
-    return CStruct("mh_pad_fast_params", fields), cost
+    return CStruct("mh_pad_fast_params", fields)
 
 
-def _pad_cost(p: Mapping[str, int]) -> float:
-    cost = 41.0 + 10 * p["planes"] + p["planes"] * p["rows"] * (30 + _bytes_cost(p["run"]))
-    border = p["before"]
-    for _ in range(p["planes"]):
-        border += p["plane_before"]
-        for _ in range(p["rows"]):
-            cost += _fill_cost(border + p["run_before"])
-            border = p["run_after"]
-        border += p["plane_after"]
-    return cost + _fill_cost(border + p["after"])
-
-
-def _copy(own: KernelCall) -> tuple[CStruct, float]:
-    loops = _data(dict(own.params.fields)["loops"])
-    outer, runs, length = prod(loops[:3]), prod(loops[:4]), loops[4]
-    if loops[9] == 1:
-        cost = 42 + 12 * outer + runs * (22 + _bytes_cost(length))
-    else:
-        cost = 38 + 14.4 * outer + runs * (19 + 13 * (length // 4) + 5.1 * (length % 4))
-    return CStruct("mh_copy_fast_params", own.params.fields), cost
-
-
-def _bytes_cost(length: int) -> float:
-    """mh_copy_bytes, without the call."""
-    return 9.7 * (length // 16) + 4 * (length % 16 // 4) + 4 * (length % 4)
-
-
-def _fill_cost(length: int) -> float:
-    """mh_fill_bytes, without the call."""
-    return 0.9 * (7 * (length // 16) + 3 * (length % 16 // 4) + 3 * (length % 4))
+def _copy(own: KernelCall) -> CStruct:
+    return CStruct("mh_copy_fast_params", own.params.fields)

@@ -8,7 +8,6 @@ from mcu_hybrid.ops.mul import rescaling
 
 KINDS = ("MUL",)
 MAX_RIGHT = 23  # (zero point << right) must fit 31 bits
-_RUN, _BLOCKS, _FOUR, _LAST = 12, 33, 38, 31  # instructions
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
@@ -27,8 +26,4 @@ def match(graph: Graph, op: Op) -> Choice | None:
         ("addend", (out << right) + (1 << (right - 1))),
         ("right", right),
     )
-    return runs.choice(graph, op, "mul_fast", fields, _cost)
-
-
-def _cost(size: int) -> int:
-    return _RUN + _BLOCKS * (size >= 4) + _FOUR * (size // 4) + _LAST * (size % 4)
+    return runs.choice(graph, op, "mul_fast", fields)

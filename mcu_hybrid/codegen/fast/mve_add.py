@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mcu_hybrid.codegen import cost
 from mcu_hybrid.codegen.fast import Choice
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import module
@@ -25,8 +26,6 @@ _TRIES = (0, 1, -1, 2, -2, 3, -3)
 _STEPS = (1, 8, 64, 512)  # of the multipliers, which turn the line
 _INT32 = 1 << 31
 _FRACTIONS = range(24, 16, -1)
-# Measured: per call, per 16 values, for a last part.
-_CALL, _SIXTEEN, _LAST, _CLAMP = 70.0, 36.0, 90.0, 5.2
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,8 @@ def match(graph: Graph, op: Op) -> Choice | None:
         "mve_add_s8",
         ("mve_multiply_s8",),
     )
-    whole, last = divmod(out.elements, 16)
-    cost = _CALL + _SIXTEEN * whole + _LAST * (last > 0)
-    if (lo, hi) != (INT8_MIN, INT8_MAX):
-        cost += _CLAMP * (whole + (last > 0))
-    return Choice(call, 0, module(op.kind).inplace(graph, op), round(cost), {})
+    inplace = module(op.kind).inplace(graph, op)
+    return Choice(call, 0, inplace, cost.instructions(call, cost.MVE), {})
 
 
 def find_line(graph: Graph, op: Op) -> Line | None:

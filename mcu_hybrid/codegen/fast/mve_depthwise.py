@@ -8,28 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 
+from mcu_hybrid.codegen import cost
 from mcu_hybrid.codegen.fast import Choice
 from mcu_hybrid.codegen.fast.mve_matrix import convolution
-from mcu_hybrid.codegen.fast.mve_requant import ANY, UP, Requant, requant_of
+from mcu_hybrid.codegen.fast.mve_requant import ANY, Requant, requant_of
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
 from mcu_hybrid.ops.padding import Window
 from mcu_hybrid.ops.weighted import weights_of
-from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
 LANES, OUTPUTS = 16, 8  # bytes of a vector, outputs of a chunk
 SCRATCH_BYTES = 8192  # planes of all channels may take this, else blocks of channels take turns
 _SPREAD = 32  # channels that the kernel moves to their planes together
 _UINT16 = 65535
-# Measured: per call, per band, per channel of one; per row of it, per 32, 16 or 8 channels of a row
-# and of a pixel; below the map per row, 8 channels of a row and of a pixel; per vector of planes.
-_CALL, _BAND, _CHANNEL = 450.0, 95.0, 14.0
-_ROW, _GROUP, _PIXEL = 52.0, 17.5, {4: 14.0, 2: 7.7, 1: 5.5}
-_BELOW, _BELOW_GROUP, _BELOW_PIXEL, _CLEAR, _CLAMP = 25.0, 16.0, 4.8, 2.4, 5.0
 
 
 @dataclass(frozen=True)
@@ -45,13 +39,6 @@ class Shape:
     def is_shared(self) -> bool:
         """True where two rows of outputs read the same vectors."""
         return self.rows > 1 and self.vectors < 3
-
-    @property
-    def chunk_cost(self) -> int:
-        """Executed instructions of 8 outputs, form up."""
-        loads = self.vectors * (4 if self.is_shared else 8)
-        adds = {1: 8, 2: 4, 4: 2}[self.rows]
-        return loads + 8 * self.vectors + adds + 19
 
 
 @dataclass(frozen=True)
@@ -86,8 +73,8 @@ def match(graph: Graph, op: Op) -> Choice | None:
     if not shapes:
         return None
     layer = Layer(source, target, columns, op.attrs.window, (weights.shape[1], weights.shape[2]))
-    best = min(shapes, key=lambda shape: _cost(shape, layer, requant))
-    return _choice(graph, op, weights, requant, best, layer)
+    choices = [_choice(graph, op, weights, requant, shape, layer) for shape in shapes]
+    return min(choices, key=lambda choice: choice.instructions or 0)
 
 
 def _columns(op: Op, source: tuple[int, ...], target: tuple[int, ...], weights: np.ndarray) -> int:
@@ -157,9 +144,9 @@ def _choice(
         ("mve_planes_s8", "mve_multiply_s8"),
     )
     beyond = OUTPUTS // shape.rows * window.stride[1] * shape.band_rows + LANES * shape.vectors
-    cost = _cost(shape, layer, requant)
+    found = cost.instructions(call, cost.MVE)
     forms = {f"mve {requant.form}": target[3]}
-    return Choice(call, block * plane_bytes + beyond, (), ceil(cost), forms)
+    return Choice(call, block * plane_bytes + beyond, (), found, forms)
 
 
 def _block(channels: int, plane_bytes: int) -> int:
@@ -190,36 +177,3 @@ def _lanes(kernel: tuple[int, ...], dilation: tuple[int, int], shape: Shape) -> 
         is_tap &= (y < kernel[0]) & (x < kernel[1])
         tables.append(np.where(is_tap, y * kernel[1] + x, kernel[0] * kernel[1]))
     return np.concatenate(tables).astype(np.uint8)
-
-
-def _cost(shape: Shape, layer: Layer, requant: Requant) -> float:
-    """Executed instructions of a whole call."""
-    source, target = layer.source, layer.target
-    bands = ceil(target[1] / shape.rows)
-    chunks = ceil(target[2] * shape.rows / OUTPUTS)
-    weights = 2 * shape.vectors * (1 + shape.is_shared) + 4 * (chunks > 1)
-    chunk = shape.chunk_cost + 4 * (requant.form != UP)
-    cost = _CALL + bands * target[3] * (_CHANNEL + weights + chunks * chunk)
-    plane_bytes = layer.columns * shape.band_rows
-    block = _block(source[3], plane_bytes)
-    for first in range(0, source[3], block):
-        cost += _fill_cost(shape, layer, min(block, source[3] - first), bands)
-    if (requant.lo, requant.hi) != (INT8_MIN, INT8_MAX):
-        cost += _CLAMP * ceil(target[1] * target[2] * target[3] / LANES)
-    return cost + _CLEAR * source[3] * plane_bytes / LANES
-
-
-def _fill_cost(shape: Shape, layer: Layer, channels: int, bands: int) -> float:
-    """What a block of channels costs to bring to its planes, all bands."""
-    height, width = layer.source[1:3]
-    top = layer.window.before((height, width), layer.kernel)[0]
-    first = np.arange(bands)[:, None] * shape.rows * layer.window.stride[0] - top
-    rows = first + np.arange(shape.band_rows)[None, :]
-    inside, below = int(((rows >= 0) & (rows < height)).sum()), int((rows[1:] >= height).sum())
-    row, left = _ROW, channels
-    while left > 0:
-        groups = 4 if left >= 32 else 2 if left >= 16 else 1
-        row += _GROUP + width * (_PIXEL[groups] + 2 * (left < OUTPUTS))
-        left -= groups * OUTPUTS
-    padding = _BELOW + ceil(channels / OUTPUTS) * (_BELOW_GROUP + width * _BELOW_PIXEL)
-    return bands * _BAND + inside * row + below * padding

@@ -7,25 +7,18 @@ and windows that are dilated sideways, whose bytes do not lie together in the ke
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
-from math import ceil
 
 import numpy as np
 
+from mcu_hybrid.codegen import cost
 from mcu_hybrid.codegen.fast import Choice
-from mcu_hybrid.codegen.fast.mve_requant import ANY, AWAY, UP, Requant, requant_of
+from mcu_hybrid.codegen.fast.mve_requant import Requant, requant_of
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
 from mcu_hybrid.ops.weighted import Field, weights_of
-from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
 GROUP, BLOCK = 4, 16  # channels of a tile, products of an instruction
 _STEMS = ("mve_tile_s8", "mve_multiply_s8")
-# Measured: per call, row of outputs, all pairs, pair of pixels, last pixel; per row of the band and
-# vector of it (pixels that share one, whole, last of a pixel), outside the map per row, pixel and
-# vector; per vector of the band that is cleared, or of outputs that are clamped.
-_CALL, _ROW, _PAIRS, _PAIR, _SINGLE = 85.0, 15.0, 70.0, 13.0, 45.0
-_BAND_ROW, _SHARED, _WHOLE, _PART = 52.0, 7.8, 5.3, 9.0
-_OUTSIDE, _OUTSIDE_PIXEL, _OUTSIDE_VECTOR, _CLEAR, _CLAMP = 65.0, 19.0, 6.0, 3.2, 5.2
 
 
 @dataclass(frozen=True)
@@ -111,8 +104,8 @@ def _choice(graph: Graph, op: Op, name: str, weights: np.ndarray, geometry: Geom
         _STEMS,
     )
     scratch = geometry.band_bytes + BLOCK if name == "conv" else 0
-    cost = _cost(weights, requant, geometry, name == "conv")
-    return Choice(call, scratch, (), ceil(cost), {f"mve {requant.form}": len(weights)})
+    found = cost.instructions(call, cost.MVE)
+    return Choice(call, scratch, (), found, {f"mve {requant.form}": len(weights)})
 
 
 def matrix_fields(weights: np.ndarray, requant: Requant) -> tuple[tuple[Field, ...], int]:
@@ -139,40 +132,3 @@ def matrix_fields(weights: np.ndarray, requant: Requant) -> tuple[tuple[Field, .
         ("hi", requant.hi),
     )
     return fields, tail
-
-
-def _cost(weights: np.ndarray, requant: Requant, g: Geometry, has_band: bool) -> float:
-    """Executed instructions of a whole call."""
-    cost = _CALL + g.out_h * (_ROW + _tiles_cost(weights, requant.form, g.out_w))
-    if (requant.lo, requant.hi) != (INT8_MIN, INT8_MAX):
-        cost += _CLAMP * ceil(g.out_h * g.out_w * len(weights) / BLOCK)
-    return cost + (_band_cost(g) if has_band else 0.0)
-
-
-def _band_cost(g: Geometry) -> float:
-    first = np.arange(g.out_h)[:, None] * g.stride_h - g.pad_top
-    rows = first + np.arange(g.kernel_h)[None, :] * g.dilation_h
-    inside = int(((rows >= 0) & (rows < g.in_h)).sum())
-    whole, part = divmod(g.in_c, BLOCK)
-    if whole:
-        row = g.in_w * (whole * _WHOLE + (part > 0) * _PART)
-    else:
-        row = ceil(g.in_w / max(BLOCK // g.in_c, 1)) * _SHARED
-    vectors = whole + (part > 0)
-    padding = _OUTSIDE + g.in_w * (_OUTSIDE_PIXEL + _OUTSIDE_VECTOR * vectors)
-    cost = inside * (_BAND_ROW + row) + (rows.size - inside) * padding
-    return cost + _CLEAR * g.band_bytes / BLOCK
-
-
-def _tiles_cost(weights: np.ndarray, form: str, pixels: int) -> float:
-    """Executed instructions of mh_mve_multiply."""
-    full, rest = divmod(len(weights), GROUP)
-    length = weights.shape[1] + -weights.shape[1] % 4
-    more = length // BLOCK - (length % BLOCK == 0)
-    short = length % BLOCK != 0
-    ties = {UP: 0, AWAY: 2, ANY: 3}[form]
-    pair = 15 + short + 14 * more + 2 * ceil(more / 4) + 23 + 2 * ties + 3 * (form == ANY)
-    single = 11 + short + 10 * more + 13 + ties + 2 * (form == ANY)
-    pairs, odd = divmod(pixels, 2)
-    cost = (pairs > 0) * _PAIRS + pairs * (full * pair + _PAIR) + odd * (full * single + _SINGLE)
-    return cost + (pixels * (single + _SINGLE) if rest else 0)

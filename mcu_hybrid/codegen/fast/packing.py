@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mcu_hybrid.codegen.fast.limits import fit_int16
 from mcu_hybrid.codegen.requant import EXACT, FINE, LINE, LayerRequant, fit_layer
 from mcu_hybrid.codegen.requant_lines import PRESCALE
 from mcu_hybrid.graph.types import Graph, Op
@@ -28,7 +29,7 @@ _MAX_OFFSET = 1 << 25  # offset << 6 fits 32 bits
 
 @dataclass(frozen=True)
 class Packed:
-    """A layer ready for the tiles: ``form`` is a function's middle name (line12, exact, plain)."""
+    """A layer ready for the tiles: ``form`` is a function's middle name (line12, exact_small)."""
 
     form: str
     fields: tuple[Field, ...]
@@ -36,10 +37,20 @@ class Packed:
     out_c: int
     is_clamped: bool
     forms: Mapping[str, int]
+    is_small: bool = False
+
+    def small(self) -> Packed | None:
+        """The same for the tile that takes less code; None where there is none."""
+        if self.form == PLAIN:
+            return None
+        return replace(self, form=f"{self.form}_small", is_small=True)
 
 
 def pack_layer(graph: Graph, op: Op, weights: np.ndarray) -> Packed | None:
-    """Pack weights [out channels, sum's length] of an operator; None where no form is exact."""
+    """Pack weights [out channels, sum's length] of an operator.
+
+    None where no form is exact, or the layer is larger than the params can say.
+    """
     found = _requant(graph, op, weights.astype(np.int64))
     if found is None:
         return None
@@ -50,6 +61,8 @@ def pack_layer(graph: Graph, op: Op, weights: np.ndarray) -> Packed | None:
         live, requant = _fold_constants(live, requant, zero_point)
     words = _words(live, is_carried)
     stream = _stream(words, requant, is_carried)
+    if not fit_int16((weights.shape[0], stream.shape[1])):
+        return None
     lo, hi = requant.post_clamp or (INT8_MIN, INT8_MAX)
     form = requant.form if is_carried else PLAIN
     fields: tuple[Field, ...] = (

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from math import ceil, prod
+from math import prod
 
-import numpy as np
-
+from mcu_hybrid.codegen import cost
 from mcu_hybrid.codegen.fast import Choice
+from mcu_hybrid.codegen.fast.limits import bound_sources, fit_int16
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import module
 from mcu_hybrid.ops.base import CStruct, KernelCall
-from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
 KINDS = ("AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN")
-_MEAN_FOUR, _MEAN_ONE = 179, 47  # requantising four outputs at once, or one
 MOST_PIXELS = 256  # of a sum in 16 bits
 _FUNCTIONS = {"AVERAGE_POOL_2D": "mh_average_pool_fast_s8", "MAX_POOL_2D": "mh_max_pool_fast_s8"}
 
@@ -32,6 +30,9 @@ def _pool(graph: Graph, op: Op) -> Choice | None:
         return None
     own = module(op.kind).lower(graph, op).params
     params = CStruct("mh_pool_fast_params", own.fields)
+    value = {name: v for name, v in own.fields if isinstance(v, int)}
+    if not fit_int16(value.values()):
+        return None
     call = KernelCall(
         _FUNCTIONS[op.kind],
         params,
@@ -39,32 +40,9 @@ def _pool(graph: Graph, op: Op) -> Choice | None:
         op.inputs[:1],
         op.outputs,
         "pool_fast_s8",
-        ("bound_s8",),
+        bound_sources(value["lo"], value["hi"]),
     )
-    return Choice(call, 0, (), ceil(_pool_cost(graph, op, own)), {})
-
-
-def _pool_cost(graph: Graph, op: Op, params: CStruct) -> float:
-    value = {name: v for name, v in params.fields if isinstance(v, int)}
-    channels = value["channels"]
-
-    def seen(axis: str) -> np.ndarray:
-        pad = value["pad_top" if axis == "h" else "pad_left"]
-        start = np.arange(value[f"out_{axis}"]) * value[f"stride_{axis}"] - pad
-        end = np.minimum(start + value[f"kernel_{axis}"], value[f"in_{axis}"])
-        return end - np.maximum(start, 0)
-
-    rows, columns = seen("h"), seen("w")
-    pixels = rows.size * columns.size
-    taps, lines = int(rows.sum()) * int(columns.sum()), int(rows.sum()) * columns.size
-    is_bounded = (value["lo"], value["hi"]) != (INT8_MIN, INT8_MAX)
-    cost = 60 + 8 * rows.size + is_bounded * 2.25 * pixels * channels
-    if op.kind == "AVERAGE_POOL_2D":
-        words = -(-channels // 4)
-        return cost + pixels * 52 + words * (pixels * 50 + 4 * lines + 6 * taps)
-    eights, fours = channels // 8, channels % 8 // 4 + (channels % 4 > 0)
-    each = pixels * 17 + 4 * lines
-    return cost + pixels * 38.4 + eights * (each + 9 * taps) + fours * (each + 6 * taps)
+    return Choice(call, 0, (), cost.instructions(call, cost.DSP), {})
 
 
 def _mean(graph: Graph, op: Op) -> Choice | None:
@@ -91,12 +69,5 @@ def _mean(graph: Graph, op: Op) -> Choice | None:
         op.inputs[:1],
         op.outputs,
         "pool_fast_s8",
-        ("bound_s8",),
     )
-    return Choice(call, 0, (), ceil(_mean_cost(outer, count, inner)), {})
-
-
-def _mean_cost(outer: int, count: int, inner: int) -> float:
-    if inner >= 4:
-        return 22 + outer * (31 + -(-inner // 4) * (_MEAN_FOUR + 6.1 * count))
-    return 25 + outer * (11 + inner * (_MEAN_ONE + 5 * count))
+    return Choice(call, 0, (), cost.instructions(call, cost.DSP), {})

@@ -5,18 +5,16 @@ Not here: the arithmetic (add.py, mul.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 
+from mcu_hybrid.codegen import cost
 from mcu_hybrid.codegen.fast import Choice
+from mcu_hybrid.codegen.fast.limits import bound_sources
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import broadcast, module
 from mcu_hybrid.ops.activation import activation_range
 from mcu_hybrid.ops.base import CStruct, KernelCall
 from mcu_hybrid.ops.weighted import Field
-from mcu_hybrid.quant import INT8_MAX, INT8_MIN
-
-_CALL, _LOOP, _BOUND_BYTE = 95, 20, 2.25
 
 
 def has_runs(graph: Graph, op: Op) -> bool:
@@ -25,11 +23,8 @@ def has_runs(graph: Graph, op: Op) -> bool:
     return bool(a[-1] == b[-1] == 1 and (extents[-1] >= 4 or prod(extents[:-1]) == 1))
 
 
-def choice(
-    graph: Graph, op: Op, name: str, fields: tuple[tuple[str, int], ...], cost: Callable[[int], int]
-) -> Choice:
-    """The call of ``mh_<name>_s8``; ``cost``: executed instructions of a run of this length."""
-    extents = [int(n) for n in broadcast.loops(graph, op)[0]]
+def choice(graph: Graph, op: Op, name: str, fields: tuple[tuple[str, int], ...]) -> Choice:
+    """The call of ``mh_<name>_s8``."""
     lo, hi = activation_range(op.attrs.activation, graph.tensor(op.outputs[0]).require_quant())
     loops: Field = ("loops", broadcast.loop_table(graph, op))
     all_fields: tuple[Field, ...] = (loops, *fields, ("lo", lo), ("hi", hi))
@@ -40,9 +35,7 @@ def choice(
         op.inputs,
         op.outputs,
         f"{name}_s8",
-        ("bound_s8", "runs_s8"),
+        ("runs_s8", *bound_sources(lo, hi)),
     )
-    total = _CALL + prod(extents[:-1]) * (_LOOP + cost(extents[-1]))
-    if (lo, hi) != (INT8_MIN, INT8_MAX):
-        total += round(_BOUND_BYTE * prod(extents))
-    return Choice(call, 0, module(op.kind).inplace(graph, op), total, {})
+    inplace, found = module(op.kind).inplace(graph, op), cost.instructions(call, cost.DSP)
+    return Choice(call, 0, inplace, found, {})

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcu_hybrid.codegen.breakpoints import Channels, thresholds
+from mcu_hybrid.codegen.memo import by_content
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
 SHIFTS = (8, 12, 16)  # one copy of a kernel each
@@ -43,6 +44,7 @@ class Slope:
         return np.clip((value * self.mul) >> (32 + self.shift), INT8_MIN, INT8_MAX)
 
 
+@by_content
 def fit_slope(
     channels: Channels, prescale: int, shifts: Sequence[int] = SHIFTS
 ) -> tuple[Slope, np.ndarray]:

@@ -15,14 +15,14 @@ from mcu_hybrid.graph.types import Graph, Op, Tensor
 from mcu_hybrid.ops import route_features
 from mcu_hybrid.quant import QuantParams
 
-ENTROPY_NAME = "route_entropy"
+SCORES_NAME = "route_scores"
 
 
 def link_route(graph: Graph, metadata: Mapping[str, Any] | None) -> Graph:
-    """Return the graph with outputs (logits, route score, route entropy) and one input less.
+    """Return the graph with outputs (logits, route score, simple scores) and one input less.
 
     A model without metadata, or without ``features`` in it, is returned as it is. Without a
-    ``route_score`` (a plain classifier, packed) the entropy alone is added, as last output.
+    ``route_score`` (a plain classifier, packed) only the simple scores are added, as last output.
 
     Raises:
         ModelError: the metadata names a tensor that is not there, or its features are faulty.
@@ -50,7 +50,7 @@ def link_route(graph: Graph, metadata: Mapping[str, Any] | None) -> Graph:
             Tensor("route_features", (1, attrs.top + 1), "int8", QuantParams((1 / 127,), (0,)))
         )
         outputs = (*graph.outputs, len(tensors))
-    tensors.append(Tensor(ENTROPY_NAME, (1, 1), "int32", QuantParams((2.0**-16,), (0,))))
+    tensors.append(Tensor(SCORES_NAME, (1, len(route_features.SCORES)), "int32", None))
     op = Op("ROUTE_FEATURES", "route_features", (logits,), (features, len(tensors) - 1), attrs)
     inputs = tuple(i for i in graph.inputs if i != features)
     ops = _ordered(graph, op, inputs)

@@ -1,4 +1,5 @@
 /* ADD and SUB as one exact linear form: four elements in 19 instructions. */
+#include "mh_small.h" /* before all others */
 #include "mh_dw.h"
 #include "mh_nn_fast_ew.h"
 
@@ -59,6 +60,6 @@ mh_status mh_add_fast_s8(const mh_add_fast_params *p, const int8_t *a, const int
                          void *scratch)
 {
     (void)scratch;
-    mh_bound_s8(out, mh_each_run(p->loops, add_run, p, a, b, out), p->lo, p->hi);
+    mh_bound(out, mh_each_run(p->loops, add_run, p, a, b, out), p->lo, p->hi);
     return MH_OK;
 }

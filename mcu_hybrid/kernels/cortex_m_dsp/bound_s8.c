@@ -1,4 +1,5 @@
 /* Bounds tighter than int8, which the saturating stores of the fast kernels do not know. */
+#include "mh_small.h" /* before all others */
 #include "mh_dw.h"
 
 void mh_bound_words(int8_t *out, int32_t words, uint32_t lo, uint32_t hi);
@@ -13,9 +14,6 @@ __asm__(FUNCTION("mh_bound_words")
 
 void mh_bound_s8(int8_t *out, int32_t bytes, int32_t lo, int32_t hi)
 {
-    if (lo == INT8_MIN && hi == INT8_MAX) {
-        return;
-    }
     if (bytes >= 4) {
         mh_bound_words(out, bytes / 4, (uint32_t)(lo & 0xff) * 0x01010101u,
                        (uint32_t)(hi & 0xff) * 0x01010101u);

@@ -5,6 +5,7 @@
  * Pixels go in threes across the ends of rows; windows that wait for the next row are copied, as
  * are windows with gaps.
  */
+#include "mh_small.h" /* before all others */
 #include <string.h>
 
 #include "mh_gemm.h"
@@ -18,33 +19,30 @@ typedef struct {
     int32_t column_bytes; /* kernel_h * in_c: one x of the band */
 } gather;
 
-static inline int8_t *copy(int8_t *to, const int8_t *from, int32_t bytes)
-{
-    for (; bytes > 3; bytes -= 4, to += 4, from += 4) {
-        memcpy(to, from, 4);
-    }
-    for (; bytes > 0; bytes--) {
-        *to++ = *from++;
-    }
-    return to;
-}
+/* Pixels of three bytes, pixel by pixel ``step`` bytes apart: as words, four at a time, or exactly
+ * (mh_turn3_exact). Four bytes to four bytes of a word are a store less, but the fourth is right
+ * only when its own row is written after this one, which the last row of a window cannot promise.
+ */
+void mh_turn3_words(const int8_t *from, int8_t *to, int32_t step, int32_t pixels);
+void mh_turn3_exact(const int8_t *from, int8_t *to, int32_t step, int32_t pixels);
 
-/* Three bytes as one word: the fourth is right when its own row is written after this one, which
- * the last row of a window, and the last pixel of the map, cannot promise. */
-static void turn_three(const int8_t *from, int32_t pixels, int8_t *to, int32_t step, int is_last)
-{
-    int32_t words = is_last ? 0 : pixels - 1;
-    pixels -= words;
-#pragma GCC unroll 4
-    for (; words > 0; words--, from += 3, to += step) {
-        memcpy(to, from, 4);
-    }
-#pragma GCC unroll 4
-    for (; pixels > 0; pixels--, from += 3, to += step) {
-        memcpy(to, from, 2);
-        to[2] = from[2];
-    }
-}
+/* clang-format off */
+#define FUNCTION(name)                                                                             \
+    ".pushsection .text." name ",\"ax\",%progbits\n.balign 4\n.thumb\n.syntax unified\n"           \
+    ".global " name "\n.type " name ", %function\n.thumb_func\n" name ":\n"
+#define END ".popsection\n"
+#define WORD "ldr r12, [r0], #3\n str r12, [r1]\n add r1, r2\n"
+#define EXACT "ldrh r12, [r0], #2\n strh r12, [r1]\n ldrb r12, [r0], #1\n strb r12, [r1, #2]\n add r1, r2\n"
+#define TURN(name, pixel)                                                                          \
+    __asm__(FUNCTION(name)                                                                         \
+        "subs r3, #4\n blo 2f\n"                                                                   \
+        "1:\n" pixel pixel pixel pixel "subs r3, #4\n bhs 1b\n"                                   \
+        "2:\n adds r3, #4\n beq 4f\n"                                                             \
+        "3:\n" pixel "subs r3, #1\n bne 3b\n"                                                     \
+        "4:\n bx lr\n" END)
+TURN("mh_turn3_words", WORD);
+TURN("mh_turn3_exact", EXACT);
+/* clang-format on */
 
 /* A row of the map to places step bytes apart. */
 static void turn_row(const gather *g, const int8_t *from, int32_t ky)
@@ -57,10 +55,13 @@ static void turn_row(const gather *g, const int8_t *from, int32_t ky)
             *to = *from++;
         }
     } else if (in_c == 3) {
-        turn_three(from, g->p->in_w, to, step, ky == g->p->kernel_h - 1);
+        /* Behind the map's last pixel there may be nothing to read. */
+        const int32_t words = ky == g->p->kernel_h - 1 ? 0 : g->p->in_w - 1;
+        mh_turn3_words(from, to, step, words);
+        mh_turn3_exact(from + 3 * words, to + words * step, step, g->p->in_w - words);
     } else {
         for (; from < end; from += in_c, to += step) {
-            copy(to, from, in_c);
+            memcpy(to, from, (size_t)in_c);
         }
     }
 }
@@ -97,10 +98,10 @@ static void keep_window(gather *g, int32_t i)
     const int8_t *from = g->at[i];
     int8_t *to = window;
     if (p->dilation_w == 1) {
-        copy(to, from, p->kernel_w * g->column_bytes);
+        memcpy(to, from, (size_t)(p->kernel_w * g->column_bytes));
     } else {
-        for (int32_t kx = 0; kx < p->kernel_w; kx++) {
-            to = copy(to, from, g->column_bytes);
+        for (int32_t kx = 0; kx < p->kernel_w; kx++, to += g->column_bytes) {
+            memcpy(to, from, (size_t)g->column_bytes);
             from += p->dilation_w * g->column_bytes;
         }
     }
@@ -150,10 +151,10 @@ static mh_status run(const mh_conv_fast_params *p, const int8_t *in, int8_t *out
         waiting = output_row(&g, &layer, waiting, &to);
     }
     for (int32_t i = 0; i < waiting; i++, to += p->out_c) {
-        mh_widen1(g.at[i], layer.column, p->steps);
+        layer.tile->widen1(g.at[i], layer.column, p->steps);
         mh_gemm_pixel(&layer, to);
     }
-    mh_clamp_s8(out, p->out_h * p->out_w * p->out_c, p->lo, p->hi);
+    mh_bound(out, p->out_h * p->out_w * p->out_c, p->lo, p->hi);
     return MH_OK;
 }
 
@@ -163,7 +164,12 @@ static mh_status run(const mh_conv_fast_params *p, const int8_t *in, int8_t *out
     {                                                                                              \
         return run(p, in, out, scratch, &mh_form_##form);                                          \
     }
-#define DEFINE_LINE(shift) DEFINE(line##shift) DEFINE(fine##shift)
+#define DEFINE_LINE(shift)                                                                         \
+    DEFINE(line##shift)                                                                            \
+    DEFINE(fine##shift)                                                                            \
+    DEFINE(line##shift##_small)                                                                    \
+    DEFINE(fine##shift##_small)
 MH_FAST_SHIFTS(DEFINE_LINE)
 DEFINE(exact)
+DEFINE(exact_small)
 DEFINE(plain)

@@ -1,4 +1,5 @@
 /* 3x3 depthwise convolution: two outputs per step, all weights in registers. */
+#include "mh_small.h" /* before all others */
 #include "mh_dw.h"
 
 typedef void (*dw3_code)(void);
@@ -270,7 +271,7 @@ static mh_status run(const mh_dw_params *p, const int8_t *in, int8_t *out, dw3_l
         mh_fill_words(l->planes, 0, ((p->strip - 1) * l->stride + 3) * l->row_bytes);
         tile(l, in + span.first * p->in_pixel, out + x * p->out_pixel);
     }
-    mh_bound_s8(out, p->out_h * p->out_w * p->in_c * p->multiplier, p->lo, p->hi);
+    mh_bound(out, p->out_h * p->out_w * p->in_c * p->multiplier, p->lo, p->hi);
     return MH_OK;
 }
 

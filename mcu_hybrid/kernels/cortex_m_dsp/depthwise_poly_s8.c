@@ -10,6 +10,7 @@
  * which makes 5 outputs and the halves of two more. A block of 6 outputs takes over a half from the
  * block before. Fields begin with 2^20, so that none borrows from the next.
  */
+#include "mh_small.h" /* before all others */
 #include "mh_dw.h"
 
 #define SEGMENT_BYTES 256 /* a row of one phase, four planes */
@@ -450,7 +451,7 @@ static mh_status run(const mh_dw_params *p, const int8_t *in, int8_t *out, void 
     for (int32_t x = 0; x < p->out_w; x += p->tile) {
         tile(&l, in, out, x, min_of(p->out_w - x, p->tile));
     }
-    mh_bound_s8(out, p->out_h * p->out_w * p->in_c * p->multiplier, p->lo, p->hi);
+    mh_bound(out, p->out_h * p->out_w * p->in_c * p->multiplier, p->lo, p->hi);
     return MH_OK;
 }
 

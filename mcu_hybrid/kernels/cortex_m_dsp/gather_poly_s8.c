@@ -1,4 +1,5 @@
 /* Four channels of a row of pixels to four planes of words x0 + x1 * 2^21 (depthwise_poly_s8.c). */
+#include "mh_small.h" /* before all others */
 #include "mh_dw.h"
 
 /* clang-format off */

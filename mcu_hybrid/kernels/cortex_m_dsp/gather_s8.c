@@ -1,4 +1,5 @@
 /* Four channels of a row of pixels to four planes of int16, in words of two neighbours. */
+#include "mh_small.h" /* before all others */
 #include "mh_dw.h"
 
 /* clang-format off */

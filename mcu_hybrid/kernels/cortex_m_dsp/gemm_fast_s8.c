@@ -1,4 +1,5 @@
 /* 1x1 convolution with stride 1 and fully connected: pixels as they lie, three at a time. */
+#include "mh_small.h" /* before all others */
 #include "mh_gemm.h"
 
 static mh_status run(const mh_gemm_params *p, const int8_t *in, int8_t *out, void *scratch,
@@ -18,12 +19,12 @@ static mh_status run(const mh_gemm_params *p, const int8_t *in, int8_t *out, voi
         to += 3 * p->out_c;
     }
     for (; left > 0; left--) {
-        mh_widen1(in, column, p->steps);
+        layer.tile->widen1(in, column, p->steps);
         mh_gemm_pixel(&layer, to);
         in += in_c;
         to += p->out_c;
     }
-    mh_clamp_s8(out, p->pixels * p->out_c, p->lo, p->hi);
+    mh_bound(out, p->pixels * p->out_c, p->lo, p->hi);
     return MH_OK;
 }
 
@@ -33,7 +34,12 @@ static mh_status run(const mh_gemm_params *p, const int8_t *in, int8_t *out, voi
     {                                                                                              \
         return run(p, in, out, scratch, &mh_form_##form);                                          \
     }
-#define DEFINE_LINE(shift) DEFINE(line##shift) DEFINE(fine##shift)
+#define DEFINE_LINE(shift)                                                                         \
+    DEFINE(line##shift)                                                                            \
+    DEFINE(fine##shift)                                                                            \
+    DEFINE(line##shift##_small)                                                                    \
+    DEFINE(fine##shift##_small)
 MH_FAST_SHIFTS(DEFINE_LINE)
 DEFINE(exact)
+DEFINE(exact_small)
 DEFINE(plain)

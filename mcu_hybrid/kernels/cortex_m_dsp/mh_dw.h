@@ -2,6 +2,7 @@
 #ifndef MH_DW_H
 #define MH_DW_H
 
+#include "mh_bound.h"
 #include "mh_nn_fast_dw.h"
 
 #define STRING2(x) #x
@@ -79,8 +80,5 @@ typedef void (*mh_run)(const void *params, const int8_t *a, const int8_t *b, int
 /* All runs, in order; returns the bytes that were written. */
 int32_t mh_each_run(const int32_t *loops, mh_run run, const void *params, const int8_t *a,
                     const int8_t *b, int8_t *out);
-
-/* Bounds tighter than int8, in place. */
-void mh_bound_s8(int8_t *out, int32_t bytes, int32_t lo, int32_t hi);
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef MH_GEMM_H
 #define MH_GEMM_H
 
+#include "mh_bound.h"
 #include "mh_nn_fast.h"
 
 /* Read by the assembly: the order of the fields is fixed. mh_code are code addresses. */
@@ -23,9 +24,19 @@ typedef struct {
 
 typedef void (*mh_gemm_start)(const mh_gemm_job *job, int8_t *out);
 
-/* A form for three pixels at once and for one. */
+/* Loops for three pixels at once and for one; the latter may be the former (tail1 NULL). */
 typedef struct {
     mh_gemm_start start3, start1;
+    uint32_t *(*widen1)(const int8_t *a, uint32_t *column, int32_t groups);
+    mh_code loop3;
+    int32_t unrolled3;
+    mh_code loop1, odd1;
+    int32_t unrolled1, bytes1; /* code bytes of a step */
+} mh_gemm_tile;
+
+/* A requantisation and the tile that it belongs to. */
+typedef struct {
+    const mh_gemm_tile *tile;
     mh_code tail3, tail1;
 } mh_gemm_form;
 
@@ -39,27 +50,31 @@ typedef struct {
 typedef struct {
     mh_gemm_job three, one;
     uint32_t *column;
-    const mh_gemm_form *form;
+    const mh_gemm_tile *tile;
     const uint32_t *last_stream; /* of the pair that an odd number of channels leaves half empty */
     int32_t out_c;
 } mh_gemm_layer;
 
-#define MH_FORM_DECLARE(shift) extern const mh_gemm_form mh_form_line##shift, mh_form_fine##shift;
+#define MH_FORM_DECLARE(shift)                                                                     \
+    extern const mh_gemm_form mh_form_line##shift, mh_form_fine##shift;                            \
+    extern const mh_gemm_form mh_form_line##shift##_small, mh_form_fine##shift##_small;
 MH_FAST_SHIFTS(MH_FORM_DECLARE)
 #undef MH_FORM_DECLARE
-extern const mh_gemm_form mh_form_exact, mh_form_plain;
+extern const mh_gemm_form mh_form_exact, mh_form_exact_small, mh_form_plain;
 
 /* column: 2 * steps words for one pixel, three times as many for three. */
 void mh_gemm_begin(mh_gemm_layer *layer, const mh_gemm_form *form, const mh_gemm_head *head,
                    uint32_t *column);
-/* The last channel of an odd number: its pair would write one byte too many. */
-void mh_gemm_last_channel(const mh_gemm_layer *layer, int8_t *out, int32_t pixels);
+/* The last channel of an odd number: its pair would write one byte too many. Weak: linked only
+ * where a layer has such a number (codegen adds gemm_odd_s8 to that layer's call). */
+__attribute__((weak)) void mh_gemm_last_channel(const mh_gemm_layer *layer, int8_t *out,
+                                                int32_t pixels);
 
 /* Multiply what the column holds; write 3 * out_c bytes. */
 static inline void mh_gemm_pixels3(const mh_gemm_layer *layer, int8_t *out)
 {
     if (layer->three.pairs > 0) {
-        layer->form->start3(&layer->three, out);
+        layer->tile->start3(&layer->three, out);
     }
     if (layer->out_c & 1) {
         mh_gemm_last_channel(layer, out, 3);
@@ -70,7 +85,7 @@ static inline void mh_gemm_pixels3(const mh_gemm_layer *layer, int8_t *out)
 static inline void mh_gemm_pixel(const mh_gemm_layer *layer, int8_t *out)
 {
     if (layer->one.pairs > 0) {
-        layer->form->start1(&layer->one, out);
+        layer->tile->start1(&layer->one, out);
     }
     if (layer->out_c & 1) {
         mh_gemm_last_channel(layer, out, 1);
@@ -91,8 +106,5 @@ typedef struct {
 uint32_t *mh_widen3_rows(const mh_rows *rows, uint32_t *column, int32_t groups, int32_t count);
 
 uint32_t *mh_widen1(const int8_t *a, uint32_t *column, int32_t groups);
-
-/* Bounds tighter than int8, in place. */
-void mh_clamp_s8(int8_t *out, int32_t bytes, int32_t lo, int32_t hi);
 
 #endif

@@ -1,4 +1,5 @@
 /* MAX_POOL_2D and AVERAGE_POOL_2D, and MEAN: four or eight channels at a time. */
+#include "mh_small.h" /* before all others */
 #include "mh_dw.h"
 #include "mh_nn_fast_ew.h"
 
@@ -92,7 +93,7 @@ mh_status mh_max_pool_fast_s8(const mh_pool_fast_params *p, const int8_t *in, in
             }
         }
     }
-    mh_bound_s8(out, (int32_t)(to - out), p->lo, p->hi);
+    mh_bound(out, (int32_t)(to - out), p->lo, p->hi);
     return MH_OK;
 }
 
@@ -145,7 +146,7 @@ mh_status mh_average_pool_fast_s8(const mh_pool_fast_params *p, const int8_t *in
             }
         }
     }
-    mh_bound_s8(out, (int32_t)(to - out), p->lo, p->hi);
+    mh_bound(out, (int32_t)(to - out), p->lo, p->hi);
     return MH_OK;
 }
 

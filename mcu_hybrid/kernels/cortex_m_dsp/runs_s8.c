@@ -1,4 +1,5 @@
 /* The loops of broadcasting around kernels of two operands. */
+#include "mh_small.h" /* before all others */
 #include "mh_dw.h"
 #include "mh_nn_fast_ew.h"
 

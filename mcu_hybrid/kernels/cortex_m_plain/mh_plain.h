@@ -91,6 +91,13 @@ void mh_plain_groups2(const mh_plain_job *job);
 void mh_plain_pixels2(const mh_plain_layer *layer, const int8_t *x0, const int8_t *x1, int8_t *out);
 void mh_plain_pixel(const mh_plain_layer *layer, const int8_t *x, int8_t *out);
 
+/* Without a jump, unlike mh_clamp: the count of instructions does not depend on the value. */
+static inline int32_t mh_plain_bounded(int32_t x, int32_t lo, int32_t hi)
+{
+    const int32_t least = x < lo ? lo : x;
+    return least > hi ? hi : least;
+}
+
 /* Bounds tighter than int8, in place; nothing where they are not. */
 void mh_plain_clamp(int8_t *out, int32_t bytes, int32_t lo, int32_t hi);
 

@@ -22,7 +22,7 @@ typedef struct {
 static inline int8_t mean(int32_t sum, int32_t count, const mh_plain_pool_params *p)
 {
     const int32_t half = sum > 0 ? count / 2 : -(count / 2);
-    return (int8_t)mh_clamp((sum + half) / count, p->lo, p->hi);
+    return (int8_t)mh_plain_bounded((sum + half) / count, p->lo, p->hi);
 }
 
 static void mean4(const mh_plain_pool_params *p, const area *window, int32_t c, int8_t *out)

@@ -72,7 +72,8 @@ void mh_plain_clamp(int8_t *out, int32_t bytes, int32_t lo, int32_t hi)
     if (lo <= INT8_MIN && hi >= INT8_MAX) {
         return;
     }
+#pragma GCC unroll 4
     for (int32_t i = 0; i < bytes; i++) {
-        out[i] = (int8_t)mh_clamp(out[i], lo, hi);
+        out[i] = (int8_t)mh_plain_bounded(out[i], lo, hi);
     }
 }

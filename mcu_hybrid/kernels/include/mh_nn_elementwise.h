@@ -103,4 +103,7 @@ typedef struct {
 mh_status mh_strided_copy_s8(const mh_strided_copy_params *p, const int8_t *in, int8_t *out,
                              void *scratch);
 
+/* Moves bytes to a lower address; source and target may overlap. Schedules use it to keep rows. */
+void mh_rows_s8(int8_t *to, const int8_t *from, int32_t bytes);
+
 #endif

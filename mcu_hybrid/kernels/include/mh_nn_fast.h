@@ -24,59 +24,43 @@ extern "C" {
 
 typedef struct {
     const uint32_t *stream;
-    int32_t steps;      /* K / 4 */
-    int32_t out_c;      /* of the layer */
-    int32_t pair_words; /* words of stream for each pair */
-    int32_t shift;      /* line, fine: the layer's; exact: 2 * output zero point + 1 */
-    int32_t lo, hi;     /* bounds tighter than int8, else -128 and 127 */
     int32_t pixels;     /* 1x1: pixels; fully connected: input vectors */
+    int16_t steps;      /* K / 4 */
+    int16_t out_c;      /* of the layer */
+    int16_t pair_words; /* words of stream for each pair */
+    int16_t shift;      /* line, fine: the layer's; exact: 2 * output zero point + 1 */
+    int8_t lo, hi;      /* bounds tighter than int8, else -128 and 127 */
 } mh_gemm_params;
 
 typedef struct {
     const uint32_t *stream; /* as above */
-    int32_t steps, out_c, pair_words, shift;
-    int32_t lo, hi;
-    int32_t in_h, in_w, in_c;
-    int32_t out_h, out_w;
-    int32_t kernel_h, kernel_w;
-    int32_t stride_h, stride_w;
-    int32_t dilation_h, dilation_w;
-    int32_t pad_top, pad_left;
-    int32_t in_zp;
     int32_t band_bytes; /* convb: kernel_h rows with all their padding, and up to 3 bytes more */
+    int16_t steps, out_c, pair_words, shift;
+    int16_t in_h, in_w, in_c;
+    int16_t out_h, out_w;
+    int16_t kernel_h, kernel_w;
+    int16_t stride_h, stride_w;
+    int16_t dilation_h, dilation_w;
+    int16_t pad_top, pad_left;
+    int8_t in_zp;
+    int8_t lo, hi;
 } mh_conv_fast_params;
 
-/* One function per form, and per shift of the line forms, so that shifts are immediates.
+/* One function per form, and per shift of the line forms, so that shifts are immediates. Those that
+ * end with _small take less code and some more instructions.
  *
  *   mh_gemm_*_s8   1x1 convolution with stride 1, fully connected; inputs a multiple of 4.
- *                  scratch: 24 * steps bytes (8 * steps where pixels < 3)
+ *                  scratch: 24 * steps bytes (8 * steps where pixels < 3 and not _small)
  *   mh_conv_*_s8   any window, in_c a multiple of 4. scratch: 24 * steps + in_c bytes
  *   mh_convb_*_s8  any window, any in_c. scratch: 36 * steps + band_bytes
  */
 #define MH_FAST_SHIFTS(X)                                                                          \
     X(0)                                                                                           \
-    X(1)                                                                                           \
-    X(2)                                                                                           \
-    X(3)                                                                                           \
     X(4)                                                                                           \
-    X(5)                                                                                           \
-    X(6)                                                                                           \
-    X(7)                                                                                           \
     X(8)                                                                                           \
-    X(9)                                                                                           \
-    X(10)                                                                                          \
-    X(11)                                                                                          \
     X(12)                                                                                          \
-    X(13)                                                                                          \
-    X(14)                                                                                          \
-    X(15)                                                                                          \
     X(16)                                                                                          \
-    X(17)                                                                                          \
-    X(18)                                                                                          \
-    X(19)                                                                                          \
-    X(20)                                                                                          \
-    X(21)                                                                                          \
-    X(22)
+    X(20)
 
 #define MH_FAST_DECLARE(form)                                                                      \
     mh_status mh_gemm_##form##_s8(const mh_gemm_params *p, const int8_t *in, int8_t *out,          \
@@ -85,9 +69,14 @@ typedef struct {
                                   void *scratch);                                                  \
     mh_status mh_convb_##form##_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out,    \
                                    void *scratch);
-#define MH_FAST_DECLARE_LINE(shift) MH_FAST_DECLARE(line##shift) MH_FAST_DECLARE(fine##shift)
+#define MH_FAST_DECLARE_LINE(shift)                                                                \
+    MH_FAST_DECLARE(line##shift)                                                                   \
+    MH_FAST_DECLARE(fine##shift)                                                                   \
+    MH_FAST_DECLARE(line##shift##_small)                                                           \
+    MH_FAST_DECLARE(fine##shift##_small)
 MH_FAST_SHIFTS(MH_FAST_DECLARE_LINE)
 MH_FAST_DECLARE(exact)
+MH_FAST_DECLARE(exact_small)
 MH_FAST_DECLARE(plain)
 #undef MH_FAST_DECLARE_LINE
 #undef MH_FAST_DECLARE

@@ -22,18 +22,18 @@ extern "C" {
 
 typedef struct {
     const uint32_t *stream;
-    const uint32_t *redo_stream; /* exact form, one row per entry of redo */
-    const uint16_t *redo;        /* rising, ended by 0xffff; or NULL */
-    int32_t in_h, in_w, in_c;    /* as the kernel walks: maps may lie the other way round */
-    int32_t out_h, out_w;
+    const uint32_t *redo_stream;                  /* exact form, one row per entry of redo */
+    const uint16_t *redo;                         /* rising, ended by 0xffff; or NULL */
     int32_t in_pixel, in_row, out_pixel, out_row; /* bytes from pixel to pixel, from row to row */
-    int32_t multiplier; /* output channel c reads input channel c / multiplier */
-    int32_t pad_top, pad_left;
-    int32_t in_zp;
-    int32_t kernel_h, kernel_w;
-    int32_t stride_h;
-    int32_t strip, tile; /* output rows and columns at a time */
-    int32_t lo, hi;      /* bounds tighter than int8, else -128 and 127 */
+    int16_t in_h, in_w, in_c; /* as the kernel walks: maps may lie the other way round */
+    int16_t out_h, out_w;
+    int16_t multiplier; /* output channel c reads input channel c / multiplier */
+    int16_t pad_top, pad_left;
+    int16_t kernel_h, kernel_w;
+    int16_t stride_h;
+    int16_t strip, tile; /* output rows and columns at a time */
+    int8_t in_zp;
+    int8_t lo, hi; /* bounds tighter than int8, else -128 and 127 */
 } mh_dw_params;
 
 /* mh_dw3s<stride>w<row bytes>: 3x3, in_c >= 4, prescale 8. A plane's row takes 64 or 128 bytes: 2

@@ -17,7 +17,7 @@ extern "C" {
 typedef struct {
     const int32_t *loops;
     int32_t a_mul, b_mul, start;
-    int32_t lo, hi;
+    int8_t lo, hi;
 } mh_add_fast_params;
 
 /* ADD and SUB. */
@@ -30,19 +30,19 @@ typedef struct {
     const int32_t *loops;
     int32_t a_offset, b_offset;
     int32_t mult, addend, right;
-    int32_t lo, hi;
+    int8_t lo, hi;
 } mh_mul_fast_params;
 
 mh_status mh_mul_fast_s8(const mh_mul_fast_params *p, const int8_t *a, const int8_t *b, int8_t *out,
                          void *scratch);
 
 typedef struct {
-    int32_t in_h, in_w, channels;
-    int32_t out_h, out_w;
-    int32_t kernel_h, kernel_w;
-    int32_t stride_h, stride_w;
-    int32_t pad_top, pad_left;
-    int32_t lo, hi;
+    int16_t in_h, in_w, channels;
+    int16_t out_h, out_w;
+    int16_t kernel_h, kernel_w;
+    int16_t stride_h, stride_w;
+    int16_t pad_top, pad_left;
+    int8_t lo, hi;
 } mh_pool_fast_params;
 
 /* At least 4 channels. */

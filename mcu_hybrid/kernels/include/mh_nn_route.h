@@ -1,9 +1,10 @@
-/* Route features: what the router reads, from the int8 class logits (see ops/route_features.py).
+/* Route features: what routers read, from the int8 class logits (see ops/route_features.py).
  *
  *   e_i = exp_table[max(q) - q_i]          Q20, exp_table[0] = 2^20
- *   out1 = entropy of softmax              int32, nats in Q16
- *   out0[0], out0[1..top] = entropy, largest probabilities (Q15, descending); feature i is
- *       clamp(requantize(x_i - offset[i], mult[i], shift[i]) + out_zero_point)
+ *   x_0 = entropy of softmax               nats in Q16
+ *   x_1..x_top = largest probabilities     Q15, descending
+ *   out0[i] = clamp(requantize(x_i - offset[i], mult[i], shift[i]) + out_zero_point)
+ *   out1 = x_0, 1 - x_1, 1 - (x_1 - x_2)   int32: the scores entropy, max-prob, margin
  *
  * Integer arithmetic only; equal to the numpy reference on every input.
  */
@@ -18,10 +19,12 @@ extern "C" {
 
 #define MH_ROUTE_MAX_TOP 10
 #define MH_ROUTE_MAX_CLASSES 1024
+#define MH_ROUTE_PROBABILITY_ONE (1 << 15)
+#define MH_ROUTE_SCORES 3 /* entropy, max-prob, margin */
 
 typedef struct {
     int32_t classes;           /* K, 2..MH_ROUTE_MAX_CLASSES */
-    int32_t top;               /* min(MH_ROUTE_MAX_TOP, K) */
+    int32_t top;               /* min(MH_ROUTE_MAX_TOP, K), so 2 at least */
     int32_t scale_q24;         /* scale of the logits in Q24, 1..2^30 */
     int32_t out_zero_point;    /* of the int8 features */
     const uint32_t *exp_table; /* 256 entries, Q20, falling */
@@ -30,7 +33,8 @@ typedef struct {
     const int32_t *shift;      /* 1 + top, -31..7 */
 } mh_route_features_params;
 
-/* in: classes int8 logits. out0: 1 + top int8. out1: one int32, aligned. scratch: not used. */
+/* in: classes int8 logits. out0: 1 + top int8. out1: MH_ROUTE_SCORES int32, aligned. scratch: not
+ * used. */
 mh_status mh_route_features_s8(const mh_route_features_params *p, const int8_t *in, int8_t *out0,
                                void *out1, void *scratch);
 

@@ -1,5 +1,5 @@
-/* Entropy and top probabilities of int8 logits, in integers only. No TFLM int8 operator has them,
- * and the int8 softmax (steps of 1/256) is too coarse for an entropy. */
+/* Entropy, margins and top probabilities of int8 logits, in integers only. No TFLM int8 operator
+ * has them, and the int8 softmax (steps of 1/256) is too coarse for an entropy. */
 #include "mh_nn_route.h"
 
 #define MH_ROUTE_EXP_BITS 20         /* of exp_table */
@@ -48,7 +48,7 @@ mh_status mh_route_features_s8(const mh_route_features_params *p, const int8_t *
                                void *out1, void *scratch)
 {
     (void)scratch;
-    if (p->classes < 2 || p->classes > MH_ROUTE_MAX_CLASSES || p->top < 1 ||
+    if (p->classes < 2 || p->classes > MH_ROUTE_MAX_CLASSES || p->top < 2 ||
         p->top > MH_ROUTE_MAX_TOP || p->top > p->classes) {
         return MH_ERR_ARG;
     }
@@ -72,12 +72,18 @@ mh_status mh_route_features_s8(const mh_route_features_params *p, const int8_t *
     }
     const uint32_t mean = (uint32_t)((moment + sum / 2u) / sum);
     const int32_t entropy = (int32_t)(mh_route_ln_q16(sum) + mean);
-    *(int32_t *)out1 = entropy;
+    int32_t *scores = out1;
+    scores[0] = entropy;
     out0[0] = mh_route_quantize(p, 0, entropy);
+    int32_t lead = 0;
     for (int32_t i = 0; i < p->top; i++) {
         const uint64_t e = p->exp_table[best[i]];
         const int32_t probability = (int32_t)(((e << 15) + sum / 2u) / sum);
         out0[i + 1] = mh_route_quantize(p, i + 1, probability);
+        if (i < 2) { /* lead: of the best alone, then over the second */
+            lead = i == 0 ? probability : lead - probability;
+            scores[i + 1] = MH_ROUTE_PROBABILITY_ONE - lead;
+        }
     }
     return MH_OK;
 }

@@ -9,7 +9,7 @@ mh_model_info mh_model = {
     .outputs = 1,
     .logits = MH_NO_OUTPUT,
     .route = MH_NO_OUTPUT,
-    .entropy = MH_NO_OUTPUT,
+    .scores = MH_NO_OUTPUT,
     .router = MH_ROUTER_NONE,
 };
 const mh_kat_vector mh_kat[] = {{0u, 0u}};

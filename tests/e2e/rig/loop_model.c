@@ -14,7 +14,7 @@ mh_model_info mh_model = {
     .outputs = 1,
     .logits = MH_NO_OUTPUT,
     .route = MH_NO_OUTPUT,
-    .entropy = MH_NO_OUTPUT,
+    .scores = MH_NO_OUTPUT,
 };
 volatile uint16_t mh_layer_now = 0xFFFFu;
 const mh_kat_vector mh_kat[] = {{0u, 0u}};

@@ -15,7 +15,7 @@ mh_model_info mh_model = {
     .outputs = 3,
     .logits = 0,
     .route = 1,
-    .entropy = 2,
+    .scores = 2,
     .router = 1,
     .threshold = -17,
 };
@@ -23,7 +23,7 @@ mh_model_info mh_model = {
 const mh_tflm_output mh_tflm_outputs[] = {
     {MH_TFLM_FROM_LOGITS, 0},
     {MH_TFLM_FROM_ROUTER, 0},
-    {MH_TFLM_FROM_ENTROPY, 0},
+    {MH_TFLM_FROM_SCORES, 0},
 };
 
 const mh_kat_vector mh_kat[] = {

@@ -29,7 +29,7 @@ enum {
     MH_TFLM_FROM_BASE,
     MH_TFLM_FROM_ROUTER,
     MH_TFLM_FROM_LOGITS,
-    MH_TFLM_FROM_ENTROPY,
+    MH_TFLM_FROM_SCORES,
 };
 
 typedef struct {

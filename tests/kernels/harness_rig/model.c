@@ -1,5 +1,6 @@
 /* An engine of three "layers" with two inputs and three outputs, small enough to check by hand:
- * logits[i] = image[i] + bias[0] (as int8), score = image[0], entropy = 1000 * image[1].
+ * logits[i] = image[i] + bias[0] (as int8), score = image[0]; the simple scores are 1000, 2000 and
+ * 3000 times image[1].
  * The second input's value 99 makes layer 1 fault. */
 #include <string.h>
 
@@ -18,7 +19,7 @@ mh_model_info mh_model = {
     .outputs = 3,
     .logits = 0,
     .route = 1,
-    .entropy = 2,
+    .scores = 2,
     .router = MH_ROUTER_LEARNED,
     .threshold = 5,
 };
@@ -30,7 +31,7 @@ static int8_t image[IMAGE];
 static int8_t bias[1];
 static int8_t logits[LOGITS];
 static int8_t score[1];
-static int32_t entropy[1];
+static int32_t scores[3];
 
 mh_status mh_model_init(void)
 {
@@ -47,7 +48,7 @@ mh_buffer mh_model_output(uint8_t index)
     if (index == 0) {
         return (mh_buffer){logits, LOGITS};
     }
-    return index == 1 ? (mh_buffer){score, 1} : (mh_buffer){entropy, 4};
+    return index == 1 ? (mh_buffer){score, 1} : (mh_buffer){scores, sizeof scores};
 }
 
 static void leave(mh_layer_hook hook, void *ctx, mh_buffer out)
@@ -70,7 +71,9 @@ mh_status mh_model_run(mh_layer_hook hook, void *ctx)
     }
     score[0] = image[0];
     leave(hook, ctx, mh_model_output(1));
-    entropy[0] = 1000 * image[1];
+    for (int i = 0; i < 3; i++) {
+        scores[i] = 1000 * (i + 1) * image[1];
+    }
     leave(hook, ctx, mh_model_output(2));
     memset(image, 0x55, sizeof image); /* an arena keeps nothing */
     mh_layer_now = 0xFFFFu;

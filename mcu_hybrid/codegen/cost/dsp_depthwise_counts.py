@@ -1,17 +1,13 @@
-"""Executed instructions of the depthwise kernels, predicted from shapes.
+"""What the depthwise kernels of the DSP extension execute: their assembly, counted from a shape.
 
-Loops in assembly are counted; what the compiler makes of the C around them was measured
-(arm-none-eabi-gcc 12.2, -O2, mps2-an500). Cycles and wait states are not modelled.
+How often the C around it runs is counted with it; what that costs was measured (__init__.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-# Measured; see counts3 and counts_poly for what each is multiplied with.
-_MEASURED3 = (98.0, 175.0, 55.0, 57.0, 32.6)
-_MEASURED_POLY = (100.0, 308.0, 106.8, 13.0, 28.6, 8.9)
 UNROLLED = 4  # segments
 
 
@@ -28,9 +24,10 @@ class Shape:
     strip: int
     tile: int
     is_exact: bool
-    redone: int
-    is_bounded: bool
+    redone: int  # output channels
+    redone_groups: tuple[int, ...]  # those of up to four input channels that they lie in
     is_clipped: bool = False  # rows of padding are left out
+    in_blocks: bool = False  # rows of 3 and 5 outputs, too
 
 
 @dataclass(frozen=True)
@@ -115,12 +112,6 @@ def core3(shape: Shape, width: int, rows: int) -> tuple[int, int]:
     return 9, channel + rows * row
 
 
-def cost3(shape: Shape, row_bytes: int) -> float:
-    """A call of mh_dw3*; ``row_bytes``: of four planes."""
-    asm, *rest = counts3(shape, row_bytes)
-    return asm + _weighted(rest, _MEASURED3) + _bounds(shape)
-
-
 def counts3(shape: Shape, row_bytes: int) -> tuple[float, ...]:
     """Instructions in assembly; calls, tiles, strips of groups, of those parts of maps, cores."""
     tiles = strips_ = cut = cores = asm = 0.0
@@ -143,22 +134,6 @@ def counts3(shape: Shape, row_bytes: int) -> tuple[float, ...]:
     return asm, 1, tiles, strips_, cut, cores
 
 
-def _bounds(shape: Shape) -> float:
-    """mh_bound_s8."""
-    height, width, channels = shape.out_size
-    return 20 + 2 * height * width * channels if shape.is_bounded else 0
-
-
-def _weighted(counts: Iterable[float], each: Iterable[float]) -> float:
-    return sum(a * b for a, b in zip(counts, each, strict=True))
-
-
-def cost_poly(shape: Shape, words: int) -> float:
-    """A call of mh_dwp*; ``words``: of weights in a segment."""
-    asm, *rest = counts_poly(shape, words)
-    return asm + _weighted(rest, _MEASURED_POLY) + _bounds(shape)
-
-
 def counts_poly(shape: Shape, words: int) -> tuple[float, ...]:
     """Instructions in assembly; calls, tiles, strips of groups, rows of tables, cores,
     bytes of a last row.
@@ -170,10 +145,14 @@ def counts_poly(shape: Shape, words: int) -> tuple[float, ...]:
     row_bytes = 256 * phases
     held = (shape.strip - 1) * shape.stride[0] + kernel
     held = min(held, shape.in_size[0]) if shape.is_clipped else held
-    is_whole = shape.strip >= shape.out_size[0] and not shape.redone
+    is_whole = shape.strip >= shape.out_size[0]
+    sees_last = (shape.out_size[0] - 1) * shape.stride[0] - shape.pad[0] + kernel >= shape.in_size[
+        0
+    ]
     for part in parts(shape):
         tiles += 1
         asm += fill_words(held * row_bytes)
+        copied += part.columns * shape.in_size[2] * (shape.in_size[2] < 4 and sees_last)
         y = 0
         for rows, kept, gathered, padded in strips(shape):
             one = (
@@ -189,14 +168,14 @@ def counts_poly(shape: Shape, words: int) -> tuple[float, ...]:
             asm += calls * once + channels * each
             strips_, cores = strips_ + count, cores + calls
             tabled += rows if is_whole else count * rows
-            if shape.in_size[2] < 4 and y + rows == shape.out_size[0]:
-                copied += part.columns * shape.in_size[2]
             if shape.redone:
                 asm += shape.redone * sum(
                     core_poly(replace(shape, is_exact=True), part.width, segments, words)
                 )
                 cores += shape.redone
-                tabled += min(shape.redone, count) * rows
+                # The exact core has a table of its own; the next group needs the first again.
+                after = sum(group + 1 < count for group in shape.redone_groups)
+                tabled += (len(shape.redone_groups) + is_whole * after) * rows
             y += rows
     return asm, 1, tiles, strips_, tabled, cores, copied
 
@@ -217,7 +196,7 @@ def core_poly(shape: Shape, width: int, segments: Sequence[int], words: int) -> 
     passes = [-(-n // UNROLLED) for n in segments]
     summed, ends = sum(segments), 3 * sum(passes)
     rows = len(segments)
-    if shape.out_size[1] in (3, 5):
+    if shape.out_size[1] in (3, 5) and not shape.in_blocks:
         outputs = shape.out_size[1]
         segment = {2: 9, 3: 13, 4: 16}[words] if outputs == 5 else {2: 7, 3: 10, 4: 12}[words]
         fields, store = (13, 6) if outputs == 5 else (8, 3)
@@ -230,12 +209,3 @@ def core_poly(shape: Shape, width: int, segments: Sequence[int], words: int) -> 
     final = (4, 6, 9, 11, 14, 14)[last] + 4
     row = 17 + (blocks - 1) * (tail + 12 + 5) + tail + final
     return 13, channel + rows * row + blocks * (summed * segment + ends)
-
-
-def cost_any(out_size: tuple[int, int, int], seen: tuple[Sequence[int], Sequence[int]]) -> float:
-    """A call of mh_dw_any_s8; ``seen``: kernel rows and columns inside the map, by output."""
-    height, width, channels = out_size
-    count = -(-channels // 4)
-    lines = sum(seen[0]) * sum(n > 0 for n in seen[1])
-    each = 248.6 * height * width + 8.3 * lines + 16 * sum(seen[0]) * sum(seen[1])
-    return 36 + 38.9 * height + 43.9 * height * width + count * each

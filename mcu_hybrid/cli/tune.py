@@ -1,0 +1,199 @@
+"""mcu-hybrid tune: targets instead of thresholds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from mcu_hybrid.cli.common import board_dirs_option, json_option, print_json, progress, table
+
+_TARGETS = (
+    ("min-accuracy", "accuracy", "91% or 0.91; of the kept inputs with --setting abstain."),
+    ("max-query-rate", "query_rate", "20% or 0.2; the share that abstains, likewise."),
+    ("max-latency", "latency", "Mean per input, 400ms or 0.4s."),
+    ("max-energy", "energy", "Mean per input, 5mJ."),
+    ("max-bytes", "bytes", "Mean sent per input, 300B or 2KB (of 1,024)."),
+    ("max-macs", "macs", "Mean per input on the same device, 112M."),
+    ("max-instructions", "instructions", "Likewise, 3.5M."),
+)
+
+
+class _Value(click.ParamType):
+    """Text with a unit; becomes a target of this metric, or (``bare``) its value."""
+
+    name = "value"
+
+    def __init__(self, metric: str, bare: bool = False) -> None:
+        self.metric, self.bare = metric, bare
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from mcu_hybrid.errors import InputError
+        from mcu_hybrid.tuning.units import CONFIDENCE, METRICS, Target
+
+        metric = CONFIDENCE if self.metric == CONFIDENCE.name else METRICS[self.metric]
+        try:
+            found = metric.parse(str(value))
+        except InputError as error:
+            self.fail(f"{error.message}; {error.hint}", param, ctx)
+        return found if self.bare else Target(metric, found)
+
+
+class _Power(click.ParamType):
+    """Two numbers of mW: computing,asleep."""
+
+    name = "mW,mW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            active, idle = (float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"'{value}' is not computing,asleep in mW; give 400,100", param, ctx)
+        return active, idle
+
+
+def _with_targets(function: Any) -> Any:
+    for option, metric, text in reversed(_TARGETS):
+        function = click.option(f"--{option}", metric, type=_Value(metric), help=text)(function)
+    return function
+
+
+@click.command("tune")
+@click.argument("source", type=click.Path(path_type=Path), default="runs/run")
+@_with_targets
+@click.option("--router", default="", help="Whose score decides.  [default: the deployed one's]")
+@click.option(
+    "--setting",
+    type=click.Choice(["edge-cloud", "same-device", "abstain"]),
+    default="edge-cloud",
+    show_default=True,
+    help="same-device: both networks on the board, no link. abstain: no answer instead of a query.",
+)
+@click.option(
+    "--guarantee",
+    type=click.Choice(["ltt", "crc", "none"]),
+    default="ltt",
+    show_default=True,
+    help="Of an accuracy target. ltt: with --confidence (learn-then-test). crc: on average over "
+    "calibrations (conformal risk control). none: the expected value.",
+)
+@click.option(
+    "--confidence",
+    default="95%",
+    show_default=True,
+    type=_Value("confidence", bare=True),
+    help="Of all bounds together.",
+)
+@click.option(
+    "--strict", is_flag=True, help="Budgets too hold with the confidence, not on average."
+)
+@click.option("--link", help="As in run; by default the run's own.")
+@click.option(
+    "--payload",
+    default="",
+    help="What a query sends: raw, png, jpeg, jpeg:60, features, logits.  [default: as the run "
+    "measured it]",
+)
+@click.option("--power", type=_Power(), help="The board's mW computing,asleep.")
+@click.option("--bench", type=click.Path(path_type=Path), help="Bench folder: the device's time.")
+@click.option(
+    "--global-bench",
+    type=click.Path(path_type=Path),
+    help="Likewise of the global network, for the same device.",
+)
+@click.option("--global-macs", type=_Value("macs", bare=True), help="Its MACs, 215M.")
+@click.option("--export", type=click.Path(path_type=Path), help="Where the build's is gone.")
+@click.option("--cloud", default="", help="Model server, where SOURCE is no run folder.")
+@click.option("--model", "cloud_model", default="global", show_default=True)
+@click.option("--token", envvar="MCU_HYBRID_TOKEN", help="Bearer token of the server.")
+@click.option("--board", help="Must be the run's; for an export: whose power counts.")
+@click.option("--apply", is_flag=True, help="Set the running board; until its next reset.")
+@click.option("--port", default="", help="Serial port or link URL of the board.")
+@click.option("--out", type=click.Path(path_type=Path), default="runs/tune", show_default=True)
+@board_dirs_option
+@json_option
+def command(
+    source: Path,
+    router: str,
+    guarantee: str,
+    confidence: float,
+    strict: bool,
+    link: str | None,
+    apply: bool,
+    port: str,
+    out: Path,
+    as_json: bool,
+    **values: Any,
+) -> None:
+    """Find the threshold that meets the targets, on the calibration split of SOURCE.
+
+    SOURCE is a run folder (the board's own answers), or a build or export folder (the int8
+    reference answers, number for number the same). Budgets are used up on average; an accuracy is
+    reached with as few queries as possible. What cannot be met names what can.
+
+    Example: mcu-hybrid tune runs/run --min-accuracy 91% --max-latency 400ms --apply
+
+    Example: mcu-hybrid tune runs/run --max-query-rate 20% --out runs/tune, then
+
+    mcu-hybrid build runs/export --tuned runs/tune
+    """
+    from mcu_hybrid.cloud.linkmodel import link_model
+    from mcu_hybrid.pipeline.tune import TuneOptions, tune_step
+    from mcu_hybrid.pipeline.tune_inputs import CostOptions
+
+    targets = [found for _, name, _ in _TARGETS if (found := values.pop(name)) is not None]
+    if not targets:
+        raise click.UsageError("give a target, for example --min-accuracy 91%")
+    costs = CostOptions(link=link_model(link) if link else None, **values)
+    options = TuneOptions(targets, router, guarantee, confidence, strict, apply, port, costs)
+    with progress(as_json) as on_event:
+        result = tune_step(source, options, out=out, on_event=on_event)
+    if as_json:
+        print_json({"out": str(out)} | {k: v for k, v in result.items() if k != "curve"})
+    else:
+        print_tune(result, out)
+
+
+def print_tune(result: dict, out: Path) -> None:
+    """The targets, everything else that the threshold brings, and what it rests on."""
+    from mcu_hybrid.tuning.units import METRICS
+
+    bounds = {row["metric"]: row for row in result["targets"]}
+    rows = []
+    for name, metric in METRICS.items():
+        if name not in result["expected"]:
+            continue
+        row = bounds.get(name)
+        expected = result["expected"][name]
+        test = (result["test"] or {}).get(name)
+        rows.append(
+            (
+                row["text"] if row else metric.title,
+                _text(metric, expected["value"]),
+                f"{_text(metric, expected['low'])} .. {_text(metric, expected['high'])}",
+                row["guarantee"] if row else "",
+                _text(metric, test["value"]) if test else "",
+            )
+        )
+    columns = ("target", "expected", "95 % interval", "guarantee", "on test")
+    where = f"{result['calibration_samples']} calibration images, {result['answers_of']}"
+    table(f"{result['setting']}: {where}", columns, rows)
+    click.echo(
+        f"threshold {result['threshold']} of router {result['router']}: keeps "
+        f"{100 * result['coverage']:.1f} % (accuracy is {result['accuracy_of']})"
+    )
+    for note in result["notes"]:
+        click.echo(f"note: {note}")
+    if result["applied"]:
+        click.echo(
+            f"applied to {result['board']} at {result['applied']['url']}, read back; until its "
+            "next reset"
+        )
+    click.echo(f"in {out}; as the default at reset: mcu-hybrid build EXPORT --tuned {out}")
+
+
+def _text(metric: Any, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{100 * value:.1f} %" if metric.is_share else str(metric.text(value))

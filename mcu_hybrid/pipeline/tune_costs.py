@@ -1,0 +1,254 @@
+"""tune's costs: what an input costs in each setting, as far as the folders say, and on what basis.
+
+The device's time comes from a bench, a run, or the build's own prediction, in this order; what a
+query takes from the link model, the payload and the server's measured time.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcu_hybrid import manifest
+from mcu_hybrid.cloud.linkmodel import DEFAULT, LinkModel
+from mcu_hybrid.errors import InputError, McuHybridError
+from mcu_hybrid.pipeline import bench as bench_step
+from mcu_hybrid.pipeline.split import calibration_split
+from mcu_hybrid.pipeline.tune_inputs import CostOptions, Evidence
+from mcu_hybrid.tuning import settings
+from mcu_hybrid.tuning.costs import Cost, Power, given_power, power_of
+from mcu_hybrid.tuning.payloads import payload
+
+OnEvent = Callable[[str, int, int], None]
+
+
+@dataclass
+class Costs:
+    """The known costs, why others are not, and what all of them rest on (JSON-ready)."""
+
+    known: dict[str, Cost] = field(default_factory=dict)
+    missing: dict[str, McuHybridError] = field(default_factory=dict)
+    basis: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def costs_of(evidence: Evidence, options: CostOptions, on_event: OnEvent | None = None) -> Costs:
+    """What an input costs in this setting, as far as it is known."""
+    made = Costs(missing=_not_of_this_setting(options.setting))
+    small = _device_figures(evidence, options, made)
+    power = _power(evidence, options, made)
+    if options.setting == settings.SAME_DEVICE:
+        _same_device(evidence, options, small, power, made)
+    elif options.setting == settings.ABSTAIN:
+        _device_alone(small, power, made)
+    else:
+        _edge_cloud(evidence, options, small, power, made, on_event)
+    return made
+
+
+def _not_of_this_setting(setting: str) -> dict[str, McuHybridError]:
+    """Costs that a setting does not have, with the reason."""
+    if setting == settings.SAME_DEVICE:
+        return {"bytes": _nothing_sent(setting)}
+    both = InputError("is that of both networks on one device", "add --setting same-device")
+    missing: dict[str, McuHybridError] = {"macs": both, "instructions": both}
+    if setting == settings.ABSTAIN:
+        missing["bytes"] = _nothing_sent(setting)
+    return missing
+
+
+def _nothing_sent(setting: str) -> InputError:
+    return InputError(
+        f"nothing is sent with --setting {setting}", "bound the queries: --max-query-rate 20%"
+    )
+
+
+@dataclass(frozen=True)
+class _Figures:
+    """One network on the device; None where it is not known."""
+
+    ms: float | None
+    instructions: float | None
+    macs: float | None
+    basis: str
+
+
+def _device_figures(evidence: Evidence, options: CostOptions, made: Costs) -> _Figures:
+    facts = evidence.build.facts if evidence.build else {}
+    estimate = facts.get("estimate") or {}
+    figures = _Figures(None, estimate.get("instructions"), facts.get("macs"), "")
+    if options.bench is not None:
+        figures = _benched(options.bench)
+    elif evidence.run:
+        basis = f"run: {evidence.run['latency_basis']}"
+        figures = _Figures(evidence.run["edge_ms"], figures.instructions, figures.macs, basis)
+    elif estimate.get("latency_us") is not None:
+        basis = f"predicted by the build, {estimate['latency_basis']}"
+        ms = estimate["latency_us"] / 1e3
+        figures = _Figures(ms, figures.instructions, figures.macs, basis)
+    made.basis["edge_ms"], made.basis["edge"] = figures.ms, figures.basis
+    if figures.ms is None:
+        made.missing["latency"] = made.missing["energy"] = InputError(
+            "the time of an input on the device is not known",
+            "measure it: mcu-hybrid bench DIR --out runs/bench, then --bench runs/bench",
+        )
+    return figures
+
+
+def _benched(folder: Path) -> _Figures:
+    manifest.load(folder, "bench")
+    result = json.loads((folder / bench_step.RESULT).read_text())
+    us = result["latency_us"]
+    basis = f"bench on {result['board']}: {result['latency_basis']}"
+    return _Figures(None if us is None else us / 1e3, result["instructions"], result["macs"], basis)
+
+
+def _power(evidence: Evidence, options: CostOptions, made: Costs) -> Power | None:
+    """The board's power; None, with the reason kept, where there are no figures."""
+    if options.power is not None:
+        power = given_power(*options.power)
+    elif evidence.board is None:
+        made.missing.setdefault(
+            "energy", InputError("energy needs a board", "give --board NAME, or --power 400,100")
+        )
+        return None
+    else:
+        try:
+            power = power_of(evidence.board)
+        except InputError as error:
+            made.missing.setdefault("energy", error)
+            return None
+    made.basis["power"] = {
+        "active_mw": power.active_mw,
+        "idle_mw": power.idle_mw,
+        "basis": power.basis,
+    }
+    return power
+
+
+def _edge_cloud(
+    evidence: Evidence,
+    options: CostOptions,
+    small: _Figures,
+    power: Power | None,
+    made: Costs,
+    on_event: OnEvent | None,
+) -> None:
+    link = options.link or _link_of(evidence.run)
+    sizes = _sizes(evidence, options, made, on_event)
+    received, cloud_ms = evidence.query.received_bytes, evidence.query.cloud_ms
+    made.known["bytes"] = Cost("B", 0.0, sizes)
+    made.basis |= {"link": link.to_json(), "cloud_ms": cloud_ms, "answer_bytes": received}
+    if small.ms is None:
+        return
+    query_ms = _each(sizes, lambda size: link.query_ms(size, received, cloud_ms))
+    made.known["latency"] = Cost("ms", small.ms, query_ms)
+    if link.query_mj(0) is None:
+        made.missing["energy"] = InputError(
+            f"the link {link.name} has no energy figures",
+            "choose another, or give them: --link rtt=50,up=1e6,uj_up=1,uj_down=1,wake=10",
+        )
+    elif power is not None:
+        radio = _each(sizes, lambda size: link.query_mj(size, received) or 0.0)
+        wait = query_ms * power.idle_mw / 1e3
+        made.known["energy"] = Cost("mJ", power.edge_mj(small.ms), radio + wait)
+
+
+def _each(sizes: float | np.ndarray, function: Callable[[int], float]) -> Any:
+    """A function of a size, for one size or for each of many."""
+    if np.ndim(sizes) == 0:
+        return function(int(sizes))
+    return np.array([function(int(size)) for size in np.ravel(sizes)])
+
+
+def _sizes(
+    evidence: Evidence, options: CostOptions, made: Costs, on_event: OnEvent | None
+) -> float | np.ndarray:
+    """Bytes of a query: as measured, or by the payload asked for."""
+    if not options.payload:
+        made.basis["payload"] = "request as measured"
+        return float(evidence.query.sent_bytes)
+    is_image = options.payload.partition(":")[0] not in ("features", "logits")
+    images = None
+    if is_image and evidence.export is not None:
+        split = calibration_split(evidence.export)
+        images = split.x if split is not None else None
+    found = payload(options.payload, images, evidence.model.graph, on_event)
+    made.basis["payload"] = found.form
+    if found.note:
+        made.notes.append(f"payload {found.form}: {found.note}")
+    if np.ndim(found.sizes) and len(np.ravel(found.sizes)) != evidence.outcomes.count:
+        return float(np.mean(found.sizes))  # the run kept a part of the split only
+    return found.sizes if np.ndim(found.sizes) else float(found.sizes)
+
+
+def _link_of(run: dict[str, Any]) -> LinkModel:
+    """The link that a run assumed; without a run the default."""
+    if not run:
+        return DEFAULT
+    told, names = run["link"], {item.name for item in fields(LinkModel)}
+    values = {key: value for key, value in told.items() if key in names}
+    for rate in ("up_bits_per_s", "down_bits_per_s"):
+        values[rate] = math.inf if values[rate] is None else values[rate]
+    return LinkModel(**values)
+
+
+def _device_alone(small: _Figures, power: Power | None, made: Costs) -> None:
+    """Abstention: what is not kept costs nothing more."""
+    if small.ms is None:
+        return
+    made.known["latency"] = Cost("ms", small.ms, 0.0)
+    if power is not None:
+        made.known["energy"] = Cost("mJ", power.edge_mj(small.ms), 0.0)
+
+
+def _same_device(
+    evidence: Evidence, options: CostOptions, small: _Figures, power: Power | None, made: Costs
+) -> None:
+    """Both networks on the board; where the global was not measured, time goes by MACs."""
+    large = _benched(options.global_bench) if options.global_bench else None
+    macs = options.global_macs or (large.macs if large else None) or _trained_macs(evidence)
+    why = InputError(
+        "the global network's MACs are not known", "give --global-macs 215M or --global-bench DIR"
+    )
+    if macs is None or small.macs is None:
+        made.missing |= dict.fromkeys(("macs", "instructions", "latency", "energy"), why)
+        return
+    made.known["macs"] = settings.same_device(small.macs, macs, "MACs")
+    scale = macs / small.macs if small.macs else 0.0
+    if large is None:
+        made.notes.append("the global network was not measured: its time goes by its MACs")
+        large = _Figures(
+            None if small.ms is None else small.ms * scale,
+            None if small.instructions is None else small.instructions * scale,
+            macs,
+            "scaled by MACs",
+        )
+    made.basis["global"] = {"macs": macs, "ms": large.ms, "basis": large.basis}
+    if small.instructions is not None and large.instructions is not None:
+        made.known["instructions"] = settings.same_device(
+            small.instructions, large.instructions, "instructions"
+        )
+    if small.ms is not None and large.ms is not None:
+        made.known["latency"] = settings.same_device(small.ms, large.ms, "ms")
+        if power is not None:
+            mj = power.edge_mj(small.ms), power.edge_mj(large.ms)
+            made.known["energy"] = settings.same_device(*mj, "mJ")
+
+
+def _trained_macs(evidence: Evidence) -> float | None:
+    """The global network's MACs, where the train folder behind the export is there."""
+    if evidence.export is None:
+        return None
+    source = manifest.read(evidence.export).sources.get("model")
+    folder = (evidence.export / source.path).resolve() if source else None
+    if folder is None or not (folder / manifest.NAME).is_file():
+        return None
+    found = manifest.read(folder)
+    return found.facts.get("global_macs") if found.step == "train" else None

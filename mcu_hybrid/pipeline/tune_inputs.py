@@ -1,0 +1,161 @@
+"""tune's answers: what board and cloud said about the calibration split.
+
+They are the board's where a run kept them, else those of the int8 reference, which computes the
+same numbers. What an input costs is in tune_costs.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcu_hybrid import manifest
+from mcu_hybrid.board import Board, load_board
+from mcu_hybrid.cloud.linkmodel import DEFAULT, LinkModel
+from mcu_hybrid.errors import InputError
+from mcu_hybrid.export.agreement import run_int8
+from mcu_hybrid.pipeline import run as run_step
+from mcu_hybrid.pipeline.build import MODEL, Build, Model, open_build, read_model
+from mcu_hybrid.pipeline.cloud import RunOptions, cloud_for, payload_form
+from mcu_hybrid.pipeline.live import EXPECTED_ANSWER_BYTES
+from mcu_hybrid.pipeline.split import calibration_split, export_of
+from mcu_hybrid.tuning import settings
+from mcu_hybrid.tuning.outcomes import Outcomes, load_outcomes
+
+OnEvent = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class CostOptions:
+    """Where the figures come from; "" and None take what the folders have.
+
+    ``payload``: "" is the request as the run measured it. ``power``: mW computing and asleep.
+    ``bench`` and ``global_bench`` are bench folders of the device's and of the global network
+    (same device); ``global_macs`` are the latter's where no train folder has them.
+    """
+
+    setting: str = settings.EDGE_CLOUD
+    link: LinkModel | None = None
+    payload: str = ""
+    power: tuple[float, float] | None = None
+    bench: Path | None = None
+    global_bench: Path | None = None
+    global_macs: float | None = None
+    export: Path | None = None
+    cloud: str = ""
+    cloud_model: str = "global"
+    token: str | None = None
+    board: str | None = None
+    board_dirs: Sequence[Path] = ()
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a query weighs and takes besides the link: as measured."""
+
+    sent_bytes: int
+    received_bytes: int
+    cloud_ms: float
+
+
+@dataclass
+class Evidence:
+    """What the folders hold; ``run`` is run.json or empty, ``build`` None for a bare export."""
+
+    source: Path
+    step: str
+    model: Model
+    build: Build | None
+    board: Board | None
+    export: Path | None
+    run: dict[str, Any]
+    outcomes: Outcomes
+    test: Outcomes | None
+    query: Query
+
+
+def gather(source: Path, options: CostOptions, on_event: OnEvent | None = None) -> Evidence:
+    """Read a run, build or export folder; runs the int8 reference where no board's answers are.
+
+    Raises:
+        ManifestError: another folder, or a stale one.
+        InputError: neither a run's answers nor calibration images and a global model to ask.
+    """
+    found = manifest.load(source, "run", "build", "export")
+    build = _build_of(source, found.step, options)
+    board = build.board if build else None
+    if board is None and options.board:
+        board = load_board(options.board, options.board_dirs)
+    model = build.model if build else read_model(source / MODEL)
+    export = options.export or (source if found.step == "export" else _export_of(build))
+    run = json.loads((source / run_step.RESULT).read_text()) if found.step == "run" else {}
+    if run_step.CALIBRATION in found.files:
+        outcomes = load_outcomes(source / run_step.CALIBRATION)
+        query = Query(
+            run["query_bytes"], run.get("answer_bytes", EXPECTED_ANSWER_BYTES), run["cloud_ms"]
+        )
+    else:
+        outcomes, query = _on_host(model, export, options, on_event)
+    kept = found.step == "run" and run_step.OUTCOMES in found.files
+    test = load_outcomes(source / run_step.OUTCOMES) if kept else None
+    return Evidence(source, found.step, model, build, board, export, run, outcomes, test, query)
+
+
+def _build_of(source: Path, step: str, options: CostOptions) -> Build | None:
+    """The build folder behind a run, or itself; raises InputError for another board's."""
+    if step == "export":
+        return None
+    folder = source
+    if step == "run":
+        folder = (source / manifest.read(source).sources["build"].path).resolve()
+    build = open_build(folder, options.board_dirs)
+    if options.board not in (None, build.board.name):
+        raise InputError(
+            f"is for {build.board.name}, not for {options.board}",
+            f"mcu-hybrid build MODEL --board {options.board}, then run",
+            path=source,
+        )
+    return build
+
+
+def _export_of(build: Build | None) -> Path | None:
+    """The export folder behind a build; None where it is gone (only some payloads need it)."""
+    try:
+        return export_of(build) if build else None
+    except InputError:
+        return None
+
+
+def _on_host(
+    model: Model, export: Path | None, options: CostOptions, on_event: OnEvent | None
+) -> tuple[Outcomes, Query]:
+    """The int8 reference and the global model on the calibration split of the export."""
+    split = calibration_split(export) if export else None
+    if split is None or export is None:
+        raise InputError(
+            "has no calibration split, and no board's answers were kept",
+            "give a folder of mcu-hybrid run, or --export DIR",
+            path=export,
+        )
+    seen = run_int8(model.graph, split.x, on_event=on_event)
+    run_options = RunOptions(
+        DEFAULT, cloud=options.cloud, model=options.cloud_model, token=options.token
+    )
+    labels, times = np.empty(len(split.y), np.int64), []
+    with cloud_for(run_options, export) as client:
+        form = payload_form(client, split.x.shape[1:])
+        for i in range(len(split.y)):
+            answer = client.infer(form(split.x[i : i + 1]))
+            labels[i] = int(np.argmax(answer.scores()))
+            times.append(answer.elapsed_us / 1e3)
+            if on_event:
+                on_event("global model", i + 1, len(split.y))
+    query = Query(answer.bytes_sent, answer.bytes_received, float(np.median(times)))
+    basis = "int8 reference on this machine"
+    device = seen.logits.argmax(1)
+    return Outcomes(device, labels, np.asarray(split.y), seen.scores, basis), query

@@ -1,0 +1,50 @@
+"""The command bench where the board and TFLM disagree: the result is told, and it is an error."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_rig import run
+
+from mcu_hybrid.harness.judge import Judge
+
+
+@pytest.fixture
+def wrong_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A judge whose first output value is one step off, for every input."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    right = Judge.run
+
+    def off_by_one(judge: Judge, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        first, *rest = right(judge, inputs)
+        moved = first.copy()
+        moved.flat[0] ^= 1
+        return [moved, *rest]
+
+    monkeypatch.setattr(Judge, "run", off_by_one)
+
+
+@pytest.mark.usefixtures("wrong_judge")
+def test_outputs_that_differ_end_with_an_error(shared: Path, tmp_path: Path) -> None:
+    model, out = shared / "models" / "hello_world_int8.tflite", tmp_path / "bench"
+    arguments = ("bench", model, "--board", "native", "--runs", 3, "--out", out)
+    code, printed, said = run(*arguments, "--json")
+    assert code == 1
+    told = json.loads(printed)  # the result, whole, and nothing else
+    assert told["exact"] is False and told["differing_outputs"] == 3
+    assert json.loads((out / "bench.json").read_text()) == told
+    assert said.count("error:") == 1
+    assert "error: 3 output values differ from TFLM's (3 of 3 inputs)" in said
+    assert "next step:" in said and "Traceback" not in said
+
+    code, printed, said = run(*arguments[:-2])
+    assert code == 1
+    assert "NO: 3 values differ from TFLM over 3 inputs" in printed
+    assert said.count("error:") == 1

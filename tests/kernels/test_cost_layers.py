@@ -1,0 +1,70 @@
+"""The cost model on random layers that its constants were not fitted to, on each measured core."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import arm_rig
+import cost_cases
+import numpy as np
+import pytest
+
+from mcu_hybrid.codegen import cost
+
+LAYERS, SEED = 120, 1234  # benchmarks/fit_cost.py takes other seeds
+LARGE = 2000  # instructions: smaller layers are mostly calls
+DSP = ("cortex_m_dsp", "ref")
+# In what the sums of a layer are, not in its shape: a little more room.
+DEPENDS_ON_VALUES = ("mh_route_features",)
+CORES = {
+    "cortex-m7": ("mps2-an500", DSP),
+    "cortex-m4": ("mps2-an386", DSP),
+    "cortex-m3": ("mps2-an385", ("cortex_m_plain", "ref")),
+    "cortex-m55": ("mps3-an547", ("cortex_m_mve", *DSP)),
+}
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_random_layers(core: str, tmp_path: Path) -> None:
+    arm_rig.require_tools()
+    machine, folders = CORES[core]
+    rng = np.random.default_rng(SEED)
+    drawn = [cost_cases.draw(rng, tuple(cost_cases.MAKERS), folders, core) for _ in range(LAYERS)]
+    found = [item for item in drawn if item is not None]
+    results = arm_rig.run_arm([case for case, _ in found], tmp_path, machine, folders, cpu=core)
+    assert all(result.is_right for result in results)
+    errors = []
+    for (_, choice), result in zip(found, results, strict=True):
+        assert choice.instructions is not None, result.name
+        off = abs(choice.instructions - result.instructions)
+        if result.instructions < LARGE:
+            assert off <= 100, (result, choice.instructions)
+        elif cost.kernel(choice.call.function) not in DEPENDS_ON_VALUES:
+            errors.append(off / result.instructions)
+    assert len(errors) > LAYERS / 3
+    assert np.quantile(errors, 0.9) <= 0.05 and max(errors) <= 0.1, sorted(errors)[-8:]
+
+
+def test_kernels_are_named_by_their_functions() -> None:
+    names = {
+        "mh_conv_line18_small_s8": "mh_conv",
+        "mh_conv2d_s8": "mh_conv2d",
+        "mh_convb_exact_s8": "mh_convb",
+        "mh_dw3s1w64_slope8x_s8": "mh_dw3",
+        "mh_dw_any_s8": "mh_dw_any",
+        "mh_mve_gemm_up12_s8": "mh_mve_gemm",
+        "mh_mve_depthwise_up_4_1_1_s8": "mh_mve_depthwise",
+        "mh_plain_depthwise_s8": "mh_plain_depthwise",
+    }
+    assert {name: cost.kernel(name) for name in names} == names
+
+
+def test_what_was_not_measured_is_not_predicted() -> None:
+    rng = np.random.default_rng(3)
+    drawn = cost_cases.draw(rng, ("softmax",), ("ref",), "cortex-m7")
+    assert drawn is not None
+    call = drawn[1].call
+    assert drawn[1].instructions == cost.instructions(call, "cortex-m4")
+    assert cost.instructions(call, "host") is None
+    assert cost.instructions(replace(call, function="mh_softplus_s8"), "cortex-m7") is None

@@ -1,0 +1,188 @@
+"""Fast kernels at every rounding step; and a constant that is wrong by the least is noticed there.
+
+For each family of kernels and form of requantisation: layers whose sums lie at and before all steps
+(step_cases.py) equal the reference. Then every constant of every channel is changed by as little as
+moves any output; exactly those outputs that the change moves by the form's definition are wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import arm_rig
+import numpy as np
+import pytest
+import step_seams
+from arm_rig import ArmCase
+from step_cases import WIDE_DIGITS, Steps, Style, conv_steps, depthwise_steps
+from step_faults import Fit, Match, Seam, disturbed, fit, harmful
+
+from mcu_hybrid.codegen.fast import (
+    conv,
+    depthwise,
+    mve_depthwise,
+    mve_matrix,
+    plain_depthwise,
+    plain_matrix,
+)
+from mcu_hybrid.ops.activation import NONE, RELU
+
+Rng = np.random.Generator
+TRIES = 40
+# One line serves a layer with ReLU; layers without need TFLite's own arithmetic, unless their
+# factors round only once.
+ONE_LINE, TWO_LINES = Style(RELU, -128, 7), Style(NONE, -20, -5)
+CLIPPED, ONCE = Style(RELU, -128, -128), Style(NONE, 5, 3, (0.52, 0.98))
+MIXED = Style(NONE, -20, 3, is_mixed=True)
+LOUD = Style(NONE, 5, 3, (0.6, 3.0))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer to draw until the matcher picks a kernel whose name ``kernel`` (a pattern) is in."""
+
+    kernel: str
+    match: Match
+    seam: Seam
+    make: Callable[[Rng], Steps]
+
+
+def _matrix(
+    names: Iterable[str], match: Match, seam: Seam, style: Style, wide: bool = False
+) -> list[Layer]:
+    """gemm, conv and convb: by the number of input channels and the window."""
+    windows = {"gemm": ((1, 1), 8), "conv": ((1, 2), 4), "convb": ((2, 2), 3)}
+    found = []
+    for name in names:
+        kernel, in_c = windows[re.findall("gemm|convb|conv", name)[0]]
+        digits = {"digits": WIDE_DIGITS} if wide else {}
+        found.append(
+            Layer(
+                name,
+                match,
+                seam,
+                lambda rng, k=kernel, c=in_c, d=digits: conv_steps(rng, style, k, c, **d),
+            )
+        )
+    return found
+
+
+def _depthwise(
+    name: str,
+    style: Style,
+    kernel: tuple[int, int],
+    stride: int,
+    channels: int = 4,
+    multiplier: int = 1,
+    match: Match = depthwise.match,
+    seam: Seam = step_seams.DEPTHWISE,
+) -> Layer:
+    return Layer(
+        name,
+        match,
+        seam,
+        lambda rng: depthwise_steps(rng, style, kernel, stride, channels, multiplier),
+    )
+
+
+def _dsp_matrix() -> list[Layer]:
+    found = []
+    for form, style in (("line", ONE_LINE), ("exact", TWO_LINES), ("fine", ONCE)):
+        names = [f"{kernel}_{form}" for kernel in ("gemm", "conv", "convb")]
+        found += _matrix(names, conv.match, step_seams.MATRIX, style)
+    names = ["gemm_plain", "conv_plain", "convb_plain"]
+    return found + _matrix(names, conv.match, step_seams.MATRIX, TWO_LINES, wide=True)
+
+
+def _dsp_depthwise() -> list[Layer]:
+    return [
+        _depthwise("dw3s1", ONE_LINE, (3, 3), 1),
+        _depthwise("dw3s2", CLIPPED, (3, 3), 2, 5),
+        _depthwise("dw3s1w128_exact", TWO_LINES, (3, 3), 1, 4, 2),
+        _depthwise("dw3s2w128_exact", TWO_LINES, (3, 3), 2),
+        _depthwise("dw3s1.*slope[0-9]+x_", MIXED, (3, 3), 1, 8),
+        _depthwise("dwp3any_s1_slope", CLIPPED, (2, 5), 1),
+        _depthwise("dwp2any_s2_slope", ONE_LINE, (3, 4), 2, 3),
+        _depthwise("dwp4any_s1_exact", TWO_LINES, (1, 7), 1),
+        _depthwise("dwp2.*slope[0-9]+x_", MIXED, (2, 3), 1, 8),
+    ]
+
+
+def _mve() -> list[Layer]:
+    found = []
+    for form, style in (("up", ONE_LINE), ("away", TWO_LINES), ("any", LOUD)):
+        names = [f"gemm_{form}", f"conv_{form}"]
+        found += _matrix(names, mve_matrix.match, step_seams.MVE_MATRIX, style)
+        if form != "any":
+            more = (mve_depthwise.match, step_seams.MVE_DEPTHWISE)
+            found.append(_depthwise(f"depthwise_{form}", style, (3, 3), 1, 17, 1, *more))
+            found.append(_depthwise(f"depthwise_{form}", style, (1, 7), 2, 4, 1, *more))
+    return found
+
+
+def _plain() -> list[Layer]:
+    found = []
+    for style in (ONE_LINE, TWO_LINES):
+        names = ["plain_gemm", "plain_conv"]
+        found += _matrix(names, plain_matrix.match, step_seams.PLAIN_MATRIX, style)
+        more = (plain_depthwise.match, step_seams.PLAIN_DEPTHWISE)
+        found.append(_depthwise("plain_depthwise", style, (3, 3), 1, 4, 1, *more))
+        found.append(_depthwise("plain_depthwise", style, (2, 4), 2, 2, 2, *more))
+    return found
+
+
+FAMILIES = {
+    "dsp_matrix": (_dsp_matrix, "mps2-an500", "", ("cortex_m_dsp", "ref")),
+    "dsp_depthwise": (_dsp_depthwise, "mps2-an500", "", ("cortex_m_dsp", "ref")),
+    "mve": (_mve, "mps3-an547", "", ("cortex_m_mve", "ref")),
+    "plain": (_plain, "mps2-an385", "cortex-m3", ("cortex_m_plain", "ref")),
+}
+
+
+def _drawn(layer: Layer, rng: Rng) -> tuple[Steps, Fit]:
+    """A layer that the wanted kernel takes."""
+    for _ in range(TRIES):
+        steps = layer.make(rng)
+        found = fit(layer.match, layer.seam, steps.graph)
+        if found is not None and re.search(layer.kernel, found.choice.call.function):
+            return steps, found
+    raise AssertionError(f"no layer for {layer.kernel} in {TRIES} tries")
+
+
+def _disturbed(
+    layer: Layer, steps: Steps, found: Fit, sign: int
+) -> Iterable[tuple[ArmCase, np.ndarray]]:
+    """A case per constant, wrong by the least in every channel, and what that must do."""
+    for name in layer.seam.names(found.result):
+        sizes = harmful(steps, layer.seam, found, name, sign)
+        assert np.any(sizes), (layer.kernel, name)
+        case, wrong = disturbed(steps, layer.match, layer.seam, found, name, sizes)
+        missed = np.flatnonzero((sizes != 0) & (wrong == 0))
+        assert missed.size == 0, f"{case.name}: no step shows channels {missed}"
+        yield case, wrong
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_step_is_in_its_place_and_watched(family: str, tmp_path: Path) -> None:
+    arm_rig.require_tools()
+    layers, machine, cpu, folders = FAMILIES[family]
+    rng = np.random.default_rng(40)
+    cases: list[ArmCase] = []
+    wrong: list[int] = []
+    for n, layer in enumerate(layers()):
+        steps, found = _drawn(layer, rng)
+        cases.append(steps.case(found.choice, layer.kernel))
+        wrong.append(0)
+        for case, count in _disturbed(layer, steps, found, (1, -1)[n % 2]):
+            cases.append(case)
+            wrong.append(int(count.sum()))
+    results = arm_rig.run_arm(cases, tmp_path, machine, folders, cpu=cpu)
+    bad = [
+        (r, count)
+        for r, count in zip(results, wrong, strict=True)
+        if (r.status, r.wrong, r.outside) != (0, count, 0)
+    ]
+    assert not bad, f"{len(bad)} of {len(cases)}: {bad[:5]}"
