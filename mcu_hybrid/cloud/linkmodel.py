@@ -1,8 +1,8 @@
 """What a query costs on the way to the cloud: a link as round trip, rates and packet overhead.
 
 A model, not a measurement: every preset is a stated assumption, and tables that use one name it.
-Latency of a hybrid at coverage c: L = edge + (1 - c) * (rtt + bits / rate + cloud), because the
-base network runs on every input and only queried ones travel (Kag et al., ICLR 2023).
+What a query costs goes into the mean over all inputs in tuning/costs.py (latency at coverage c:
+L = edge + (1 - c) * query, because the base runs on every input and only queried ones travel).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ class LinkModel:
     """A way to the cloud. Rates are what an application sees, in bit/s; ``inf`` ignores size.
 
     ``overhead_bytes`` is added to every packet, and a packet carries up to ``packet_bytes``.
+    Energies are the radio's alone, per byte on the air; ``wake_mj`` is what a query costs apart from
+    its bytes (waking the radio, listening for the answer). None: not known.
     """
 
     name: str
@@ -29,12 +31,18 @@ class LinkModel:
     overhead_bytes: int = 0
     packet_bytes: int = 1460
     assumption: str = ""
+    up_uj_per_byte: float | None = None
+    down_uj_per_byte: float | None = None
+    wake_mj: float | None = None
+    energy_basis: str = ""
 
     def __post_init__(self) -> None:
         rates = (self.up_bits_per_s, self.down_bits_per_s, self.packet_bytes)
-        if not (self.rtt_ms >= 0 and self.overhead_bytes >= 0 and all(r > 0 for r in rates)):
+        energies = (self.up_uj_per_byte, self.down_uj_per_byte, self.wake_mj)
+        least = (self.rtt_ms, self.overhead_bytes, *(e for e in energies if e is not None))
+        if not (all(value >= 0 for value in least) and all(r > 0 for r in rates)):
             raise InputError(
-                "times and overhead must be 0 or more, rates and packet size above 0",
+                "times, overhead and energies must be 0 or more, rates and packet size above 0",
                 "for example: --link rtt=50,up=1e6,down=5e6",
                 key=f"link {self.name}",
             )
@@ -50,15 +58,13 @@ class LinkModel:
         down_ms = self.on_air_bytes(received_bytes) * 8e3 / self.down_bits_per_s
         return self.rtt_ms + up_ms + down_ms + cloud_ms
 
-    def mean_ms(self, edge_ms: float, coverage: float, query_ms: float) -> float:
-        """Mean latency at this coverage: L = edge + (1 - c) * query."""
-        return edge_ms + (1.0 - coverage) * query_ms
-
-    def coverage_for(self, budget_ms: float, edge_ms: float, query_ms: float) -> float:
-        """The smallest coverage whose mean latency is within the budget; above 1 means none is."""
-        if query_ms <= 0:
-            return 0.0 if edge_ms <= budget_ms else math.inf
-        return max(0.0, 1.0 - (budget_ms - edge_ms) / query_ms)
+    def query_mj(self, sent_bytes: int, received_bytes: int = 0) -> float | None:
+        """Millijoules of the radio for one query; None where the link has no energy figures."""
+        if self.up_uj_per_byte is None or self.down_uj_per_byte is None or self.wake_mj is None:
+            return None
+        up_uj = self.on_air_bytes(sent_bytes) * self.up_uj_per_byte
+        down_uj = self.on_air_bytes(received_bytes) * self.down_uj_per_byte
+        return self.wake_mj + (up_uj + down_uj) / 1e3
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict (an infinite rate becomes null)."""
@@ -79,6 +85,10 @@ PRESETS: dict[str, LinkModel] = {
             overhead_bytes=16,
             packet_bytes=512,
             assumption="8N1: 10 line bits per byte, so 8/10 of the baud rate; framed packets",
+            up_uj_per_byte=0.11,
+            down_uj_per_byte=0.11,
+            wake_mj=0.0,
+            energy_basis="assumption: 10 mW of line driver for the 10.9 us of a byte",
         ),
         LinkModel(
             "ble",
@@ -89,6 +99,11 @@ PRESETS: dict[str, LinkModel] = {
             overhead_bytes=14,
             packet_bytes=244,
             assumption="1M PHY, 244 B notifications, 30 ms interval; 60 ms air + 60 ms internet",
+            up_uj_per_byte=0.25,
+            down_uj_per_byte=0.25,
+            wake_mj=0.1,
+            energy_basis="assumption: 15 mW radio, 8 us a byte, as much again for headers and "
+            "acknowledgements; four connection events a query",
         ),
         LinkModel(
             "wifi",
@@ -99,6 +114,11 @@ PRESETS: dict[str, LinkModel] = {
             overhead_bytes=40,
             assumption="2.4 GHz 802.11n module over SPI, about 1 MB/s TCP; server 40 ms away, "
             "connection kept open",
+            up_uj_per_byte=0.6,
+            down_uj_per_byte=0.33,
+            wake_mj=13.0,
+            energy_basis="assumption: module at 600 mW sending, 330 mW receiving and while it "
+            "listens for 40 ms; none while the connection sleeps",
         ),
         LinkModel(
             "lte",
@@ -108,6 +128,11 @@ PRESETS: dict[str, LinkModel] = {
             down_bits_per_s=5_000_000,
             overhead_bytes=40,
             assumption="half of Cat 1's 5/10 Mbit/s; connected state, no wake-up from idle",
+            up_uj_per_byte=5.8,
+            down_uj_per_byte=1.6,
+            wake_mj=90.0,
+            energy_basis="assumption: modem at 1.8 W sending, 1 W receiving and listening for 90 ms; "
+            "the seconds that it stays connected afterwards are NOT in the figure",
         ),
         LinkModel(
             "lora",
@@ -119,6 +144,11 @@ PRESETS: dict[str, LinkModel] = {
             packet_bytes=222,
             assumption="DR5, 222 B frames, answer in RX1 (1 s); the 1 % duty cycle is NOT in the "
             "figure and limits the mean rate to 1/100",
+            up_uj_per_byte=146.0,
+            down_uj_per_byte=56.0,
+            wake_mj=1.0,
+            energy_basis="assumption: 100 mW sending at 14 dBm, 38 mW receiving, 1.46 ms a byte; "
+            "asleep until the receive window",
         ),
         LinkModel(
             "paper",
@@ -134,16 +164,21 @@ PRESETS: dict[str, LinkModel] = {
 DEFAULT = PRESETS["wifi"]
 _KEYS = {"rtt": "rtt_ms", "up": "up_bits_per_s", "down": "down_bits_per_s"}
 _KEYS |= {"overhead": "overhead_bytes", "packet": "packet_bytes"}
+_KEYS |= {"uj_up": "up_uj_per_byte", "uj_down": "down_uj_per_byte", "wake": "wake_mj"}
+_NO_ENERGY: dict[str, Any] = {"up_uj_per_byte": None, "down_uj_per_byte": None, "wake_mj": None}
 
 
 def link_model(text: str) -> LinkModel:
     """A preset by name, own figures as ``rtt=50,up=1e6,down=5e6``, or ``lte,rtt=60`` for both.
 
-    Keys: rtt (ms), up and down (bit/s), overhead and packet (bytes). Raises InputError.
+    Keys: rtt (ms), up and down (bit/s), overhead and packet (bytes), uj_up and uj_down (microjoules
+    a byte), wake (mJ a query). Own figures have no energy where none is given. Raises InputError.
     """
     first, *others = text.split(",")
     if "=" in first:
-        base, pairs = replace(DEFAULT, assumption="given by the user"), [first, *others]
+        told = "given by the user"
+        base = replace(DEFAULT, assumption=told, energy_basis=told, **_NO_ENERGY)
+        pairs = [first, *others]
     else:
         if first not in PRESETS:
             raise InputError(f"no link '{first}'", f"one of: {', '.join(PRESETS)}", key="--link")
