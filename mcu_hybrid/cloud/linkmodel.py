@@ -19,8 +19,8 @@ class LinkModel:
     """A way to the cloud. Rates are what an application sees, in bit/s; ``inf`` ignores size.
 
     ``overhead_bytes`` is added to every packet, and a packet carries up to ``packet_bytes``.
-    Energies are the radio's alone, per byte on the air; ``wake_mj`` is what a query costs apart from
-    its bytes (waking the radio, listening for the answer). None: not known.
+    Energies are the radio's alone, per byte on the air; ``wake_mj`` is what a query costs apart
+    from its bytes (waking the radio, listening for the answer). None: not known.
     """
 
     name: str
@@ -131,8 +131,8 @@ PRESETS: dict[str, LinkModel] = {
             up_uj_per_byte=5.8,
             down_uj_per_byte=1.6,
             wake_mj=90.0,
-            energy_basis="assumption: modem at 1.8 W sending, 1 W receiving and listening for 90 ms; "
-            "the seconds that it stays connected afterwards are NOT in the figure",
+            energy_basis="assumption: modem at 1.8 W sending, 1 W receiving and listening for "
+            "90 ms; the seconds that it stays connected afterwards are NOT in the figure",
         ),
         LinkModel(
             "lora",

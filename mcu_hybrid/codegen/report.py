@@ -8,7 +8,7 @@ from typing import Any
 from mcu_hybrid.codegen.lowering import Lowered, kernel_stems, layers, lower_graph
 from mcu_hybrid.codegen.plan import MemoryPlan
 from mcu_hybrid.codegen.schedule.call import Call, kernel_calls
-from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.image import Footprint
 from mcu_hybrid.ops import module
 from mcu_hybrid.ops.base import CTable
@@ -106,7 +106,7 @@ def footprint(graph: Graph, plan: MemoryPlan, lowered: Lowered | None = None) ->
         layers=len(run),
         kernels=kernel_stems(lowered),
         largest_ram=tuple(
-            _named(n, run[n].kind, _live(plan, n)) + _tensors(graph, plan, n) for n in fullest
+            _named(n, kind_of(run[n]), _live(plan, n)) + _tensors(graph, plan, n) for n in fullest
         ),
         largest_flash=tuple(_named(r["layer"], r["op"], r["bytes"]) for r in heaviest),
     )
@@ -114,6 +114,13 @@ def footprint(graph: Graph, plan: MemoryPlan, lowered: Lowered | None = None) ->
 
 def _or_reference(graph: Graph, lowered: Lowered | None) -> Lowered:
     return lower_graph(graph) if lowered is None else lowered
+
+
+def kind_of(op: Op) -> str:
+    """The operator's kind for readers: a stream with what runs in it."""
+    if op.kind != "STREAM":
+        return op.kind
+    return "STREAM of " + ", ".join(part.kind for part in op.attrs.run)
 
 
 def _named(n: int, kind: str, size: int) -> str:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from mcu_hybrid.errors import ModelError
+from mcu_hybrid import routers
 from mcu_hybrid.graph import interp
+from mcu_hybrid.graph.images import to_int8
 from mcu_hybrid.graph.types import Graph
 
 OnEvent = Callable[[str, int, int], None]
@@ -24,41 +25,16 @@ HURTS_BELOW_DB = 20.0  # noise above a tenth of the signal's amplitude
 
 @dataclass(frozen=True)
 class Int8Run:
-    """What the device computes for N images; ``score`` and ``entropy``: None without a router."""
+    """What the device computes for N images; ``scores`` of the routers that the model has."""
 
     logits: np.ndarray  # int8 [N, K]
-    score: np.ndarray | None  # int32 [N], higher = more in need of the cloud
-    entropy: np.ndarray | None  # int32 [N], Q16 nats
-
-
-def to_int8(graph: Graph, x: np.ndarray) -> np.ndarray:
-    """Quantise uint8 images (real value x / 255) to the graph's int8 input, [N, H, W, C].
-
-    With scale 1/255 and zero point -128, which our own exports have, this is x - 128.
-
-    Raises:
-        ModelError: the images have another shape than the input.
-    """
-    tensor = graph.tensor(graph.inputs[0])
-    if tensor.shape[1:] != x.shape[1:]:
-        raise ModelError(
-            f"takes inputs of shape {list(tensor.shape[1:])}, the data has {list(x.shape[1:])}",
-            "give the data that the model was made for",
-            path=graph.name,
-        )
-    quant = tensor.require_quant()
-    real = x.astype(np.float64) / 255
-    q = np.round(real / float(quant.scale)) + quant.zero_point
-    return np.clip(q, -128, 127).astype(np.int8)
+    scores: Mapping[str, np.ndarray]  # router -> int32 [N], higher = more in need of the cloud
 
 
 def run_int8(
     graph: Graph, x: np.ndarray, *, label: str = "int8 reference", on_event: OnEvent | None = None
 ) -> Int8Run:
-    """Run uint8 images through the graph; with three outputs they are logits, score, entropy.
-
-    With two outputs they are logits and entropy (a plain classifier, packed), with one the logits.
-    """
+    """Run uint8 images through the graph, whose first output are the logits."""
     images = to_int8(graph, x)
     rows: list[list[np.ndarray]] = []
     for i, image in enumerate(images):
@@ -66,11 +42,15 @@ def run_int8(
         if on_event and (i % 50 == 49 or i + 1 == len(images)):
             on_event(label, i + 1, len(images))
     columns = [np.stack(column) for column in zip(*rows, strict=True)]
-    return Int8Run(
-        columns[0],
-        columns[1][:, 0].astype(np.int32) if len(columns) == 3 else None,
-        columns[-1][:, 0].astype(np.int32) if len(columns) > 1 else None,
-    )
+    outputs = {
+        graph.tensor(t).name: column for t, column in zip(graph.outputs, columns, strict=True)
+    }
+    scores = {
+        name: outputs[router.OUTPUT][:, router.COLUMN].astype(np.int32)
+        for name, router in routers.ROUTERS.items()
+        if router.OUTPUT in outputs
+    }
+    return Int8Run(columns[0], scores)
 
 
 def layer_noise(

@@ -24,18 +24,18 @@ COVERAGES = (0.9, 0.8, 0.7, 0.5)
 
 def thresholds(seen: Int8Run, coverage: float, router: str) -> dict[str, Any]:
     """Thresholds of each score at the standard coverages and at the deployed one."""
-    scores = {"learned": seen.score, "entropy": seen.entropy}
-    if router != "none" and scores.get(router) is None:
-        raise InputError(f"the model has no '{router}' score", "choose another", key="router")
+    number = routers.router_id(router)
+    if router != "none" and router not in seen.scores:
+        known = ", ".join(seen.scores) or "none"
+        raise InputError(f"the model has no '{router}' score", f"it has: {known}", key="router")
     wanted = sorted({*COVERAGES, coverage}, reverse=True)
     table = {
         name: {f"{c:g}": routers.threshold_for(values, c) for c in wanted}
-        for name, values in scores.items()
-        if values is not None
+        for name, values in seen.scores.items()
     }
     threshold = table[router][f"{coverage:g}"] if router != "none" else 0
     deployed = {
-        "router": routers.router_id(router),
+        "router": number,
         "coverage": coverage if router != "none" else 1.0,
         "threshold": threshold,
     }

@@ -6,7 +6,7 @@ ops/route_features.py.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,19 +14,44 @@ import numpy as np
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets.checkpoint import Hybrid, RouterParts
 from mcu_hybrid.ops import route_features
+from mcu_hybrid.quant import QuantParams
+from mcu_hybrid.routers.learned import Collapsed, score_range
 
-SCORE_TAIL = 0.02  # the surest two per cent share the lowest level of the int8 score
 INPUT = {"scale_to_real": "x/255", "layout": "NHWC", "dtype": "uint8"}
+
+
+@dataclass(frozen=True)
+class Band:
+    """Where the features' -1..1 lie in the file: at ``middle`` - ``half`` .. ``middle`` + ``half``.
+
+    A router that reads z concatenates both, and TFLite's CONCATENATION has one scale. So the
+    features, whose scale is free, take that of z: z and with it the base stay as they are, and no
+    level of either is lost.
+    """
+
+    middle: float = 0.0
+    half: float = 1.0
+
+    @classmethod
+    def of(cls, quant: QuantParams) -> Band:
+        """All of an int8 tensor's range but half a level at either end, where rounding may go."""
+        return cls((-0.5 - quant.zero_point) * quant.scale, 127.0 * quant.scale)
+
+    def place(self, features: np.ndarray) -> np.ndarray:
+        """What the file holds for features of -1..1."""
+        return self.middle + self.half * features
+
+    def head(self, head: Collapsed, features: int) -> Collapsed:
+        """The same scores, for the first ``features`` inputs as the file holds them."""
+        return head.on_features([-self.middle / self.half] * features, [1 / self.half] * features)
 
 
 def centre_scores(hybrid: Hybrid) -> tuple[Hybrid, float]:
     """Shift the router's score so that its useful range is -half..half; returns half too.
 
-    The range is that of the training examples without the surest two per cent, so that the 256
-    levels are spent where thresholds lie; a shift changes no decision.
+    The range is that of the training examples (``score_range``); a shift changes no decision.
     """
-    scores = hybrid.router.head(hybrid.router.sample.astype(np.float64))
-    low, high = float(np.quantile(scores, SCORE_TAIL)), float(scores.max())
+    low, high = score_range(hybrid.router.head, hybrid.router.sample)
     head = replace(hybrid.router.head, b2=hybrid.router.head.b2 - (low + high) / 2)
     shifted = replace(hybrid, router=replace(hybrid.router, head=head))
     return shifted, max((high - low) / 2, 1e-3)
@@ -54,15 +79,17 @@ def float_features(router: RouterParts, logits: np.ndarray) -> np.ndarray:
     return np.clip((x - np.array(router.centers)) / np.array(router.widths), -1, 1)
 
 
-def hybrid_metadata(hybrid: Hybrid, graph: Graph) -> dict[str, Any]:
+def hybrid_metadata(hybrid: Hybrid, graph: Graph, band: Band) -> dict[str, Any]:
     """The metadata entry, thresholds not yet in it; ``graph`` is the file without the link."""
+    widths = np.array(hybrid.router.widths) / band.half
+    centers = np.array(hybrid.router.centers) - band.middle * widths
     logits = graph.tensor(graph.outputs[0]).require_quant()
     features = graph.tensor(graph.inputs[1]).require_quant()
     attrs = route_features.make_attrs(
         len(hybrid.labels),
         float(logits.scale),
-        hybrid.router.centers,
-        hybrid.router.widths,
+        centers.tolist(),
+        widths.tolist(),
         float(features.scale),
         features.zero_point,
     )

@@ -63,7 +63,7 @@ def tidy(
     model.metadata = [m for m in model.metadata or () if m.name == b"min_runtime_version"][:1]
     model.description = b"mcu-hybrid"
     names = {old[i]: tensor.name.decode() for i, tensor in enumerate(graph.tensors)}
-    return _pack(model), names
+    return pack(model), names
 
 
 def _name_layers(schema: Any, model: Any, graph: Any, edges: Mapping[int, str]) -> None:
@@ -98,7 +98,7 @@ def with_metadata(data: bytes, content: Mapping[str, Any]) -> bytes:
     entry = schema.MetadataT()
     entry.name, entry.buffer = NAME.encode(), len(model.buffers) - 1
     model.metadata = [*kept, entry]
-    return _pack(model)
+    return pack(model)
 
 
 def set_output_range(data: bytes, name: str, low: float, high: float) -> bytes:
@@ -116,8 +116,13 @@ def set_output_range(data: bytes, name: str, low: float, high: float) -> bytes:
             tensor.quantization.scale = np.array([scale], np.float32)
             tensor.quantization.zeroPoint = np.array([zero], np.int64)
             tensor.quantization.min = tensor.quantization.max = None
-            return _pack(model)
+            return pack(model)
     raise ModelError(f"has no output '{name}'", "export again")
+
+
+def schema_and_model(data: bytes) -> tuple[Any, Any]:
+    """The schema's classes and the file as their objects, for edits that ``pack`` writes back."""
+    return _schema(), _open(data)
 
 
 def _schema() -> Any:
@@ -134,7 +139,8 @@ def _open(data: bytes) -> Any:
     return _schema().ModelT.InitFromPackedBuf(bytearray(data), 0)
 
 
-def _pack(model: Any) -> bytes:
+def pack(model: Any) -> bytes:
+    """The bytes of a file from its objects."""
     builder = _Builder(1 << 16)
     builder.Finish(model.Pack(builder), _IDENTIFIER)
     return bytes(builder.Output())

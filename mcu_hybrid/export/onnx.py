@@ -46,6 +46,13 @@ def write_pair(hybrid: Hybrid, path: Path) -> None:
     _export(_Pair(hybrid), example, path, [IMAGE, FEATURES], [LOGITS, SCORE], {})
 
 
+def write_base(hybrid: Hybrid, path: Path) -> None:
+    """Write the base alone: image [1, C, H, W] -> logits."""
+    height, width, channels = hybrid.shape
+    example = (torch.zeros(1, channels, height, width),)
+    _export(hybrid.base, example, path, [IMAGE], [LOGITS], {})
+
+
 class _OnBytes(nn.Module):
     """A network on raw pixels: a query then carries H * W * C bytes and not four times as many."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mcu_hybrid import manifest
+from mcu_hybrid import manifest, routers
 from mcu_hybrid.emulate import qemu
 from mcu_hybrid.pipeline.demo import STEPS, DemoOptions, demo_step
 from mcu_hybrid.training.config import HybridConfig
@@ -45,7 +45,7 @@ def test_demo_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown["exact"] is True
     assert (shown["board"], shown["instructions"]) == ("native", None)
     assert shown["arena_bytes"] > 0
-    assert len(shown["rows"]) == 10
+    assert len(shown["rows"]) == 2 + 4 * len(routers.ROUTERS)
     for row in shown["rows"]:
         assert tuple(row) == ROW
     assert Path(shown["report"]).is_file()

@@ -15,7 +15,7 @@ for package in ("torch", "sklearn", "tensorflow", "onnx2tf", "plotly"):
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import hybrid  # noqa: E402
-import hybrid_results  # noqa: E402
+import hybrid_show  # noqa: E402
 from hybrid_plan import ABLATIONS, SETTINGS, SIMPLE, TITLES, TRAINED  # noqa: E402
 
 from mcu_hybrid.harness import route_eval  # noqa: E402
@@ -70,7 +70,7 @@ def test_every_method_is_in_the_one_table(done: dict[str, Any]) -> None:
     assert met["KB of SRAM left beside the arena"] and met["M MACs of the base below the limit"]
     assert result["seeds"] == [1] and result["machine"]["cores"] >= 1
     assert set(result["seconds_of_stages"]) >= {"global", "base 1", "method 1 whole"}
-    text = "\n".join(hybrid_results.markdown(result))
+    text = "\n".join(hybrid_show.markdown(result))
     assert all(f"| {method}" in text for method in METHODS)
     assert not any(name in text for name in ABLATIONS)
 

@@ -61,7 +61,7 @@ def sample() -> Methods:
         "calibration_samples": 2000,
         "seeds": 3,
         "link": PRESETS["wifi"].to_json(),
-        "power": "assumption: 120 mA at 216 MHz",
+        "energy": "board (assumption: 120 mA at 216 MHz); the radio is not in it",
         "conditions": [
             {
                 "what": "points over entropy",

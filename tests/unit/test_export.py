@@ -110,6 +110,14 @@ def test_int8_keeps_the_float_accuracy_and_every_layer_is_compared(exported):
     facts = exported.facts
     assert abs(facts["accuracy_int8"] - facts["accuracy_float"]) <= 0.02
     assert facts["same_class"] >= 0.97
+    # What training simulated is what the device says, but for the last level here and there.
+    told = facts["simulation"]
+    assert told["whole_network"] and told["same_class"] >= 0.98 and told["max_levels"] <= 2
+    assert told["same_logits"] >= 0.85
+    losses = facts["losses"]
+    assert losses["exact"] and losses["int8"]["base_accuracy"] == facts["accuracy_int8"]
+    assert losses["float"]["base_accuracy"] == facts["accuracy_float"]
+    assert losses["int8"]["coverage"] == pytest.approx(losses["coverage_target"], abs=0.03)
     noise = {layer["name"]: layer["sqnr_db"] for layer in facts["layers"]}
     assert all(v > 15 for k, v in noise.items() if k != "route_features")
     assert noise["route_features"] is None  # exists in integers only

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -127,3 +128,18 @@ def test_an_ended_stage_keeps_its_files_for_the_next_run(tmp_path: Path) -> None
     assert not cache.stage("base", {"seed": 0}, (), make).was_cached
     cache.stage("base", {"seed": 1}, (), make)
     assert seen == [False, True, False]  # other settings begin with an empty folder
+
+
+def test_the_checklist_names_tests_that_exist(root: Path) -> None:
+    text = (root / "docs" / "hybrid.md").read_text("utf-8")
+    named = re.findall(r"`((?:unit|e2e)/\w+\.py)(?:::(\w+))?`", text)
+    assert len(named) > 40
+    missing = [
+        f"{file}::{function}"
+        for file, function in named
+        if not (root / "tests" / file).is_file()
+        or f"def {function}" not in (root / "tests" / file).read_text("utf-8")
+    ]
+    assert not missing
+    rows = [int(n) for n in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
+    assert rows == [*range(1, 23), 25]

@@ -184,7 +184,7 @@ def trained_badly():
             base[1].weight[channel] *= 300
             base[1].bias[channel] *= 300
             base[3].weight[:, channel] /= 300
-    fit = digits.x[:700], digits.y[:700], torch.ones(700)
+    fit = digits.x[:700], torch.ones(700)
     return base, fit, (digits.x[700:1100], digits.y[700:1100])
 
 

@@ -97,3 +97,6 @@ def test_the_page_names_every_type_and_code(root: Path) -> None:
         assert f"0x{item:02X} {item.name}" in page
     for code in Code:
         assert f"{int(code)} {code.name}" in page
+    for router in Router:
+        assert f"{int(router)} {router.name.lower().replace('_', '-')}" in page
+    assert f"# Wire protocol, version {messages.PROTOCOL_VERSION}\n" in page

@@ -215,3 +215,6 @@ def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingTool, match="Optuna is not installed"):
         search_step(options(tmp_path))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    told = CliRunner().invoke(command, ["--out", str(tmp_path)]).exception
+    assert isinstance(told, MissingTool) and "mcu-hybrid[train]" in told.hint

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from mcu_hybrid.board import load_board
-from mcu_hybrid.errors import InputError
+from mcu_hybrid.errors import BoardError, InputError
 from mcu_hybrid.graph import interp
 from mcu_hybrid.nets.genome import Genome, Stage
+from mcu_hybrid.search.calibrate import export_genome, virtual_of
 from mcu_hybrid.search.figures import Limits, excess, figures_of, limits_of
 from mcu_hybrid.search.graph import graph_of
 
@@ -76,12 +77,21 @@ def test_figures_are_those_of_a_real_export(exported: Path, name: str) -> None:
     assert said.instructions == pytest.approx(found.instructions, rel=0.10)
 
 
+@pytest.mark.parametrize(
+    ("board", "virtual"),
+    [("stm32f7", "mps2-an500"), ("stm32f4", "mps2-an386"), ("mps3-an547", "mps3-an547")],
+)
+def test_a_virtual_board_has_the_boards_kernels(board: str, virtual: str) -> None:
+    assert virtual_of(load_board(board)).name == virtual
+    with pytest.raises(BoardError, match="no virtual board has the kernels of"):
+        virtual_of(load_board("native"))
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A .tflite of the genome with the weights that torch gives it, by way of ONNX and TFLite."""
     if find_spec("tensorflow") is None or find_spec("onnx2tf") is None:
         pytest.skip("the export packages are not installed")
-    from mcu_hybrid.search.calibrate import export_genome
     from mcu_hybrid.training.data import load_data
 
     return export_genome(SMALL, load_data("digits"), tmp_path_factory.mktemp("export"))
