@@ -1,4 +1,5 @@
-"""Reference base and global networks (torch), and the user's own: ``module:function``.
+"""Reference base and global networks (torch), searched ones (``search:best.json``), and the user's
+own: ``module:function``.
 
 A network maps images, float NCHW in [0, 1], to class logits. Bases are made for int8 on a
 microcontroller: batch norm folds into the convolutions, down-sampling is a 2 x 2 convolution with
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcu_hybrid.errors import InputError, MissingTool
+from mcu_hybrid.nets import genome
+from mcu_hybrid.nets.mobile import build_mobile
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,7 +66,7 @@ def reference_global(shape: tuple[int, int, int], classes: int, width: int) -> n
 def build(
     spec: str, shape: tuple[int, int, int], classes: int, width: int, *, large: bool
 ) -> nn.Module:
-    """Build the reference network or the user's ``module:function``.
+    """Build the reference network, that of a genome (nets/genome.py), or ``module:function``.
 
     The function is called without arguments, or with (shape, classes) where it takes two.
 
@@ -74,6 +77,8 @@ def build(
     require_torch()
     if spec == REFERENCE:
         return (reference_global if large else reference_base)(shape, classes, width)
+    if spec.startswith(genome.PREFIX):
+        return build_mobile(genome.read(spec, large=large), shape, classes)
     made = _call(load_callable(spec), (shape, classes), spec)
     from torch import nn
 
@@ -83,6 +88,11 @@ def build(
         )
     _check_output(made, shape, classes, spec)
     return made
+
+
+def canonical(spec: str, *, large: bool) -> str:
+    """The specification that a checkpoint keeps: a genome's file is replaced by what it holds."""
+    return genome.read(spec, large=large).spec if spec.startswith(genome.PREFIX) else spec
 
 
 def load_callable(spec: str) -> Any:
@@ -151,7 +161,7 @@ def count_macs(net: nn.Module, shape: tuple[int, int, int]) -> int:
 
     kinds = (nn.Conv1d, nn.Conv2d, nn.Linear)
     handles = [m.register_forward_hook(hook) for m in net.modules() if isinstance(m, kinds)]
-    _probe(net, shape)
+    run_grey(net, shape)
     for handle in handles:
         handle.remove()
     return total
@@ -212,7 +222,7 @@ def _call(function: Any, arguments: tuple[Any, ...], spec: str) -> Any:
 def _check_output(net: nn.Module, shape: tuple[int, int, int], classes: int, spec: str) -> None:
     """The network must turn the data's images into one logit per class."""
     try:
-        out = _probe(net, shape)
+        out = run_grey(net, shape)
     except Exception as error:  # the user's code again
         raise InputError(
             f"does not take images {shape[2]} x {shape[0]} x {shape[1]} (CHW): {error}",
@@ -227,13 +237,14 @@ def _check_output(net: nn.Module, shape: tuple[int, int, int], classes: int, spe
         )
 
 
-def _probe(net: nn.Module, shape: tuple[int, int, int]) -> Any:
+def run_grey(net: nn.Module, shape: tuple[int, int, int]) -> Any:
     """The output for one grey image, the mode of the network left as it was."""
     import torch
 
     was_training = net.training
     net.eval()
     with torch.no_grad():
-        out = net(torch.full((1, shape[2], shape[0], shape[1]), 0.5))
+        where = next((p.device for p in net.parameters()), torch.device("cpu"))
+        out = net(torch.full((1, shape[2], shape[0], shape[1]), 0.5, device=where))
     net.train(was_training)
     return out

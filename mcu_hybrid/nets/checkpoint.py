@@ -29,8 +29,9 @@ _VERSION = 1
 class RouterParts:
     """The trained router as it is deployed, and what its int8 features rest on.
 
-    ``head`` takes (x - centers) / widths of x = [entropy in nats; top probabilities];
-    ``sample`` holds such rows, clipped to [-1, 1], for the converter's ranges.
+    ``head`` takes (x - centers) / widths of x = [entropy in nats; top probabilities], and behind
+    them the base's ``features`` z as they are (0: it does not read them); ``sample`` holds such
+    rows, the part of x clipped to [-1, 1], for the converter's ranges.
     """
 
     head: Collapsed
@@ -38,6 +39,7 @@ class RouterParts:
     widths: tuple[float, ...]
     logits_scale: float
     sample: np.ndarray
+    features: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def save_hybrid(hybrid: Hybrid, path: Path) -> None:
                 "widths": list(router.widths),
                 "logits_scale": router.logits_scale,
                 "sample": torch.as_tensor(router.sample),
+                "features": router.features,
             },
         },
         path,
@@ -172,6 +175,7 @@ def load_hybrid(path: Path) -> Hybrid:
             tuple(raw["widths"]),
             raw["logits_scale"],
             raw["sample"].numpy(),
+            raw.get("features", 0),
         )
     except FileNotFoundError as error:
         raise ModelError("does not exist", "run mcu-hybrid train first", path=path) from error

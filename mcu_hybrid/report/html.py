@@ -54,7 +54,7 @@ class Methods(TypedDict, total=False):
     calibration_samples: int
     seeds: int
     link: dict[str, Any]  # LinkModel.to_json
-    power: str
+    energy: str  # what the energy figure is made of
     conditions: list[dict[str, Any]]  # what, value, least, met, binding
 
 

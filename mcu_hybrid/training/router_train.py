@@ -6,7 +6,7 @@ the same integer ROUTE_FEATURES as on the device; so rounding and clipping are p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,12 @@ import torch
 from torch import nn
 
 from mcu_hybrid.nets.checkpoint import RouterParts
+from mcu_hybrid.nets.penultimate import with_features
 from mcu_hybrid.ops import route_features
 from mcu_hybrid.routers import learned
 from mcu_hybrid.training.augment import Views, random_view, to_float
 from mcu_hybrid.training.config import HybridConfig
-from mcu_hybrid.training.losses import proxy_labels, router_loss
+from mcu_hybrid.training.losses import router_labels, router_objective
 
 OnEvent = Callable[[str, int, int], None]
 FEATURE_STEPS = 127  # int8 features hold -1..1
@@ -35,6 +36,7 @@ class Examples:
     base: np.ndarray  # float32 [N, K]
     global_: np.ndarray
     y: np.ndarray
+    z: np.ndarray | None = None  # float32 [N, C], the base's features
 
 
 def collect(
@@ -46,17 +48,26 @@ def collect(
     count: int,
     views: Views,
     seed: int,
+    features: bool = False,
     on_event: OnEvent | None = None,
 ) -> Examples:
     """Logits for the plain images and ``count - 1`` random views; labels follow from both networks.
 
     Even views are half as far from the image as odd ones: near views resemble the test split, far
     ones show more of what the base gets wrong. Both networks see the same view, so o is not noisy.
+
+    Args:
+        features: the base's features are wanted too.
+
+    Raises:
+        InputError: they are, and the base has no linear layer at its end.
     """
     generator = torch.Generator().manual_seed(seed)
-    seen: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    seen: tuple[list[np.ndarray], ...] = ([], [], [])
     base.eval()
     global_.eval()
+    height, width, channels = x.shape[1:]
+    tapped = with_features(base, (height, width, channels)) if features else None
     for number in range(count):
         strength = views.scaled(0.5 if number % 2 else 1.0)
         for start in range(0, len(x), 512):
@@ -64,11 +75,13 @@ def collect(
             if number:
                 images = random_view(images, strength, generator)
             with torch.no_grad():
-                for net, rows in zip((base, global_), seen, strict=True):
-                    rows.append(net(images).numpy())
+                made = tapped(images) if tapped is not None else (base(images),)
+                for out, rows in zip((global_(images), *made), seen, strict=False):
+                    rows.append(out.numpy())
         if on_event:
             on_event("router views", number + 1, count)
-    return Examples(np.concatenate(seen[0]), np.concatenate(seen[1]), np.tile(y, count))
+    z = np.concatenate(seen[2]) if features else None
+    return Examples(np.concatenate(seen[1]), np.concatenate(seen[0]), np.tile(y, count), z)
 
 
 def fit_router(
@@ -76,26 +89,27 @@ def fit_router(
     logits_range: tuple[float, float],
     config: HybridConfig,
     on_event: OnEvent | None = None,
+    start: Mapping[str, Any] | None = None,
 ) -> tuple[RouterParts, dict[str, Any]]:
     """Train and collapse the router; returns it and facts for the history.
 
     Args:
-        logits_range: least and largest logit of the base on its fit split.
+        logits_range: least and largest logit that the base's int8 logits hold.
+        start: state dict of a head to go on from.
     """
     q, scale = quantise_logits(examples.base, logits_range)
     centers, widths = feature_ranges(q, scale)
-    attrs = route_features.make_attrs(
-        q.shape[1], scale, centers, widths, 1 / FEATURE_STEPS, out_zero_point=0
-    )
-    features = route_features.compute(attrs, q)[0].astype(np.float64)
-    rows = np.maximum(features / FEATURE_STEPS, -1.0)  # the device's -128 is a hair below -1
-    x = rows * np.array(widths) + np.array(centers)
-    query, both_wrong = proxy_labels(
+    z = _features(examples, config)
+    rows = np.concatenate([device_features(q, scale, centers, widths), z], axis=1)
+    x = rows.copy()
+    x[:, : len(centers)] = x[:, : len(centers)] * np.array(widths) + np.array(centers)
+    query, both_wrong = router_labels(
         torch.as_tensor(examples.base),
         torch.as_tensor(examples.global_),
         torch.as_tensor(examples.y),
+        config.router_label,
     )
-    head, losses = _fit_head(x, query, both_wrong, config, on_event)
+    head, losses = _fit_head(x, z.shape[1], query, both_wrong, config, on_event, start)
     collapsed = learned.collapse(head).on_features(centers, widths).balanced(rows)
     rng = np.random.default_rng(config.seed)
     sample = rows[rng.permutation(len(rows))[:_SAMPLE_ROWS]].astype(np.float32)
@@ -104,9 +118,45 @@ def fit_router(
         "query_share": float(query.float().mean()),
         "both_wrong_share": float(both_wrong.float().mean()),
         "hidden": len(collapsed.b1),
+        "features": z.shape[1],
         "loss": losses,
     }
-    return RouterParts(collapsed, centers, widths, scale, sample), facts
+    return RouterParts(collapsed, centers, widths, scale, sample, z.shape[1]), facts
+
+
+def device_rows(
+    parts: RouterParts,
+    examples: Examples,
+    logits_range: tuple[float, float],
+    config: HybridConfig,
+) -> np.ndarray:
+    """The head's inputs [N, 1 + k + C] for these examples, as the device computes them."""
+    q, scale = quantise_logits(examples.base, logits_range)
+    features = device_features(q, scale, parts.centers, parts.widths)
+    return np.concatenate([features, _features(examples, config)], axis=1)
+
+
+def device_features(
+    q: np.ndarray, scale: float, centers: Sequence[float], widths: Sequence[float]
+) -> np.ndarray:
+    """Features in [-1, 1], float64 [N, 1 + k], of int8 logits [N, K] through the device's op."""
+    attrs = route_features.make_attrs(
+        q.shape[1], scale, centers, widths, 1 / FEATURE_STEPS, out_zero_point=0
+    )
+    features = route_features.compute(attrs, q)[0].astype(np.float64)
+    return np.maximum(features / FEATURE_STEPS, -1.0)  # the device's -128 is a hair below -1
+
+
+def _features(examples: Examples, config: HybridConfig) -> np.ndarray:
+    """z [N, C] as int8 holds it, C = 0 for a router that does not read it."""
+    if config.router_inputs != "features":
+        return np.zeros((len(examples.y), 0))
+    if examples.z is None:
+        raise ValueError("the examples were collected without the base's features")
+    low, high = float(examples.z.min()), float(examples.z.max())
+    q, scale = quantise_logits(examples.z, (low, high))
+    zero_point = round(-128 - min(low, 0.0) / scale)
+    return np.asarray((q.astype(np.float64) - zero_point) * scale)
 
 
 def quantise_logits(
@@ -141,15 +191,20 @@ def feature_ranges(q: np.ndarray, scale: float) -> tuple[tuple[float, ...], tupl
 
 def _fit_head(
     x: np.ndarray,
+    features: int,
     query: torch.Tensor,
     both_wrong: torch.Tensor,
     config: HybridConfig,
     on_event: OnEvent | None,
+    start: Mapping[str, Any] | None,
 ) -> tuple[nn.Module, list[float]]:
     """AdamW with a one-cycle schedule on all examples; the mean loss per tenth of the steps."""
     torch.manual_seed(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
-    head = learned.build_head(x.shape[1] - 1, config.router_hidden)
+    top = x.shape[1] - 1 - features
+    head = learned.build_head(top, config.router_hidden, features, config.router_dropout)
+    if start is not None:
+        head.load_state_dict(dict(start))
     inputs = torch.as_tensor(x, dtype=torch.float32)
     optimiser = torch.optim.AdamW(
         head.parameters(), lr=config.router_lr, weight_decay=config.router_weight_decay
@@ -165,14 +220,7 @@ def _fit_head(
             order = torch.randperm(len(inputs), generator=generator)
             batches = list(order.tensor_split(max(1, len(inputs) // config.router_batch)))
         part = batches.pop()
-        loss = router_loss(
-            head(inputs[part]),
-            query[part],
-            both_wrong[part],
-            coverage=config.coverage,
-            coverage_weight=config.coverage_weight,
-            both_wrong_weight=config.both_wrong_weight,
-        )
+        loss = router_objective(head(inputs[part]), query[part], both_wrong[part], config)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -1,6 +1,6 @@
-"""Trains a hybrid: base and global on the fit split, then the router on a split they never saw.
+"""Trains a hybrid: base and global on the fit split, the router on images they never saw.
 
-Reads top to bottom: config, data, networks, router, files. Returns facts; prints nothing.
+Reads top to bottom: config, data, stages, files. Returns facts; prints nothing.
 """
 
 from __future__ import annotations
@@ -13,30 +13,44 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from mcu_hybrid import nets
 from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.nets.checkpoint import Hybrid, NetSpec, Splits
+from mcu_hybrid.nets.penultimate import feature_count
 from mcu_hybrid.training import data as data_module
-from mcu_hybrid.training import evaluate
+from mcu_hybrid.training import evaluate, stages
 from mcu_hybrid.training.augment import Views
+from mcu_hybrid.training.breakdown import breakdown_of
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.data import Dataset
-from mcu_hybrid.training.fit import fit_classifier, predict
-from mcu_hybrid.training.router_train import collect, fit_router
+from mcu_hybrid.training.fit import predict
+from mcu_hybrid.training.stages import Run
+from mcu_hybrid.training.state import Journal
 
 OnEvent = Callable[[str, int, int], None]
 HISTORY = "history.json"
 _FIT_SAMPLE = 300  # images kept for the converter's ranges
 _ROUTER_EXAMPLES = 6000  # wanted by default; views make up what images lack
 _MOST_VIEWS = 16
+_ROUNDS = 6
 
 
 def train(
-    config: HybridConfig, data: Dataset, out_dir: Path, on_event: OnEvent | None = None
+    config: HybridConfig,
+    data: Dataset,
+    out_dir: Path,
+    on_event: OnEvent | None = None,
+    *,
+    state_file: Path | None = None,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Train, write hybrid.pt, splits.npz and history.json into ``out_dir``, return the facts.
+
+    Args:
+        state_file: kept up to date while it trains, so that an ended run can go on; the caller
+            removes it when the result is safe. None for none.
+        resume: go on from ``state_file``; on one thread the result is the same to the bit.
 
     Raises:
         InputError: the config or a network of the user is not usable.
@@ -45,46 +59,37 @@ def train(
     nets.require_torch()
     started = time.monotonic()
     config = resolve(config.check(), data)
-    splits = data_module.split(data, _shares(config), config.seed)
+    splits = data_module.split(data, _shares(config), config.splits_from)
+    kept = _kept(data, splits, config.seed)
+    journal = Journal(state_file, config.to_json() | {"data": data.digest}, resume)
+    run = Run(config, data, splits, kept.x_fit, _views(config, data), journal, on_event)
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads or threads)
     try:
-        hybrid, history = _fit(config, data, splits, on_event)
+        hybrid, history = _fit(run)
     finally:
         torch.set_num_threads(threads)
     out_dir.mkdir(parents=True, exist_ok=True)
     checkpoint.save_hybrid(hybrid, out_dir / checkpoint.CHECKPOINT)
-    _kept(data, splits, config.seed).save(out_dir / checkpoint.SPLITS)
+    kept.save(out_dir / checkpoint.SPLITS)
     (out_dir / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
-    facts = _facts(hybrid, data, splits)
+    facts = _facts(hybrid, data, splits) | {"losses": history["losses"], "int8": history["int8"]}
     return {**facts, "config": config.to_json(), "seconds": round(time.monotonic() - started, 1)}
 
 
-def _fit(
-    config: HybridConfig,
-    data: Dataset,
-    splits: dict[str, np.ndarray],
-    on_event: OnEvent | None,
-) -> tuple[Hybrid, dict[str, Any]]:
-    """Base and global on the fit split, then the router on its own; returns the history too."""
-    views = _views(config, data)
-    fit, router = splits["fit"], splits["router"]
-    base, base_history = _network(config, data, fit, False, views, on_event)
-    global_, global_history = _network(config, data, fit, True, views, on_event)
-    examples = collect(
-        base,
-        global_,
-        data.x[router],
-        data.y[router],
-        count=config.router_views,
-        views=views,
-        seed=config.seed,
-        on_event=on_event,
-    )
-    logits = predict(base, data.x[fit])
-    parts, router_history = fit_router(
-        examples, (float(logits.min()), float(logits.max())), config, on_event
-    )
+def _fit(run: Run) -> tuple[Hybrid, dict[str, Any]]:
+    """All stages one after the other; returns the hybrid and the history."""
+    config, data = run.config, run.data
+    # What is wrong with a network is said before minutes of training.
+    probes = [stages.network(run, large=large) for large in (False, True)]
+    if config.router_inputs == "features":
+        feature_count(probes[0], data.shape)
+    base, base_history = stages.bootstrap(run, large=False)
+    global_, global_history = stages.bootstrap(run, large=True)
+    made = stages.folds(run)
+    state, rows = stages.rounds(run, base, global_, made)
+    sim, int8 = stages.int8_base(run, base, state)
+    parts, router_history = stages.router(run, sim, global_, made, state)
     hybrid = Hybrid(
         base,
         global_,
@@ -99,14 +104,17 @@ def _fit(
         "config": config.to_json(),
         "base": base_history,
         "global": global_history,
+        "rounds": rows,
+        "int8": int8,
         "router": router_history,
+        "losses": breakdown_of(hybrid, sim, *run.images("calibration")),
     }
     return hybrid, history
 
 
 def split_and_keep(config: HybridConfig, data: Dataset) -> Splits:
     """The splits that training would make, for a network that was trained elsewhere."""
-    return _kept(data, data_module.split(data, _shares(config), config.seed), config.seed)
+    return _kept(data, data_module.split(data, _shares(config), config.splits_from), config.seed)
 
 
 def resolve(config: HybridConfig, data: Dataset) -> HybridConfig:
@@ -125,6 +133,7 @@ def resolve(config: HybridConfig, data: Dataset) -> HybridConfig:
         base_epochs=config.base_epochs or (0 if config.base_weights else base_epochs),
         global_epochs=config.global_epochs or (0 if config.global_weights else global_epochs),
         router_views=config.router_views or views,
+        rounds=config.rounds or (0 if config.parts == 1 else _ROUNDS),
         # One thread gives the same sums on every machine, and tiny images gain nothing from more.
         threads=config.threads or (1 if tiny else 0),
         flip=config.flip if config.flip != "auto" else ("yes" if data.shape[2] == 3 else "no"),
@@ -141,40 +150,6 @@ def _views(config: HybridConfig, data: Dataset) -> Views:
     if data.shape[2] == 3:
         return Views(shift=0.125, turn_degrees=4.0, zoom=0.1, contrast=0.2, flip=flip)
     return Views(flip=flip)
-
-
-def _network(
-    config: HybridConfig,
-    data: Dataset,
-    indices: np.ndarray,
-    large: bool,
-    views: Views,
-    on_event: OnEvent | None,
-) -> tuple[nn.Module, list[dict[str, Any]]]:
-    """Build base or global, load the user's weights, fit on the fit split."""
-    spec = config.global_ if large else config.base
-    width = config.global_width if large else config.base_width
-    weights = config.global_weights if large else config.base_weights
-    epochs = config.global_epochs if large else config.base_epochs
-    torch.manual_seed(config.seed + large)
-    net = nets.build(spec, data.shape, data.classes, width, large=large)
-    if weights:
-        nets.load_weights(net, Path(weights))
-    history = fit_classifier(
-        net,
-        data.x[indices],
-        data.y[indices],
-        epochs=epochs,
-        batch=min(config.batch, len(indices)),
-        lr=config.global_lr if large else config.base_lr,
-        weight_decay=config.weight_decay,
-        smoothing=0.1 if large else 0.0,
-        views=views if config.augment else None,
-        seed=config.seed,
-        label="global" if large else "base",
-        on_event=on_event,
-    )
-    return net.eval(), history
 
 
 def _kept(data: Dataset, splits: dict[str, np.ndarray], seed: int) -> Splits:

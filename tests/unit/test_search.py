@@ -26,6 +26,7 @@ from mcu_hybrid.errors import CapacityError, InputError, MissingTool  # noqa: E4
 from mcu_hybrid.search import run, study  # noqa: E402
 from mcu_hybrid.search.figures import Limits  # noqa: E402
 from mcu_hybrid.search.score import Budget  # noqa: E402
+from mcu_hybrid.search.spread import cluster  # noqa: E402
 from mcu_hybrid.search.step import search_step  # noqa: E402
 
 RIG = Path(__file__).with_name("search_rig.py")
@@ -177,14 +178,31 @@ def test_two_processes_share_one_study(tmp_path: Path) -> None:
     assert not states(storage)["RUNNING"]
 
 
-def test_trials_spread_over_a_local_ray_cluster(tmp_path: Path) -> None:
+def test_trials_spread_over_a_ray_cluster(tmp_path: Path) -> None:
     if find_spec("ray") is None:
         pytest.skip("Ray is not installed")
-    found = search_step(options(tmp_path, trials=3, ray="local", workers=2))
+    from ray.cluster_utils import Cluster
+
+    two = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        two.add_node(num_cpus=1)
+        found = search_step(options(tmp_path, trials=3, ray=two.address))
+    finally:
+        two.shutdown()
     assert found["counts"]["trained"] + found["counts"]["pruned"] == 3
     assert found["counts"]["under_way"] == 0
     done = pairs(str(tmp_path / "study.log"))
     assert len(done) == len(set(done)) == 3
+
+
+def test_ray_here_and_nowhere() -> None:
+    if find_spec("ray") is None:
+        pytest.skip("Ray is not installed")
+    with cluster("local", workers=1) as ray:
+        assert ray.cluster_resources()["CPU"] == 1
+    for address in ("127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"):
+        with pytest.raises(InputError, match="no Ray cluster at"), cluster(address):
+            pass
 
 
 def test_a_journal_with_a_torn_end_is_mended(tmp_path: Path) -> None:
