@@ -134,13 +134,17 @@ def command(as_json: bool, calibrate_on_board: bool, **values: Any) -> None:
     --expected-latency 300ms --trials 20, then: mcu-hybrid train --data photos.zip
     --base search:runs/search/best.json
     """
+    from mcu_hybrid.nets import require_torch
+
+    require_torch()
     from mcu_hybrid.search.calibrate import calibrate_step
     from mcu_hybrid.search.step import search_step
 
     options = _options(values)
     with progress(as_json) as on_event:
         found = search_step(options, on_event)
-        measured = calibrate_step(options, found, on_event) if calibrate_on_board else None
+        measure = calibrate_on_board and found["best"] is not None
+        measured = calibrate_step(options, found, on_event) if measure else None
     if as_json:
         print_json({"out": str(options.out)} | found | {"measured": measured})
         return
@@ -207,6 +211,9 @@ def _print(found: dict, out: Path) -> None:
     columns = ("trial", "base", "hybrid", "oracle", "base acc.", "coverage", "latency")
     table(f"best for {found['board']}", (*columns, "SRAM B", "flash B"), rows)
     click.echo(", ".join(f"{n} {what.replace('_', ' ')}" for what, n in found["counts"].items()))
+    if found["best"] is None:  # other processes have all places
+        click.echo(f"nothing is trained yet; run it again with --resume to see more, in {out}")
+        return
     height, width = found["best"]["base"]["genome"]["size"]
     click.echo(
         f"in {out}; train it: mcu-hybrid train --data ... --size {height}x{width} "

@@ -1,0 +1,151 @@
+"""What a genome takes on a board, by the code that builds firmware: nothing is estimated twice.
+
+The graph goes through the passes, kernel choice, schedules and planner of ``mcu-hybrid build``.
+Latency is the cost model's instructions (measured per kernel on the virtual boards) at the core's
+cycles per instruction and clock, as ``bench`` prices them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mcu_hybrid.board import Board
+from mcu_hybrid.codegen import cost, report
+from mcu_hybrid.codegen.code_budget import code_table
+from mcu_hybrid.codegen.lowering import predicted_instructions
+from mcu_hybrid.errors import CapacityError, InputError
+from mcu_hybrid.firmware.fit import STATICS_BYTES, arena_room
+from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.harness.bench import price
+from mcu_hybrid.ops import module, stream
+from mcu_hybrid.pipeline.compile import Compiled, EngineOptions, compile_graph
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bytes of RAM (arena, statics, stack) and flash (code, weights), microseconds; None: free."""
+
+    sram_bytes: int | None = None
+    flash_bytes: int | None = None
+    latency_us: float | None = None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Base and router on a board; ``latency_us`` is None where the core has no price.
+
+    ``streams`` counts the runs of layers that are computed in strips to save RAM, ``unmeasured``
+    the layers whose kernel has no measured cost: they count as their slower, measured kernels.
+    """
+
+    macs: int
+    instructions: int | None
+    latency_us: float | None
+    arena_bytes: int
+    sram_bytes: int
+    weights_bytes: int
+    code_bytes: int
+    flash_bytes: int
+    streams: int
+    unmeasured: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+def limits_of(board: Board, limits: Limits) -> Limits:
+    """The limits with the board's own memories where none are given or theirs are smaller.
+
+    Raises:
+        InputError: a latency is asked for, and the core's instructions have no price.
+    """
+    if limits.latency_us is not None and price(board, 1)[0] is None:
+        raise InputError(
+            f"no cycles per instruction are known for {board.core.name}",
+            "choose a board with a priced core (mcu-hybrid boards), or leave the latency out",
+            key="--max-latency",
+        )
+    sram, flash = (
+        min((n for n in (own or None, given) if n is not None), default=None)
+        for own, given in (
+            (board.ram_bytes, limits.sram_bytes),
+            (board.flash_bytes, limits.flash_bytes),
+        )
+    )
+    return Limits(sram, flash, limits.latency_us)
+
+
+def figures_of(graph: Graph, board: Board, limits: Limits) -> Figures:
+    """Compile the graph for the board; a schedule that saves RAM where the fastest has too much.
+
+    Args:
+        graph: of ``graph_of``, linked and not optimised.
+        limits: of ``limits_of``.
+    """
+    made = _compiled(graph, board, limits)
+    counts = _counts(made, board)
+    known = [count for count in counts if count is not None]
+    instructions = sum(known) if len(known) == len(counts) else None
+    weights = report.weights_bytes(made.graph, made.lowered)
+    code = code_table(board.core.kernel_dirs).predicted(made.lowered)
+    return Figures(
+        macs=sum(row["macs"] for row in report.layer_rows(graph)),
+        instructions=instructions,
+        latency_us=None if instructions is None else price(board, instructions)[0],
+        arena_bytes=made.plan.arena_bytes,
+        sram_bytes=made.plan.arena_bytes + _beside_arena(board),
+        weights_bytes=weights,
+        code_bytes=code,
+        flash_bytes=weights + code,
+        streams=len(report.stream_rows(made.graph, made.lowered)),
+        unmeasured=sum(c is None for c in predicted_instructions(made.lowered)),
+    )
+
+
+def excess(figures: Figures, board: Board, limits: Limits) -> dict[str, float]:
+    """By how much each limit is exceeded, as a share of it; 0 or less where it is kept."""
+    pairs = {
+        "arena": (figures.arena_bytes, arena_room(board)),  # its region may be smaller than all RAM
+        "sram": (figures.sram_bytes, limits.sram_bytes),
+        "flash": (figures.flash_bytes, limits.flash_bytes),
+        "latency": (figures.latency_us, limits.latency_us),
+    }
+    return {
+        name: 0.0 if need is None or have is None else need / have - 1.0
+        for name, (need, have) in pairs.items()
+    }
+
+
+def _counts(made: Compiled, board: Board) -> list[int | None]:
+    """Instructions of each layer: as predicted, else of its fastest kernel that was measured."""
+    found = []
+    for op, choice in zip(made.graph.ops, made.lowered, strict=True):
+        if choice is None:
+            continue
+        count = choice.instructions
+        if count is None:
+            others = [o.instructions for o in choice.others if o.instructions is not None]
+            plain = module(op.kind).lower(made.graph, op) if op.kind not in stream.KINDS else None
+            own = cost.instructions(plain, board.core.name) if plain is not None else None
+            count = min(others, default=own)
+        found.append(count)
+    return found
+
+
+def _compiled(graph: Graph, board: Board, limits: Limits) -> Compiled:
+    """As built for the board; the smallest schedule where none keeps the limit."""
+    if limits.sram_bytes is None:
+        return compile_graph(graph, board, EngineOptions())
+    stack = _beside_arena(board) - STATICS_BYTES
+    try:
+        options = EngineOptions(ram_limit=max(1, limits.sram_bytes - stack))
+        return compile_graph(graph, board, options)
+    except CapacityError:
+        return compile_graph(graph, board, EngineOptions(optimize="ram"))
+
+
+def _beside_arena(board: Board) -> int:
+    """Bytes of RAM for statics and stack."""
+    return STATICS_BYTES + (0 if board.is_host else board.stack_bytes)
