@@ -1,6 +1,6 @@
-"""Router against entropy thresholding on the digits, through the int8 path, averaged over seeds.
+"""Every router on the digits, through the int8 path, averaged over seeds.
 
-    python benchmarks/hybrid_digits.py [--seeds 0 1 2] [--json FILE]
+    python benchmarks/hybrid_digits.py [--seeds 0 1 2] [--router-inputs features] [--json FILE]
 
 Each seed draws its own split, trains base, global and router, and exports. Scores are those of the
 integer reference, which the device equals bit for bit; thresholds come from the calibration split;
@@ -54,14 +54,10 @@ def measure(
     calibration = agreement.run_int8(graph, splits.x_calibration, on_event=on_event)
     test = agreement.run_int8(graph, x, on_event=on_event)
     base, global_ = test.logits.argmax(1), predict(hybrid.global_, x).argmax(1)
-    rows = {}
-    for router, known, scores in (
-        ("learned", calibration.score, test.score),
-        ("entropy", calibration.entropy, test.entropy),
-    ):
-        if known is None or scores is None:
-            raise SystemExit(f"{exported} has no {router} score")
-        rows[router] = evaluate.at_coverages(known, scores, base == y, global_ == y)
+    rows = {
+        router: evaluate.at_coverages(known, test.scores[router], base == y, global_ == y)
+        for router, known in calibration.scores.items()
+    }
     return {"test": evaluate.room(base, global_, y), "images": count, "rows": rows}
 
 
@@ -89,7 +85,7 @@ def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     lines = []
     for i, target in enumerate(evaluate.COVERAGES):
         line: dict[str, Any] = {"coverage_target": target}
-        for router in ("learned", "entropy"):
+        for router in runs[0]["rows"]:
             got = [run["rows"][router][i] for run in runs]
             line[router] = float(np.mean([row["accuracy"] for row in got]))
             line[f"{router}_coverage"] = float(np.mean([row["coverage"] for row in got]))
@@ -100,13 +96,11 @@ def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def table_lines(runs: list[dict[str, Any]]) -> list[str]:
     """The table as text."""
-    lines = ["coverage  learned (realised)   entropy (realised)"]
+    names = list(runs[0]["rows"])
+    lines = ["coverage" + "".join(f"{name:>11} (real.)" for name in names)]
     for line in summary(runs):
-        lines.append(
-            f"{line['coverage_target']:>8.0%}  {line['learned']:.4f} "
-            f"({line['learned_coverage']:.3f})"
-            f"      {line['entropy']:.4f} ({line['entropy_coverage']:.3f})"
-        )
+        cells = [f"{line[name]:>11.4f} ({line[f'{name}_coverage']:.3f})" for name in names]
+        lines.append(f"{line['coverage_target']:>8.0%}" + "".join(cells))
     return lines
 
 
@@ -115,11 +109,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--data", default="digits")
+    parser.add_argument("--router-inputs", default="top_k", choices=["top_k", "features"])
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     runs = []
     for seed in args.seeds:
-        runs.append(one_seed(HybridConfig(seed=seed), args.data))
+        config = HybridConfig(seed=seed, router_inputs=args.router_inputs)
+        runs.append(one_seed(config, args.data))
         room, seconds = runs[-1]["test"], runs[-1]["seconds"]
         print(
             f"seed {seed}: base {room['base_accuracy']:.4f}  global {room['global_accuracy']:.4f}  "

@@ -125,4 +125,4 @@ def test_a_second_run_takes_everything_from_the_cache(
 def test_the_page_is_written(done: dict[str, Any]) -> None:
     page = (done["folder"] / "page.html").read_text()
     assert "whole method: networks trained together" in page
-    assert page.count('download="methods-') == 4 and "bound: a router that knows" in page
+    assert page.count('download="methods-') == 4 and "bound: a perfect router" in page

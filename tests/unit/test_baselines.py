@@ -89,6 +89,8 @@ def test_appealnet_learns_where_it_errs() -> None:
     x, y = blobs(400, seed=1)
     with torch.no_grad():
         logits, accept = net(torch.as_tensor(x).permute(0, 3, 1, 2).float() / 255)
+        folded = appealnet.fused(net)(torch.as_tensor(x).permute(0, 3, 1, 2).float() / 255)
+    torch.testing.assert_close(folded, (logits, accept), atol=1e-4, rtol=1e-4)
     clean = x[:, 0, 7, 0] != 255
     right = logits.argmax(1).numpy() == y
     assert right[clean].mean() > 0.9

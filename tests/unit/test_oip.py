@@ -120,7 +120,7 @@ def tensor(**changes: object) -> bytes:
 BAD = {
     "not JSON": (b"{", None, "cannot be read"),
     "no object": (b"[]", None, "must be a JSON object"),
-    "nested too deep": (b"[" * 100_000, None, "cannot be read"),
+    "nested too deep": (b"[" * 100_000, None, "nested deeper than 64"),
     "not text": (b"\xff\xfe\x00", None, "cannot be read"),
     "no inputs": (b"{}", None, "'inputs' is missing"),
     "empty inputs": (b'{"inputs":[]}', None, "no 'inputs'"),

@@ -1,0 +1,109 @@
+"""A result of benchmarks/hybrid.py as markdown, and as the report's curve page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hybrid_plan import ABLATIONS, TITLES
+
+from mcu_hybrid.harness.methods import COVERAGES
+from mcu_hybrid.report import html
+
+FIRST_SHOWN = ("whole", "max-prob", "entropy", "branchynet", "appealnet, white box", "naive")
+
+
+def markdown(result: dict[str, Any]) -> list[str]:
+    """The tables as text."""
+    names = list(dict.fromkeys(row["method"] for row in result["rows"]))
+    rows = {(row["method"], row["coverage_target"]): row for row in result["rows"]}
+    networks = result["networks"]
+    lines = [
+        f"{result['dataset']}: {result['images']}; base {networks['base_macs'] / 1e6:.2f} M MACs, "
+        f"{networks['arena_bytes'] / 1024:.0f} KB arena, {networks['weights_bytes'] / 1024:.0f} KB "
+        f"weights, {networks['edge_ms']:.1f} ms on {networks['board']} (predicted); "
+        f"global {networks['global_macs'] / 1e6:.1f} M MACs",
+        "",
+        "Accuracy in % (95 % interval), mean of the seeds, int8 on the device, thresholds from the "
+        "calibration split.",
+        "",
+        "| method | " + " | ".join(f"{c:.0%} kept" for c in COVERAGES) + " |",
+        "|---|" + "---:|" * len(COVERAGES),
+    ]
+    for name in names:
+        if (name, COVERAGES[0]) not in rows:
+            alone = next(row for row in result["rows"] if row["method"] == name)
+            lines.append(f"| {name} | {_cell(alone)} |" + " |" * (len(COVERAGES) - 1))
+            continue
+        cells = " | ".join(_cell(rows[name, c]) for c in COVERAGES)
+        lines.append(f"| {name} | {cells} |")
+    bound = [result["oracle"]["accuracy"][_at(result["oracle"], c)] for c in COVERAGES]
+    lines.append("| oracle | " + " | ".join(f"{100 * a:.2f}" for a in bound) + " |")
+    lines += ["", "| whole method against | " + " | ".join(f"{c:.0%}" for c in COVERAGES) + " |"]
+    lines.append("|---|" + "---:|" * len(COVERAGES))
+    for name, gaps in result["gaps"].items():
+        cells = " | ".join(
+            f"{100 * g['gap']:+.2f} ({100 * g['gap_ci'][0]:+.2f} .. {100 * g['gap_ci'][1]:+.2f})"
+            for g in gaps
+        )
+        lines.append(f"| {name}{' (ablation)' if name in ABLATIONS else ''} | {cells} |")
+    lines += ["", "| condition | value | least | met |", "|---|---:|---:|---|"]
+    for row in result["conditions"]:
+        met = ("yes" if row["met"] else "NO") + ("" if row["binding"] else " (not binding here)")
+        lines.append(f"| {row['what']} | {row['value']:.2f} | {row['least']:g} | {met} |")
+    return lines
+
+
+def _cell(row: dict[str, Any]) -> str:
+    low, high = row["accuracy_ci"]
+    return f"{100 * row['accuracy']:.2f} ({100 * low:.1f} .. {100 * high:.1f})"
+
+
+def _at(curve: dict[str, list[float]], coverage: float) -> int:
+    return int(np.argmin(np.abs(np.array(curve["coverage"]) - coverage)))
+
+
+def report_data(result: dict[str, Any]) -> html.ReportData:
+    """What the report's page shows of a result."""
+    singles = {
+        r["method"]: r for r in result["rows"] if r["method"] in ("on-device only", "cloud only")
+    }
+    series = [
+        {
+            "name": name,
+            "title": TITLES.get(name, name),
+            "first": name in FIRST_SHOWN,
+            "curve": curve,
+        }
+        for name, curve in result["curves"].items()
+    ]
+    seeds = len(result.get("seeds", []))
+    return {
+        "title": "Device, cloud, or both",
+        "subtitle": f"Every method on {result['dataset']}, mean of {seeds} seeds",
+        "methods": {
+            "series": series,
+            "bound": {"title": TITLES["oracle"], "curve": result["oracle"]},
+            "single": [{"title": TITLES[name], **row} for name, row in singles.items()],
+            "dataset": str(result["dataset"]),
+            "samples": result["images"]["test"],
+            "calibration_samples": result["images"]["calibration"],
+            "seeds": seeds,
+            "link": result["link"],
+            "energy": _energy_basis(result),
+            "conditions": result["conditions"],
+        },
+    }
+
+
+def _energy_basis(result: dict[str, Any]) -> str:
+    """What the energy figure is made of."""
+    radio = result["link"].get("energy_basis")
+    told = f"board, computing and asleep while it waits ({result['power']['basis']})"
+    return f"{told}; radio ({radio})" if radio else f"{told}; the radio is not in it"
+
+
+def write_report(result: dict[str, Any], path: Path) -> None:
+    """Write the curve page."""
+    html.write(report_data(result), path)

@@ -1,0 +1,1 @@
+"""The methods that the hybrid is compared with, as training code; each gives integer scores."""
