@@ -5,6 +5,7 @@ The application itself (routes, limits, errors) is app.py.
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import threading
@@ -45,9 +46,23 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def _log_to_stderr() -> None:
+    """The server's log lines go to stderr, through a handler of their own.
+
+    uvicorn's own configuration would close the handlers of all other libraries in the process, and
+    some of those close the stream behind them.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    log = logging.getLogger("uvicorn")
+    log.handlers, log.propagate = [handler], False
+
+
 def _server(app: FastAPI, log_level: str) -> uvicorn.Server:
+    _log_to_stderr()
     config = uvicorn.Config(
         app,
+        log_config=None,
         log_level=log_level,
         access_log=log_level in ("info", "debug"),
         lifespan="off",
