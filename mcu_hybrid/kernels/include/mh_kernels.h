@@ -1,11 +1,12 @@
 /* All kernels: a params struct in, a status out, scratch from the caller; no malloc, no globals.
  *
- *   unary      mh_status f(const params *p, const int8_t *in, int8_t *out, void *scratch)
- *   binary     mh_status f(const params *p, const int8_t *a, const int8_t *b, int8_t *out, void
- * *scratch) nary_in    mh_status f(const params *p, const int8_t *const *ins, int8_t *out, void
- * *scratch) nary_out   mh_status f(const params *p, const int8_t *in, int8_t *const *outs, void
- * *scratch) unary_two  mh_status f(const params *p, const int8_t *in, int8_t *out0, void *out1,
- * void *scratch)
+ *   unary      mh_status f(p, const int8_t *in, int8_t *out, void *scratch)
+ *   binary     mh_status f(p, const int8_t *a, const int8_t *b, int8_t *out, void *scratch)
+ *   nary_in    mh_status f(p, const int8_t *const *ins, int8_t *out, void *scratch)
+ *   nary_out   mh_status f(p, const int8_t *in, int8_t *const *outs, void *scratch)
+ *   unary_two  mh_status f(p, const int8_t *in, int8_t *out0, void *out1, void *scratch)
+ *
+ * where p is a pointer to the kernel's own params.
  */
 #ifndef MH_KERNELS_H
 #define MH_KERNELS_H
