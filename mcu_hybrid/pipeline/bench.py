@@ -18,7 +18,7 @@ from mcu_hybrid.harness import bench as harness
 from mcu_hybrid.harness import mix, samples
 from mcu_hybrid.harness.device import Device, Inference
 from mcu_hybrid.harness.judge import Judge
-from mcu_hybrid.pipeline.build import Build, EngineOptions, build_step
+from mcu_hybrid.pipeline.build import DEFAULT_ENGINE, Build, EngineOptions, build_step
 from mcu_hybrid.pipeline.flash import on_board, open_for
 from mcu_hybrid.process import Tools
 
@@ -37,7 +37,7 @@ class BenchOptions:
     inputs: Path | None = None
     outputs: Path | None = None
     port: str = ""
-    engine: EngineOptions = EngineOptions()  # noqa: RUF009 - frozen
+    engine: EngineOptions = DEFAULT_ENGINE
     board_dirs: Sequence[Path] = ()
     mix: bool | None = False
 
@@ -137,10 +137,9 @@ def _mix(
 
 def _require_engine(build: Build, wanted: EngineOptions) -> None:
     """Refuse an option that the build was not made with; the defaults ask for nothing."""
-    default = EngineOptions()
     for option, value, usual in (
-        ("engine", wanted.name, default.name),
-        ("kernels", wanted.kernels, default.kernels),
+        ("engine", wanted.name, DEFAULT_ENGINE.name),
+        ("kernels", wanted.kernels, DEFAULT_ENGINE.kernels),
     ):
         made_with = build.facts.get(option, usual)
         if value not in (usual, made_with):

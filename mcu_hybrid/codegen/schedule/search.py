@@ -18,6 +18,7 @@ from mcu_hybrid.codegen.plan import MemoryPlan, plan
 from mcu_hybrid.codegen.schedule.candidates import Cut, cuts, runs, stream_of, with_streams
 from mcu_hybrid.codegen.spans import aligned
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
+from mcu_hybrid.ops import reshape
 
 LowerOp = Callable[[Graph, Op], Choice | None]
 OnEvent = Callable[[str, int, int], None]
@@ -66,13 +67,8 @@ def front(graph: Graph, lower_op: LowerOp, on_event: OnEvent | None = None) -> t
         if not found or made.plan.arena_bytes < found[-1].plan.arena_bytes:
             found.append(made)
         top = max(piece.live_bytes for piece in path)
-        limit = _next_limit(pieces, top)
+        limit = min(top - 1, top - top // 50)  # steps of 2 %, so that the front stays short
     return tuple(found)
-
-
-def _next_limit(pieces: Sequence[Piece], top: int) -> int:
-    """Below the fullest piece, in steps of 2 % so that the front stays short."""
-    return min(top - 1, top - top // 50)
 
 
 def _pieces(graph: Graph, lower_op: LowerOp, on_event: OnEvent | None) -> list[Piece]:
@@ -171,7 +167,7 @@ class _Live:
             for i in op.inputs:
                 if i != ABSENT and i in self.root:
                     self.last[self.root[i]] = n
-            is_view = op.kind in _VIEWS and op.inputs[0] in self.root
+            is_view = op.kind in reshape.KINDS and op.inputs[0] in self.root
             for t in op.outputs:
                 self.root[t] = self.root[op.inputs[0]] if is_view else t
                 self.first.setdefault(self.root[t], n)
@@ -216,6 +212,3 @@ class _Live:
             over = self.bytes(target) - min(aligned(choice.slide), self.bytes(target))
             most = max(most, min(over, self.bytes(source)))
         return most
-
-
-_VIEWS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
