@@ -1,10 +1,13 @@
 """The learned router: trained with batch norms and margins, deployed as two small layers.
 
-Trained form: BN - Linear(h) - BN - ReLU - Linear(64) - BN - Linear(2) over [entropy; all pairwise
-differences of the top-k probabilities; z], with or without z, the base's features. Every batch norm
-is affine at inference, nothing non-linear lies between the last two layers, and the differences are
-linear in the probabilities: so it equals Linear(1+k+C -> h) - ReLU - Linear(h -> 1) on [entropy;
-top-k; z] exactly. Only that form is exported; its score is G_query - G_keep.
+Trained form: BN - Linear(h - 1) - BN - ReLU - Linear(64) - BN - Linear(2) over [entropy; all
+pairwise differences of the top-k probabilities; z], with or without z, the base's features, minus a
+multiple of the margin p_1 - p_2. The last layer begins at zero, so the router begins as the margin
+score and training corrects it: few examples cannot make it worse than that score by much. Every
+batch norm is affine at inference, nothing non-linear lies between the last two layers, the
+differences are linear in the probabilities and the margin is never negative: so it equals
+Linear(1+k+C -> h) - ReLU - Linear(h -> 1) on [entropy; top-k; z] exactly. Only that form is
+exported; its score is G_query - G_keep.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ ID = 1
 OUTPUT = "route_score"  # the graph output that holds the score on the device
 COLUMN = 0
 _MIDDLE = 64
+_LEAD = 4.0  # of the margin in the score at the start: about the slope that training finds
 _TAIL = 0.02  # the surest two per cent share the lowest level of the int8 score
 
 
@@ -95,6 +99,7 @@ def build_head(top: int, hidden: int, features: int = 0, dropout: float = 0.0) -
     """The trained form (torch): [N, 1 + k + C] -> gates [N, 2] = (keep, query).
 
     Args:
+        hidden: units of the deployed form, of which one is the margin's; at least two.
         features: C, the length of z; 0 for none.
         dropout: share of the standardised z that a training step leaves out. z says a lot about
             few images, so a head that sees all of it learns the images.
@@ -107,27 +112,31 @@ def build_head(top: int, hidden: int, features: int = 0, dropout: float = 0.0) -
             super().__init__()
             matrix = torch.as_tensor(margins(top, features), dtype=torch.float32)
             self.register_buffer("margins", matrix)
-            size = len(matrix)
+            size, learning = len(matrix), max(1, hidden - 1)
             self.drop = nn.Dropout(dropout)
-            self.bn0, self.fc1 = nn.BatchNorm1d(size), nn.Linear(size, hidden)
-            self.bn1, self.fc2 = nn.BatchNorm1d(hidden), nn.Linear(hidden, _MIDDLE)
+            self.bn0, self.fc1 = nn.BatchNorm1d(size), nn.Linear(size, learning)
+            self.bn1, self.fc2 = nn.BatchNorm1d(learning), nn.Linear(learning, _MIDDLE)
             self.bn2, self.fc3 = nn.BatchNorm1d(_MIDDLE), nn.Linear(_MIDDLE, 2)
-            for layer in (self.fc1, self.fc2, self.fc3):
+            for layer in (self.fc1, self.fc2):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.constant_(layer.bias, 0.01)
+            nn.init.zeros_(self.fc3.weight)
+            self.lead = nn.Parameter(torch.tensor(_LEAD))
+            self.fc3.bias.data = torch.tensor([-_LEAD / 4, _LEAD / 4])  # zero at half the margin
 
         def forward(self, x: Any) -> Any:
             phi = self.bn0(x @ self.margins.T)
             if features:
                 phi = torch.cat([phi[:, :-features], self.drop(phi[:, -features:])], dim=1)
             hidden = torch.relu(self.bn1(self.fc1(phi)))
-            return self.fc3(self.bn2(self.fc2(hidden)))
+            sure = 0.5 * self.lead * (x[:, 1:2] - x[:, 2:3])
+            return self.fc3(self.bn2(self.fc2(hidden))) + torch.cat([sure, -sure], dim=1)
 
     return Head()
 
 
 def collapse(head: nn.Module) -> Collapsed:
-    """Fold a trained head into its two layers, in float64."""
+    """Fold a trained head into its two layers, in float64; the last hidden unit is the margin."""
     state = {name: t.detach().double().numpy() for name, t in head.state_dict().items()}
 
     def affine(name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -143,7 +152,14 @@ def collapse(head: nn.Module) -> Collapsed:
     last = state["fc3.weight"][1] - state["fc3.weight"][0]
     w2 = (last * g2) @ state["fc2.weight"]
     b2 = last @ (g2 * state["fc2.bias"] + o2) + state["fc3.bias"][1] - state["fc3.bias"][0]
-    return Collapsed(w1 * g1[:, None], b1 * g1 + o1, w2, float(b2))
+    margin = np.zeros((1, w1.shape[1]))
+    margin[0, 1], margin[0, 2] = 1, -1
+    return Collapsed(
+        np.concatenate([w1 * g1[:, None], margin]),
+        np.append(b1 * g1 + o1, 0.0),
+        np.append(w2, -float(state["lead"])),
+        float(b2),
+    )
 
 
 def base_features(graph: Graph) -> int | None:

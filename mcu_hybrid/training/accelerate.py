@@ -6,6 +6,9 @@ the code are the same everywhere. The default changes no number; ``on(best())`` 
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,6 +32,8 @@ class Hardware:
         return f"{name}, {'bfloat16' if self.bfloat16 else 'float32'}"
 
 
+# mallopt's M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD: no mappings, no trimming, growth in 256 MB.
+_KEPT = (-4, 0), (-1, 2**31 - 1), (-2, 2**28)
 _NOW: ContextVar[Hardware] = ContextVar("hardware", default=Hardware())  # noqa: B039 (frozen)
 
 
@@ -39,9 +44,23 @@ def best() -> Hardware:
     return Hardware("cpu", bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
 
 
+@functools.cache
+def keep_memory() -> None:
+    """Let the C library keep what training gives back (glibc; once per process).
+
+    A training step allocates and frees the same large maps again and again; by default each one is
+    a fresh mapping of zeroed pages. Keeping them makes steps on the CPU 5 to 30 % faster.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        for option, value in _KEPT:
+            mallopt(option, value)
+
+
 @contextmanager
 def on(hardware: Hardware) -> Iterator[None]:
     """Train with this hardware inside the block."""
+    keep_memory()
     token = _NOW.set(hardware)
     try:
         yield
@@ -52,6 +71,13 @@ def on(hardware: Hardware) -> Iterator[None]:
 def place(net: nn.Module) -> nn.Module:
     """Move the network to the device of the present block, and return it."""
     return net.to(_NOW.get().device)
+
+
+def channels_last(value: Any) -> Any:
+    """A network or a batch of images with its channels innermost: convolutions' faster layout."""
+    if isinstance(value, nn.Module):
+        return value.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return value.contiguous(memory_format=torch.channels_last)
 
 
 def forward(net: nn.Module, images: torch.Tensor, *, exact: bool = False) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from mcu_hybrid import nets
 from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.nets.checkpoint import Hybrid, NetSpec, Splits
 from mcu_hybrid.nets.penultimate import feature_count
+from mcu_hybrid.training import accelerate, evaluate, stages
 from mcu_hybrid.training import data as data_module
-from mcu_hybrid.training import evaluate, stages
-from mcu_hybrid.training.augment import Views
+from mcu_hybrid.training.augment import PHOTOGRAPHS, Views
 from mcu_hybrid.training.breakdown import breakdown_of
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.data import Dataset
@@ -31,7 +32,7 @@ from mcu_hybrid.training.state import Journal
 OnEvent = Callable[[str, int, int], None]
 HISTORY = "history.json"
 _FIT_SAMPLE = 300  # images kept for the converter's ranges
-_ROUTER_EXAMPLES = 6000  # wanted by default; views make up what images lack
+_ROUTER_EXAMPLES = 20_000  # wanted by default; views make up what images lack
 _MOST_VIEWS = 16
 _ROUNDS = 6
 
@@ -65,6 +66,7 @@ def train(
     run = Run(config, data, splits, kept.x_fit, _views(config, data), journal, on_event)
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads or threads)
+    accelerate.keep_memory()
     try:
         hybrid, history = _fit(run)
     finally:
@@ -119,8 +121,6 @@ def split_and_keep(config: HybridConfig, data: Dataset) -> Splits:
 
 def resolve(config: HybridConfig, data: Dataset) -> HybridConfig:
     """Replace each "by the data" value of the config by what it means for this data set."""
-    from dataclasses import replace
-
     tiny = min(data.shape[:2]) <= 12
     images = len(data.y)
     router_images = max(1, round(images * config.router_share))
@@ -148,7 +148,7 @@ def _views(config: HybridConfig, data: Dataset) -> Views:
     """Small turns suit scans; colour photographs get larger shifts instead."""
     flip = config.flip == "yes"
     if data.shape[2] == 3:
-        return Views(shift=0.125, turn_degrees=4.0, zoom=0.1, contrast=0.2, flip=flip)
+        return replace(PHOTOGRAPHS, flip=flip)
     return Views(flip=flip)
 
 

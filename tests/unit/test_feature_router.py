@@ -91,6 +91,7 @@ def trained(top: int, hidden: int, features: int):
     head.train()
     for _ in range(20):
         head(torch.rand(64, 1 + top + features) * torch.linspace(2, 0.1, 1 + top + features))
+    torch.nn.init.uniform_(head.fc3.weight, -1, 1)  # zero at the start
     return head.eval().double()
 
 
@@ -98,6 +99,7 @@ def trained(top: int, hidden: int, features: int):
 def test_the_collapse_with_z_equals_the_trained_form(top, features):
     head = trained(top, 12, features)
     x = torch.rand(200, 1 + top + features, dtype=torch.float64)
+    x[:, 1 : 1 + top] = x[:, 1 : 1 + top].sort(1, descending=True).values
     with torch.no_grad():
         gates = head(x).numpy()
     small = learned.collapse(head)
@@ -192,6 +194,10 @@ def hybrid_of(net: nn.Module) -> Hybrid:
         (-4.0, 10.0),
         HybridConfig(router_steps=5, router_inputs="features", router_hidden=6),
     )
+    # The margin alone says nothing of an untrained base: let what reads z speak.
+    w2 = np.random.default_rng(1).normal(0, 2.4, len(parts.head.w2))
+    w2[-1] = -0.08
+    parts = replace(parts, head=replace(parts.head, w2=w2, b2=-1.1))
     spec = NetSpec("reference", 8)
     labels = tuple(str(n) for n in range(CLASSES))
     return Hybrid(net.eval(), net, spec, spec, parts, SHAPE, labels, {"coverage": 0.8})

@@ -185,7 +185,7 @@ def test_the_best_round_is_what_remains():
 
     def measure(tested):
         kept.append({name: state_of(module) for name, module in tested.items()})
-        return {"hybrid_accuracy": values[len(kept) - 1]}
+        return {"mean_accuracy": values[len(kept) - 1]}
 
     state._measure = measure
     _, rows = state.run()

@@ -107,24 +107,39 @@ def _trained_head(top: int, hidden: int):
         for bn in (head.bn0, head.bn1, head.bn2):
             bn.weight.uniform_(0.3, 2.0)
             bn.bias.uniform_(-1, 1)
+        head.fc3.weight.uniform_(-1, 1)  # zero at the start
     return head.eval().double()
+
+
+def _inputs(count: int, top: int):
+    """[entropy; probabilities, the largest first], float64."""
+    x = torch.rand(count, 1 + top, dtype=torch.float64)
+    x[:, 1:] = x[:, 1:].sort(1, descending=True).values
+    return x
+
+
+def test_the_router_begins_as_the_margin_score():
+    x = _inputs(50, 10)
+    head = learned.build_head(10, 32).eval().double()
+    order = np.argsort(learned.collapse(head)(x.numpy()))
+    assert (order == np.argsort((x[:, 2] - x[:, 1]).numpy())).all()
 
 
 @pytest.mark.parametrize(("top", "hidden"), [(10, 32), (10, 256), (2, 5), (3, 1)])
 def test_collapse_equals_the_trained_form(top, hidden):
     head = _trained_head(top, hidden)
-    x = torch.rand(200, 1 + top, dtype=torch.float64)
+    x = _inputs(200, top)
     with torch.no_grad():
         gates = head(x).numpy()
     small = learned.collapse(head)
-    assert small.w1.shape == (hidden, 1 + top) and small.w2.shape == (hidden,)
+    assert small.w1.shape == (max(2, hidden), 1 + top) and small.w2.shape == (max(2, hidden),)
     np.testing.assert_allclose(small(x.numpy()), gates[:, 1] - gates[:, 0], rtol=1e-9, atol=1e-9)
 
 
 def test_feature_scaling_and_balancing_change_no_score():
     small = learned.collapse(_trained_head(10, 32))
     rng = np.random.default_rng(0)
-    x = rng.uniform(0, 1, (300, 11))
+    x = _inputs(300, 10).numpy()
     centers, widths = rng.uniform(0, 1, 11), rng.uniform(0.01, 1, 11)
     features = (x - centers) / widths
     moved = small.on_features(centers, widths)

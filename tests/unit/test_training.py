@@ -16,7 +16,7 @@ from mcu_hybrid.training.data import load_data, make_dataset
 
 torch = pytest.importorskip("torch")
 
-from mcu_hybrid.training.augment import Views, random_view, to_float  # noqa: E402
+from mcu_hybrid.training.augment import PHOTOGRAPHS, Views, random_view, to_float  # noqa: E402
 from mcu_hybrid.training.losses import proxy_labels, router_loss  # noqa: E402
 from mcu_hybrid.training.train import split_and_keep, train  # noqa: E402
 
@@ -93,6 +93,30 @@ def test_views_stay_in_range_and_near_and_follow_the_seed():
     same = [torch.allclose(m, i, atol=1e-5) for m, i in zip(mirrored, x, strict=True)]
     back = [torch.allclose(m.flip(2), i, atol=1e-5) for m, i in zip(mirrored, x, strict=True)]
     assert all(a or b for a, b in zip(same, back, strict=True)) and 0 < sum(same) < 20
+
+
+def test_views_of_photographs_move_whole_pixels_and_mirror():
+    n, size, reach = 12, 16, 2
+    x = torch.rand(n, 3, size, size)
+    made = random_view(x, PHOTOGRAPHS, torch.Generator().manual_seed(0))
+    assert made.shape == x.shape
+    inner = slice(reach, size - reach)
+    found = []
+    for image, view in zip(x, made, strict=True):
+        for mirrored in (False, True):
+            origin = view.flip(2) if mirrored else view
+            found += [
+                (mirrored, down, right)
+                for down in range(-reach, reach + 1)
+                for right in range(-reach, reach + 1)
+                if torch.equal(
+                    origin[:, inner, inner], image.roll((down, right), (1, 2))[:, inner, inner]
+                )
+            ]
+    assert len(found) == n  # each view is one shift of its own image, mirrored or not
+    assert len(set(found)) > n // 2 and 0 < sum(mirrored for mirrored, _, _ in found) < n
+    grey = random_view(x[:, :1], Views(0.125, 0, 0, 0), torch.Generator().manual_seed(0))
+    assert (grey == 0).any() and grey.shape == (n, 1, size, size)  # scans lie on an empty ground
 
 
 def test_reference_networks_fit_their_promise():

@@ -61,7 +61,7 @@ def fit(
         loss: (output of the network in float32, indices int64 into x) -> scalar.
     """
     accelerate.place(net)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    accelerate.channels_last(net)
     groups = _groups(net, schedule)
     optimiser = torch.optim.AdamW(groups, lr=schedule.lr)
     steps = max(1, len(x) // schedule.batch)
@@ -81,7 +81,7 @@ def fit(
             images = to_float(x[part.numpy()])
             if schedule.views is not None:
                 images = random_view(images, schedule.views, generator)
-            out = accelerate.forward(net, images.contiguous(memory_format=torch.channels_last))
+            out = accelerate.forward(net, accelerate.channels_last(images))
             value = loss(out, part)
             optimiser.zero_grad()
             value.backward()
