@@ -21,7 +21,7 @@ from itertools import groupby
 from pathlib import Path
 
 from mcu_hybrid.board import load_board
-from mcu_hybrid.harness.bench import BenchResult
+from mcu_hybrid.harness.bench_result import BenchResult
 from mcu_hybrid.pipeline.bench import BenchOptions, measure
 from mcu_hybrid.pipeline.build import Build, build_step
 

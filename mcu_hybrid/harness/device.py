@@ -24,6 +24,7 @@ from mcu_hybrid.wire.messages import (
     Type,
 )
 from mcu_hybrid.wire.payloads import Hello, ProfileRow, Route, SelfTest, Stats
+from mcu_hybrid.wire.reader import Reader
 
 __all__ = ["Device", "DeviceError", "DeviceFault", "Inference", "Profile"]
 
@@ -173,7 +174,7 @@ class Device:
 
     def _one_size(self, kind: TensorKind, index: int) -> int:
         answer = self._channel.request(Type.TENSOR_INFO, payloads.tensor_info(kind, index))
-        reader = payloads.Reader(answer, "TENSOR_INFO answer")
+        reader = Reader(answer, "TENSOR_INFO answer")
         size = reader.one("I")
         reader.end()
         return size

@@ -6,6 +6,7 @@ from mcu_hybrid.errors import LinkTimeout, ProtocolError
 from mcu_hybrid.harness.channel import Channel, DeviceError
 from mcu_hybrid.wire import payloads
 from mcu_hybrid.wire.messages import MAX_FRAME, MAX_PAYLOAD, Code, Type
+from mcu_hybrid.wire.reader import FLASH_AGAIN
 
 _CHUNK_BYTES = MAX_PAYLOAD - payloads.WRITE_INPUT_HEAD
 _WIRE_BYTES = MAX_FRAME + 5  # of the longest frame, with COBS and delimiters
@@ -52,7 +53,7 @@ def read_tensor(channel: Channel, index: int, start: int, size: int) -> bytes:
         if len(part) != count:
             raise ProtocolError(
                 f"output {index}: {len(part)} bytes came, {count} were asked for",
-                payloads.FLASH_AGAIN,
+                FLASH_AGAIN,
             )
         parts.append(part)
     return b"".join(parts)

@@ -16,6 +16,7 @@ from mcu_hybrid.board import load_board
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.harness import bench as harness
 from mcu_hybrid.harness import mix, samples
+from mcu_hybrid.harness.bench_result import BenchModel, BenchResult
 from mcu_hybrid.harness.device import Device, Inference
 from mcu_hybrid.harness.judge import Judge
 from mcu_hybrid.pipeline.build import DEFAULT_ENGINE, Build, EngineOptions, build_step
@@ -49,7 +50,7 @@ def bench_step(
     *,
     out: Path | None = None,
     on_event: OnEvent | None = None,
-) -> harness.BenchResult:
+) -> BenchResult:
     """Measure ``source`` (a build folder, an export folder, or any int8 .tflite) on a board.
 
     Args:
@@ -89,7 +90,7 @@ def measure(
     *,
     inputs: Sequence[Sequence[np.ndarray]] | None = None,
     on_event: OnEvent | None = None,
-) -> harness.BenchResult:
+) -> BenchResult:
     """Run a build on its board (flashed where it is not running already).
 
     Raises:
@@ -103,7 +104,7 @@ def measure(
         inputs = samples.read_inputs(options.inputs, shapes)
     if inputs is None:
         inputs = samples.default_inputs(shapes, max(1, options.runs))
-    model = harness.BenchModel(
+    model = BenchModel(
         sha256=build.model.file.sha256,
         layers=build.facts["layers"],
         routers=build.facts.get("routers", ()),

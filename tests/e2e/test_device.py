@@ -24,7 +24,8 @@ from mcu_hybrid.codegen.read_tflite import read_tflite
 from mcu_hybrid.errors import LinkError, ProtocolError
 from mcu_hybrid.graph import interp
 from mcu_hybrid.graph.types import Graph
-from mcu_hybrid.harness.bench import BenchModel, bench
+from mcu_hybrid.harness.bench import bench
+from mcu_hybrid.harness.bench_result import BenchModel
 from mcu_hybrid.harness.device import Device, DeviceError, DeviceFault
 from mcu_hybrid.harness.judge import Judge
 from mcu_hybrid.harness.samples import default_inputs

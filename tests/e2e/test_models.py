@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from mcu_hybrid.board import load_board
-from mcu_hybrid.harness.bench import BenchResult
+from mcu_hybrid.harness.bench_result import BenchResult
 from mcu_hybrid.harness.samples import golden_input
 from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
 from mcu_hybrid.pipeline.build import Build, EngineOptions, build_step

@@ -11,7 +11,7 @@ from cli_rig import call, fail
 from mcu_hybrid import resources
 from mcu_hybrid.board import load_board
 from mcu_hybrid.cli.common import SIZE
-from mcu_hybrid.harness.bench import BenchResult
+from mcu_hybrid.harness.bench_result import BenchResult
 from mcu_hybrid.pipeline.bench import BenchOptions, measure
 from mcu_hybrid.pipeline.build import EngineOptions, build_step
 

@@ -1,0 +1,84 @@
+"""What a bench needs to know of the build, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from mcu_hybrid.harness.mix import ModelMix
+
+
+@dataclass(frozen=True)
+class BenchModel:
+    """What the bench must know of the build; a layer row has ``name``, ``op`` and ``macs``.
+
+    A row of ``routers`` has ``router`` and the numbers of its ``layers``, and what else is to be
+    told of it (codegen/router_cost.py).
+    """
+
+    sha256: str
+    layers: Sequence[Mapping[str, Any]]
+    code_bytes: int
+    weights_bytes: int
+    routers: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """One layer; ``share`` is of the sum over the layers; ``instructions`` as in BenchResult."""
+
+    name: str
+    op: str
+    macs: int
+    ticks: int
+    instructions: int | None
+    share: float
+    out_crc32: str
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """The figures, of the second inference; ``exact`` is None where there was no judge.
+
+    ``differing_outputs`` counts output values that differ from the judge's, over all inferences.
+    ``instructions`` is None on boards that count cycles or time; ``latency_us`` is an estimate
+    where ``latency_is_estimate``, None where the core has no measured cycles per instruction.
+    ``routers`` are the build's rows with ``instructions`` (None on boards that do not count them)
+    and ``share``, of what the base takes. ``mix`` is None where it was not asked for, or QEMU does
+    not run the board.
+    """
+
+    board: str
+    core: str
+    engine: str
+    model_sha256: str
+    build_id: str
+    macs: int
+    instructions: int | None
+    ticks: int
+    tick_hz: int
+    latency_us: float | None
+    latency_is_estimate: bool
+    latency_basis: str
+    arena_bytes: int
+    sram_bytes: int
+    stack_bytes: int
+    flash: dict[str, int]
+    layers: tuple[LayerTime, ...]
+    runs: int
+    ticks_min: int
+    ticks_max: int
+    self_test: dict[str, int | None]
+    exact: bool | None
+    differing_outputs: int | None
+    differing_inputs: tuple[int, ...]
+    outputs: tuple[tuple[bytes, ...], ...] = field(repr=False)
+    routers: tuple[dict[str, Any], ...] = ()
+    mix: ModelMix | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the outputs' bytes."""
+        data = asdict(self)
+        del data["outputs"]
+        return data
