@@ -18,10 +18,10 @@ from mcu_hybrid.cli.common import board_dirs_option, json_option, out_option, pr
 def command(
     folder: Path, out: Path, title: str, board_dirs: tuple[Path, ...], as_json: bool
 ) -> None:
-    """Make one self-contained HTML page of what is in FOLDER (export, build, bench, run).
+    """Make one self-contained HTML page of what is in FOLDER (export, build, bench, run, tune).
 
-    Curves, the table, per-layer bars, the memory map over time, float against int8, provenance. A
-    single step's folder makes a page too.
+    Curves, the table, the tuned threshold, per-layer bars, the memory map over time, float against
+    int8, provenance. A single step's folder makes a page too.
 
     Example: mcu-hybrid report runs --out runs/report
     """

@@ -157,28 +157,10 @@ def command(
 
 def print_tune(result: dict, out: Path) -> None:
     """The targets, everything else that the threshold brings, and what it rests on."""
-    from mcu_hybrid.tuning.units import METRICS
+    from mcu_hybrid.tuning.table import COLUMNS, table_rows
 
-    bounds = {row["metric"]: row for row in result["targets"]}
-    rows = []
-    for name, metric in METRICS.items():
-        if name not in result["expected"]:
-            continue
-        row = bounds.get(name)
-        expected = result["expected"][name]
-        test = (result["test"] or {}).get(name)
-        rows.append(
-            (
-                row["text"] if row else metric.title,
-                _text(metric, expected["value"]),
-                f"{_text(metric, expected['low'])} .. {_text(metric, expected['high'])}",
-                row["guarantee"] if row else "",
-                _text(metric, test["value"]) if test else "",
-            )
-        )
-    columns = ("target", "expected", "95 % interval", "guarantee", "on test")
     where = f"{result['calibration_samples']} calibration images, {result['answers_of']}"
-    table(f"{result['setting']}: {where}", columns, rows)
+    table(f"{result['setting']}: {where}", COLUMNS, table_rows(result))
     click.echo(
         f"threshold {result['threshold']} of router {result['router']}: keeps "
         f"{100 * result['coverage']:.1f} % (accuracy is {result['accuracy_of']})"
@@ -191,9 +173,3 @@ def print_tune(result: dict, out: Path) -> None:
             "next reset"
         )
     click.echo(f"in {out}; as the default at reset: mcu-hybrid build EXPORT --tuned {out}")
-
-
-def _text(metric: Any, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{100 * value:.1f} %" if metric.is_share else str(metric.text(value))

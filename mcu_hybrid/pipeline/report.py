@@ -15,6 +15,7 @@ from mcu_hybrid.report import html
 from mcu_hybrid.report.html import ReportData
 
 PAGE = "report.html"
+_STEPS = ("export", "build", "bench", "run", "tune")
 
 
 @dataclass(frozen=True)
@@ -25,27 +26,24 @@ class Folders:
     build: Path | None = None
     bench: Path | None = None
     run: Path | None = None
+    tune: Path | None = None
 
     def given(self) -> dict[str, Path]:
         """Step -> folder, of those that are there, in the order of the steps."""
-        all_of = {"export": self.export, "build": self.build, "bench": self.bench, "run": self.run}
+        all_of = {step: getattr(self, step) for step in _STEPS}
         return {step: path for step, path in all_of.items() if path is not None}
 
 
 def find(root: Path) -> Folders:
     """The steps' folders under ``root`` (as demo lays them out), or ``root`` as one of them."""
-    found = {
-        step: root / step
-        for step in ("export", "build", "bench", "run")
-        if (root / step / manifest.NAME).is_file()
-    }
+    found = {step: root / step for step in _STEPS if (root / step / manifest.NAME).is_file()}
     if not found and (root / manifest.NAME).is_file():
         step = manifest.read(root).step
-        found = {step: root} if step in ("export", "build", "bench", "run") else {}
+        found = {step: root} if step in _STEPS else {}
     if not found:
         raise ManifestError(
             "holds no folder of a step",
-            "give the folder above export, build, bench, run",
+            f"give the folder above {', '.join(_STEPS)}",
             path=root,
         )
     return Folders(**found)
@@ -81,6 +79,8 @@ def report_step(
         data["bench"] = _json(folders.bench / "bench.json")
     if folders.run:
         data["routing"] = _json(folders.run / "run.json")
+    if folders.tune:
+        data["tuned"] = _json(folders.tune / "tune.json")
     data["provenance"] = _provenance(folders, facts, commands)
     with manifest.writing(out, "report") as draft:
         draft.sources.update(folders.given())

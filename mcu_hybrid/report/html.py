@@ -23,6 +23,7 @@ from mcu_hybrid.report.model_figures import capacity_figure, sqnr_figure
 from mcu_hybrid.report.schedule_figure import schedules_figure
 from mcu_hybrid.report.tiles import tiles
 from mcu_hybrid.templates import page_environment
+from mcu_hybrid.tuning.table import COLUMNS, table_rows
 
 
 class Routing(TypedDict, total=False):
@@ -96,7 +97,8 @@ class ReportData(TypedDict, total=False):
     subtitle: str
     routing: Routing
     methods: Methods
-    bench: dict[str, Any]  # harness.bench.BenchResult.to_json
+    tuned: dict[str, Any]  # pipeline.tune.tune_step
+    bench: dict[str, Any]  # harness.bench_result.BenchResult.to_json
     plan: dict[str, Any]  # codegen.report.plan_json
     schedules: list[dict[str, Any]]  # pipeline.compile.Compiled.facts, "front"
     requantise_forms: dict[str, int]  # codegen.lowering.requantise_forms
@@ -123,6 +125,9 @@ def render(data: ReportData) -> str:
         legend=legend(data.get("routing") or {}),
         methods=_methods(data.get("methods")),
         table=_table(data.get("routing")),
+        tuned=data.get("tuned"),
+        tuned_columns=COLUMNS,
+        tuned_rows=table_rows(data["tuned"]) if data.get("tuned") else [],
         bench=data.get("bench"),
         plan=data.get("plan"),
         forms=form_rows(data.get("requantise_forms")),

@@ -113,6 +113,16 @@ def test_a_target_reaches_the_running_board(made: Path, board: str, tmp_path: Pa
     assert "applied to" in text("tune", made / "run", *args, "--out", tmp_path / "t")
 
 
+def test_the_report_shows_the_threshold(made: Path, tmp_path: Path) -> None:
+    told = call("tune", made / "run", "--max-query-rate", "20%", "--out", made / "tune")
+    page = Path(call("report", made, "--out", tmp_path / "report")["report"]).read_text("utf-8")
+    section = page.partition('<section id="tuned">')[2].partition("</section>")[0]
+    assert f"keeps what scores at most {told['threshold']:,}" in " ".join(section.split())
+    assert "query rate &lt;= 20 %" in section and "<th>on test</th>" in section
+    alone = call("report", made / "tune", "--out", tmp_path / "alone")["report"]
+    assert '<section id="tuned">' in Path(alone).read_text("utf-8")
+
+
 def test_a_build_can_start_with_the_tuned_threshold(made: Path, tmp_path: Path) -> None:
     tuned, build = tmp_path / "tune", tmp_path / "build"
     args = ("tune", made / "build", "--max-query-rate", "10%", "--router", "margin", "--out", tuned)

@@ -160,6 +160,28 @@ def test_any_subset_of_sections_makes_a_page(keys: list[str], figures: list[str]
     assert "None" not in page.words and "nan" not in page.words.split()
 
 
+def test_the_tuned_threshold_is_a_section_of_its_own() -> None:
+    share = {"value": 0.2, "low": 0.15, "high": 0.25}
+    tuned = {
+        "router": "margin",
+        "threshold": 12345,
+        "coverage": 0.8,
+        "accuracy_of": "all inputs",
+        "calibration_samples": 300,
+        "targets": [{"metric": "query_rate", "text": "query rate <= 20 %", "guarantee": "mean"}],
+        "expected": {"accuracy": share, "query_rate": share},
+        "test": {"accuracy": share, "query_rate": share},
+        "notes": ["a note"],
+        "applied": None,
+    }
+    text = html.render({"tuned": tuned})
+    page = Page(text)
+    assert "tuned" in page.ids and 'href="#tuned"' in text
+    for words in ("12,345", "300 calibration inputs", "query rate <= 20 %", "15.0 % .. 25.0 %"):
+        assert words in page.words
+    assert "a note" in page.words and "Plotly.newPlot" not in text
+
+
 @pytest.mark.parametrize("section", ["routing", "quantisation", "provenance"])
 def test_any_field_of_a_section_may_be_missing(section: str) -> None:
     whole = sample()[section]  # type: ignore[literal-required]
