@@ -1,11 +1,13 @@
 """The hybrid against every baseline on CIFAR-10, through the int8 path, over several seeds.
 
     python benchmarks/hybrid.py ../shared/data/cifar10-jpeg.zip --setting reduced
-        [--seeds 0 1 2] [--cache DIR] [--only STAGE] [--json FILE] [--report FILE.html] [--plan]
+        [--seeds 0 1 2] [--ablations] [--jobs N] [--cache DIR] [--only STAGE] [--json FILE]
+        [--report FILE.html] [--plan]
 
 Stages: global (shared by the seeds), base per seed, branch (shared too), baselines and method per
 seed, evaluate. Each one lies in the cache folder and is made again only when its settings change;
-a run that was ended goes on where it stood. The splits are the same for all seeds, which differ in
+a run that was ended goes on where it stood. Stages of different seeds run side by side, with a
+share of the cores each. The splits are the same for all seeds, which differ in
 their networks. ``--plan`` says how long it takes on 2 cores and does nothing.
 """
 
@@ -17,22 +19,21 @@ import os
 import platform
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import hybrid_methods
 import hybrid_results
 import hybrid_show
-import hybrid_stages
-import numpy as np
 import torch
-from hybrid_cache import Cache, Stage
-from hybrid_plan import SETTINGS, Setting, plan_of_time, shown
-from hybrid_stages import World
+from hybrid_cache import Stage
+from hybrid_plan import ABLATIONS, SETTINGS, Setting, plan_of_time, shown
+from hybrid_tasks import Task, make, side_by_side
+from hybrid_world import World, read
 
 from mcu_hybrid import nets
 from mcu_hybrid.cloud.linkmodel import link_model
-from mcu_hybrid.training import accelerate, data
+from mcu_hybrid.training import accelerate
 
 STAGES = ("global", "base", "branch", "baselines", "method", "evaluate")
 
@@ -41,16 +42,17 @@ def main() -> int:
     """Run the stages, print the table; exit code 1 where a condition of the setting fails."""
     args = arguments()
     setting = SETTINGS[args.setting]
+    if args.ablations is not None:
+        setting = replace(setting, ablations=tuple(args.ablations or ABLATIONS))
     torch.set_num_threads(args.threads or torch.get_num_threads())
     if args.plan:
         print_plan(setting, len(args.seeds))
         return 0
     started = time.monotonic()
-    cache = Cache(args.cache / setting.name, lambda line: print(line, file=sys.stderr, flush=True))
     hardware = accelerate.best()
     with accelerate.on(hardware):
-        world = read(args.data, setting, cache)
-        made = run(world, args.seeds, args.only)
+        world = read(args.data, setting, args.cache)
+        made = run(world, args.data, args.seeds, args.only, args.jobs or os.cpu_count() or 1)
     if made is None:
         return 0
     global_, branch, per_seed = made
@@ -62,7 +64,7 @@ def main() -> int:
         "seeds": args.seeds,
         "machine": machine(hardware),
         "seconds_now": round(time.monotonic() - started, 1),
-        "seconds_of_stages": {name: stage.seconds for name, stage in cache.stages.items()},
+        "seconds_of_stages": {name: stage.seconds for name, stage in world.cache.stages.items()},
     }
     print("\n".join(hybrid_show.markdown(result)))
     if args.json:
@@ -73,74 +75,30 @@ def main() -> int:
 
 
 def run(
-    world: World, seeds: list[int], only: str
+    world: World, source: str, seeds: list[int], only: str, jobs: int
 ) -> tuple[Stage, Stage, dict[int, dict[str, Stage]]] | None:
     """All stages up to ``only`` ("" or "evaluate": all); None where that is before the table."""
     last = STAGES.index(only) if only else len(STAGES)
-    global_ = hybrid_stages.global_stage(world)
-    bases = {s: hybrid_stages.base_stage(world, s) for s in (seeds if last >= 1 else [])}
-    if last < 2:
-        return None
-    branch = hybrid_methods.branch_stage(world, global_)
-    per_seed: dict[int, dict[str, Stage]] = {seed: {"base": bases[seed]} for seed in seeds}
-    for seed in seeds if last >= 3 else []:
-        per_seed[seed]["baselines"] = hybrid_methods.baselines_stage(
-            world, global_, bases[seed], seed
-        )
     # All variants of one kind before the next: an ended run leaves whole rows.
-    for name, changes in shown(world.setting).items() if last >= 4 else ():
-        for seed in seeds:
-            per_seed[seed][name] = hybrid_methods.method_stage(
-                world, name, changes, global_, bases[seed], seed
-            )
-    return (global_, branch, per_seed) if last >= 5 else None
-
-
-def read(source: str, setting: Setting, cache: Cache) -> World:
-    """The data and its splits; decoded images are kept in the cache.
-
-    The source's own test split is kept, or as many images as the setting says; fewer images than
-    the setting asks for are shared out in its proportions.
-    """
-    path = Path(source)
-    told = {"source": source, "bytes": path.stat().st_size if path.is_file() else 0}
-
-    def make(folder: Path) -> dict[str, Any]:
-        found = data.load_data(source)
-        arrays = {"x": found.x, "y": found.y, "labels": np.array(found.labels)}
-        if found.fixed_test_mask is not None:
-            arrays["test"] = found.fixed_test_mask
-        np.savez(folder / "data.npz", **arrays)
-        return {"images": len(found.y)}
-
-    stage = cache.stage("data", told, (), make)
-    found = fewer(data.load_data(str(stage.folder / "data.npz")), setting)
-    config = setting.config(0, "", "")
-    shares = config.fit_share, config.router_share, config.calibration_share, config.test_share
-    return World(setting, found, data.split(found, shares, config.split_seed), cache, tell)
-
-
-def fewer(found: data.Dataset, setting: Setting) -> data.Dataset:
-    """At most as many images as the setting's splits need, test images apart."""
-    rng = np.random.default_rng(0)
-    mask = found.fixed_test_mask
-    groups = (
-        [np.arange(len(found.y))] if mask is None else [np.flatnonzero(~mask), np.flatnonzero(mask)]
-    )
-    wanted = [sum(setting.splits), setting.test_images]
-    wanted = [sum(wanted)] if mask is None else wanted
-    if all(len(group) <= most for group, most in zip(groups, wanted, strict=True)):
-        return found
-    chosen = [rng.permutation(g)[:most] for g, most in zip(groups, wanted, strict=True)]
-    at = np.sort(np.concatenate(chosen))
-    test = None if mask is None else mask[at]
-    return data.make_dataset(found.name, found.x[at], found.y[at], found.labels, test)
-
-
-def tell(label: str, done: int, total: int) -> None:
-    """Progress on one line of the terminal."""
-    if sys.stderr.isatty():
-        print(f"\r{label} {done}/{total}   ", end="", file=sys.stderr, flush=True)
+    groups: list[list[Task]] = [
+        [("global", 0)],
+        [("base", seed) for seed in seeds],
+        [("branch", 0)],
+        [("baselines", seed) for seed in seeds],
+        [(name, seed) for name in shown(world.setting) for seed in seeds],
+    ]
+    wanted = groups[: last + 1]
+    make(world, "global", 0)
+    side_by_side(world, source, [task for group in wanted[1:3] for task in group], jobs)
+    side_by_side(world, source, [task for group in wanted[3:] for task in group], jobs)
+    made = {task: make(world, *task) for group in wanted for task in group}
+    if last < len(groups):
+        return None
+    per_seed = {
+        seed: {name: made[name, seed] for name in ("base", "baselines", *shown(world.setting))}
+        for seed in seeds
+    }
+    return made["global", 0], made["branch", 0], per_seed
 
 
 def machine(hardware: accelerate.Hardware) -> dict[str, Any]:
@@ -178,6 +136,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=Path("runs/hybrid"))
     parser.add_argument("--only", choices=STAGES, default="", help="stop after this stage")
     parser.add_argument("--link", default="wifi", help="as for mcu-hybrid run")
+    parser.add_argument(
+        "--ablations", nargs="*", metavar="NAME", choices=ABLATIONS, help="all, or those named"
+    )
+    parser.add_argument("--jobs", type=int, default=0, help="stages side by side; 0: the cores")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: its own choice")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--report", type=Path, help="the curve page")

@@ -23,6 +23,11 @@ class Stage:
     digest: str
     seconds: float
     was_cached: bool
+    cores: float = 1.0  # share of the machine's cores that it had
+
+
+class Missing(Exception):
+    """A stage is not in the cache, and ``Cache.only_kept`` forbids making it."""
 
 
 class Cache:
@@ -35,6 +40,19 @@ class Cache:
     def __init__(self, root: Path, tell: Callable[[str], None]) -> None:
         self.root, self.tell = root, tell
         self.stages: dict[str, Stage] = {}
+        self.only_kept = False
+        self.cores = 1.0
+
+    def has(self, make: Callable[[], Stage]) -> bool:
+        """Whether all that ``make`` asks of this cache is there; makes nothing."""
+        self.only_kept = True
+        try:
+            make()
+        except Missing:
+            return False
+        finally:
+            self.only_kept = False
+        return True
 
     def stage(
         self,
@@ -50,11 +68,15 @@ class Cache:
         """
         text = json.dumps([settings, [stage.digest for stage in after]], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
+        if name in self.stages and self.stages[name].digest == digest:
+            return self.stages[name]
         folder = self.root / name.replace(" ", "-").replace(",", "")
         done = self._read(folder / DONE)
         if done is not None and done["digest"] == digest:
-            found = Stage(folder, done["facts"], digest, done["seconds"], True)
+            found = Stage(folder, was_cached=True, **done)
             self.tell(f"{name}: from the cache ({done['seconds']:.0f} s when it was made)")
+        elif self.only_kept:
+            raise Missing(name)
         else:
             begun = self._read(folder / BEGUN)
             if begun is None or begun["digest"] != digest:
@@ -67,9 +89,10 @@ class Cache:
             started = time.monotonic()
             facts = make(folder)
             seconds = time.monotonic() - started
-            made = {"digest": digest, "facts": facts, "seconds": round(seconds, 1)}
+            told = {"facts": facts, "seconds": round(seconds, 1), "cores": self.cores}
+            made = json.loads(json.dumps({"digest": digest} | told))
             self._write(folder / DONE, made)
-            found = Stage(folder, json.loads(json.dumps(facts)), digest, made["seconds"], False)
+            found = Stage(folder, was_cached=False, **made)
             self.tell(f"{name}: {seconds:.0f} s")
         self.stages[name] = found
         return found

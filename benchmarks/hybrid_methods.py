@@ -23,7 +23,9 @@ from hybrid_int8 import (
     simple_scores,
     to_int8,
 )
-from hybrid_stages import LOOP, LR, WEIGHTS, World, build_base, fit
+from hybrid_plan import LR
+from hybrid_stages import LOOP, WEIGHTS, build_base, fit
+from hybrid_world import World
 from torch import nn
 
 from mcu_hybrid import nets, routers
@@ -64,7 +66,8 @@ def branch_stage(world: World, global_: Stage) -> Stage:
         cut = graph.tensor(graph.outputs[1])
         return {"query_bytes": cut.bytes, "edge": edge_facts(file), "macs": macs}
 
-    return world.cache.stage("branch", world.settings("base_epochs", "batch"), (global_,), make)
+    settings = world.settings("base_epochs", "batch", rates=("base",))
+    return world.cache.stage("branch", settings, (global_,), make)
 
 
 def _through_the_cut(graph: Graph, rest: nn.Module, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +104,7 @@ def baselines_stage(world: World, global_: Stage, base: Stage, seed: int) -> Sta
         np.savez(folder / ANSWERS, **columns)
         return told
 
-    settings = world.settings("tune_epochs", "betas", "batch", seed=seed)
+    settings = world.settings("tune_epochs", "betas", "batch", rates=("tune", "fresh"), seed=seed)
     return world.cache.stage(f"baselines {seed}", settings, (global_, base), make)
 
 

@@ -1,59 +1,22 @@
-"""What benchmarks/hybrid.py works on, and its networks in float: the global, a base per seed."""
+"""The networks of benchmarks/hybrid.py in float: the global, a base per seed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from hybrid_cache import Cache, Stage
-from hybrid_plan import Setting
+from hybrid_cache import Stage
+from hybrid_plan import LR
+from hybrid_world import World
 from torch import nn
 
 from mcu_hybrid import nets
 from mcu_hybrid.training import data as data_module
-from mcu_hybrid.training.augment import Views
 from mcu_hybrid.training.baselines import appealnet, loop
-from mcu_hybrid.training.data import Dataset
 
 WEIGHTS, LOOP = "weights.pt", "epochs.pt"
-LR = {"base": 4e-3, "global": 2e-3, "tune": 1e-3, "fresh": 1e-2}
-OnEvent = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class World:
-    """What every stage sees: the setting, the data, its splits (the same for all seeds)."""
-
-    setting: Setting
-    data: Dataset
-    splits: dict[str, np.ndarray]
-    cache: Cache
-    on_event: OnEvent
-
-    def x(self, split: str) -> np.ndarray:
-        """Images uint8 NHWC of a split."""
-        return self.data.x[self.splits[split]]
-
-    def y(self, split: str) -> np.ndarray:
-        """Classes of a split."""
-        return self.data.y[self.splits[split]]
-
-    @property
-    def views(self) -> Views:
-        """The augmentation that training/train.py uses for photographs, or for scans."""
-        if self.data.shape[2] == 3:
-            return Views(shift=0.125, turn_degrees=4.0, zoom=0.1, contrast=0.2, flip=True)
-        return Views()
-
-    def settings(self, *keys: str, **others: Any) -> dict[str, Any]:
-        """What a stage's result depends on."""
-        values = asdict(self.setting)
-        common = {"data": self.data.digest, "splits": self.setting.splits, "rates": LR}
-        return common | {key: values[key] for key in keys} | others
 
 
 def global_stage(world: World) -> Stage:
@@ -74,7 +37,10 @@ def global_stage(world: World) -> Stage:
         }
 
     return world.cache.stage(
-        "global", world.settings("global_width", "global_epochs", "batch"), (), make
+        "global",
+        world.settings("global_width", "global_epochs", "batch", rates=("global",)),
+        (),
+        make,
     )
 
 
@@ -92,7 +58,7 @@ def base_stage(world: World, seed: int) -> Stage:
             "accuracy_float": float((seen == world.y("test")).mean()),
         }
 
-    settings = world.settings("base_width", "base_epochs", "batch", seed=seed)
+    settings = world.settings("base_width", "base_epochs", "batch", rates=("base",), seed=seed)
     return world.cache.stage(f"base {seed}", settings, (), make)
 
 

@@ -16,12 +16,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import hybrid  # noqa: E402
 import hybrid_show  # noqa: E402
+import hybrid_world  # noqa: E402
 from hybrid_plan import ABLATIONS, SETTINGS, SIMPLE, TITLES, TRAINED  # noqa: E402
 
 from mcu_hybrid.harness import route_eval  # noqa: E402
 from mcu_hybrid.harness.methods import COVERAGES  # noqa: E402
 
-METHODS = {*SIMPLE, *TRAINED, "joint max-prob", "branchynet", "selective"}
+METHODS = {*SIMPLE, *TRAINED, "joint margin", "trained on, margin", "branchynet", "selective"}
 METHODS |= {"appealnet, white box", "appealnet, black box"}
 
 
@@ -47,10 +48,7 @@ def answers(done: dict[str, Any], stage: str) -> dict[str, np.ndarray]:
 
 def truth(done: dict[str, Any]) -> np.ndarray:
     """The test split's classes, drawn again."""
-    from hybrid_cache import Cache
-
-    cache = Cache(done["folder"] / "cache" / "smoke", lambda line: None)
-    return hybrid.read("digits", SETTINGS["smoke"], cache).y("test")
+    return hybrid_world.read("digits", SETTINGS["smoke"], done["folder"] / "cache").y("test")
 
 
 def test_every_method_is_in_the_one_table(done: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("torch")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
-import hybrid
+import hybrid_world
 from hybrid_cache import BEGUN, Cache
 from hybrid_plan import (
     ABLATIONS,
@@ -79,12 +79,12 @@ def images(count: int, test: int) -> data.Dataset:
 
 def test_fewer_images_keep_the_test_split_and_the_classes() -> None:
     setting = SETTINGS["smoke"]
-    found = hybrid.fewer(images(3000, 1000), setting)
+    found = hybrid_world.fewer(images(3000, 1000), setting)
     assert found.fixed_test_mask is not None
     assert int(found.fixed_test_mask.sum()) == setting.test_images
     assert len(found.y) == sum(setting.splits) + setting.test_images
     small = images(500, 0)
-    assert hybrid.fewer(small, setting) is small
+    assert hybrid_world.fewer(small, setting) is small
 
 
 def test_a_stage_is_made_once_and_again_when_its_settings_change(tmp_path: Path) -> None:
