@@ -15,10 +15,10 @@ SRAM_BYTES, FLASH_BYTES, BASE_MACS = 320 * 1024, 1024 * 1024, 6_000_000
 # Multiply-accumulates a second of a forward pass on 2 cores with bfloat16 (AVX-512), random views
 # included; a training step is three forward passes. Measured were 120 and 46 (small networks two
 # side by side, one core each); other work on the machine comes on top.
-GLOBAL_RATE, BASE_RATE = 100e9, 40e9
+GLOBAL_RATE, BASE_RATE = 110e9, 42e9
 DECODE_S = 0.5  # a thousand JPEG images
-CONVERT_S = 20.0  # one conversion to int8
-INT8_RATE = 2e9  # of the integer path, benchmarks/host_int8.py
+CONVERT_S = 11.0  # one conversion to int8, two side by side
+INT8_RATE = 4e9  # of the integer path, benchmarks/host_int8.py, likewise
 
 
 @dataclass(frozen=True)
@@ -219,10 +219,14 @@ def plan_of_time(
     yield "method: folds", seeds * base(folded)
     yield "method: base in rounds", seeds * base(sum(c.rounds for c in rounds) * fit)
     routed = sum(c.rounds * c.global_iterations for c in rounds if c.parts == 3) * setting.batch
-    yield (
-        "method: global in rounds",
-        seeds * global_(routed + len(rounds) * fit * setting.rounds / 9),
+    # The router's batches, and both kinds of weights on the select split.
+    looked = sum(
+        (c.rounds + 1) * (c.router_iterations * c.router_batch + 2 * c.select_share * router)
+        for c in rounds
     )
+    yield "method: global in rounds", seeds * global_(routed + looked / 3)
+    views = sum(c.router_views for c in configs) * router
+    yield "method: router", seeds * global_(views / 3)
     yield (
         "method in int8",
         seeds

@@ -1,7 +1,14 @@
-"""A result of benchmarks/hybrid.py as markdown, and as the report's curve page."""
+"""A result of benchmarks/hybrid.py as markdown, and as the report's curve page.
+
+    python benchmarks/hybrid_show.py benchmarks/results/hybrid_reduced.json
+
+writes the tables of the committed result into docs/hybrid.md, between its two marks.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +18,14 @@ from hybrid_plan import ABLATIONS, TITLES
 from mcu_hybrid.harness.methods import COVERAGES
 from mcu_hybrid.report import html
 
-FIRST_SHOWN = ("whole", "max-prob", "entropy", "branchynet", "appealnet, white box", "naive")
+FIRST_SHOWN = ("whole", "trained on, margin", "margin", "entropy", "appealnet, white box")
+
+
+_KEEPS = {
+    "agreement": "both say the same",
+    "margin": "asking does not help",
+    "margin_upper": "the device is right",
+}
 
 
 def markdown(result: dict[str, Any]) -> list[str]:
@@ -40,6 +54,11 @@ def markdown(result: dict[str, Any]) -> list[str]:
         lines.append(f"| {name} | {cells} |")
     bound = [result["oracle"]["accuracy"][_at(result["oracle"], c)] for c in COVERAGES]
     lines.append("| oracle | " + " | ".join(f"{100 * a:.2f}" for a in bound) + " |")
+    lines += ["", "| oracle of | keeps where | accuracy | kept |", "|---|---|---:|---:|"]
+    for title, oracles in result["oracles"].items():
+        for name, row in oracles.items():
+            cells = f"{100 * row['accuracy']:.2f} | {row['coverage']:.1%}"
+            lines.append(f"| {title} | {name}: {_KEEPS[name]} | {cells} |")
     lines += ["", "| whole method against | " + " | ".join(f"{c:.0%}" for c in COVERAGES) + " |"]
     lines.append("|---|" + "---:|" * len(COVERAGES))
     for name, gaps in result["gaps"].items():
@@ -107,3 +126,18 @@ def _energy_basis(result: dict[str, Any]) -> str:
 def write_report(result: dict[str, Any], path: Path) -> None:
     """Write the curve page."""
     html.write(report_data(result), path)
+
+
+BEGIN, END = "<!-- result: begins -->", "<!-- result: ends -->"
+
+
+def into_docs(page: str, result: dict[str, Any]) -> str:
+    """The page with the tables of ``result`` between its marks."""
+    head, _, rest = page.partition(BEGIN)
+    return "\n".join([head + BEGIN, "", *markdown(result), "", END]) + rest.partition(END)[2]
+
+
+if __name__ == "__main__":
+    docs = Path(__file__).resolve().parents[1] / "docs" / "hybrid.md"
+    found = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+    docs.write_text(into_docs(docs.read_text("utf-8"), found), "utf-8")

@@ -96,6 +96,10 @@ def test_identities_on_the_digits(done: dict[str, Any], stage: str, column: str)
     costs = route_eval.Costs(1.0, 1.0, 1)
     bounds = route_eval.oracles(labels, costs)
     assert bounds["agreement"]["accuracy"] == (cloud == y).mean()
+    if stage.endswith("whole"):
+        told = done["result"]["oracles"]["whole"]
+        assert told["agreement"]["accuracy"] == pytest.approx((cloud == y).mean())
+        assert told["margin"]["coverage"] == pytest.approx(bounds["margin"]["coverage"])
     assert bounds["agreement"]["coverage"] == (edge == cloud).mean()
     either = ((edge == y) | (cloud == y)).mean()
     assert bounds["margin"]["accuracy"] == pytest.approx(either)

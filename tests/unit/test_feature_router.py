@@ -27,11 +27,12 @@ torch = pytest.importorskip("torch")
 nn = torch.nn
 
 from mcu_hybrid.nets.penultimate import feature_count, with_features  # noqa: E402
+from mcu_hybrid.nets.sight import Sight, float_scores  # noqa: E402
 from mcu_hybrid.training.config import HybridConfig  # noqa: E402
 from mcu_hybrid.training.router_train import Examples, fit_router  # noqa: E402
 
 SHAPE, CLASSES = (8, 8, 1), 4
-HALF = 0.1  # of the score's range: an untrained base gives nearly the same for all images
+HALF = 0.1  # of the score's range
 
 
 def flat_net() -> nn.Module:
@@ -194,10 +195,14 @@ def hybrid_of(net: nn.Module) -> Hybrid:
         (-4.0, 10.0),
         HybridConfig(router_steps=5, router_inputs="features", router_hidden=6),
     )
-    # The margin alone says nothing of an untrained base: let what reads z speak.
-    w2 = np.random.default_rng(1).normal(0, 2.4, len(parts.head.w2))
-    w2[-1] = -0.08
-    parts = replace(parts, head=replace(parts.head, w2=w2, b2=-1.1))
+    # An untrained base gives nearly the same for all images: spread its scores over the range.
+    x = np.random.default_rng(1).integers(0, 256, (64, *SHAPE)).astype(np.uint8)
+    w2 = np.random.default_rng(3).normal(0, 1, len(parts.head.w2))
+    head = replace(parts.head, w2=w2)
+    scores = float_scores(replace(parts, head=head), Sight(net, SHAPE, True).read(x)[:, CLASSES:])
+    gain = HALF / np.ptp(scores)
+    head = replace(head, w2=gain * w2, b2=float(gain * (head.b2 - scores.mean())))
+    parts = replace(parts, head=head)
     spec = NetSpec("reference", 8)
     labels = tuple(str(n) for n in range(CLASSES))
     return Hybrid(net.eval(), net, spec, spec, parts, SHAPE, labels, {"coverage": 0.8})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 pytest.importorskip("torch")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
+import hybrid_show
 import hybrid_world
 from hybrid_cache import BEGUN, Cache
 from hybrid_plan import (
@@ -143,3 +145,10 @@ def test_the_checklist_names_tests_that_exist(root: Path) -> None:
     assert not missing
     rows = [int(n) for n in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
     assert rows == [*range(1, 23), 25]
+
+
+def test_the_docs_show_the_committed_result(root: Path) -> None:
+    page = (root / "docs" / "hybrid.md").read_text("utf-8")
+    text = (root / "benchmarks" / "results" / "hybrid_reduced.json").read_text("utf-8")
+    assert hybrid_show.into_docs(page, json.loads(text)) == page
+    assert page.count(hybrid_show.BEGIN) == page.count(hybrid_show.END) == 1
