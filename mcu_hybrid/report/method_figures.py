@@ -104,10 +104,11 @@ def _figure(
     bands = [_band(entry, curve, key) for entry, curve in pairs if "low" in curve]
     lines = [_line(entry, curve, key) for entry, curve in pairs]
     single = methods.get("single") or []
+    furthest = _furthest([curve for entry, curve in pairs if entry["first"] is True], key)
     # Bands first: no band may hide a line.
     return Figure(
         name,
-        [*bands, *lines, *(_single(row, key, _furthest(curves, key)) for row in single)],
+        [*bands, *lines, *(_single(row, key, furthest) for row in single)],
         layout(
             xaxis=axis(title, **options),
             yaxis=axis("accuracy", tickformat=".0%"),
