@@ -113,8 +113,7 @@ def _oracles(world: World, stages: list[Stage]) -> dict[str, dict[str, float]]:
     """Accuracy and coverage of the three oracles for these networks, means of the seeds."""
     y, rows = world.y("test"), []
     for stage in stages:
-        with np.load(stage.folder / ANSWERS) as file:
-            edge, cloud = (file[f"margin|test|{k}"] for k in ("edge", "cloud"))
+        _, edge, cloud = _answers(stage, "margin", "test")
         found = route_eval.oracles(route_eval.Labels(edge, cloud, y), route_eval.Costs(0.0, 1.0, 1))
         rows.append([[found[name][key] for key in ("accuracy", "coverage")] for name in ORACLES])
     means = np.mean(rows, axis=0).tolist()
@@ -131,10 +130,15 @@ def _in_order(runs: list[Run]) -> list[Run]:
 
 
 def _scored(world: World, stage: Stage, column: str, split: str) -> Scored:
-    with np.load(stage.folder / ANSWERS) as file:
-        score, edge, cloud = (file[f"{column}|{split}|{k}"] for k in ("score", "edge", "cloud"))
+    score, edge, cloud = _answers(stage, column, split)
     y = world.y(split)
     return Scored(score, edge == y, cloud == y)
+
+
+def _answers(stage: Stage, column: str, split: str) -> list[np.ndarray]:
+    """Scores, the device's classes and the cloud's, [N] each."""
+    with np.load(stage.folder / ANSWERS) as file:
+        return [file[f"{column}|{split}|{k}"] for k in ("score", "edge", "cloud")]
 
 
 def _costs(edge_ms: float, sent: int, link: LinkModel) -> UnitCosts:

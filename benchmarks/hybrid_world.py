@@ -13,7 +13,7 @@ from hybrid_cache import Cache
 from hybrid_plan import LR, Setting
 
 from mcu_hybrid.training import data as data_module
-from mcu_hybrid.training.augment import PHOTOGRAPHS, Views
+from mcu_hybrid.training.augment import Views, usual_views
 from mcu_hybrid.training.data import Dataset
 
 OnEvent = Callable[[str, int, int], None]
@@ -40,12 +40,12 @@ class World:
     @property
     def views(self) -> Views:
         """The augmentation that training/train.py uses for photographs, or for scans."""
-        return PHOTOGRAPHS if self.data.shape[2] == 3 else Views()
+        return usual_views(self.data.shape)
 
     def settings(self, *keys: str, rates: tuple[str, ...], **others: Any) -> dict[str, Any]:
         """What a stage's result depends on: keys of the setting, learning rates, anything else."""
-        values = asdict(self.setting) | {f"{name} lr": LR[name] for name in rates}
-        chosen = {key: values[key] for key in (*keys, *(f"{name} lr" for name in rates))}
+        chosen = {key: getattr(self.setting, key) for key in keys}
+        chosen |= {f"{name} lr": LR[name] for name in rates}
         common = {"data": self.data.digest, "splits": self.setting.splits}
         return common | {"views": asdict(self.views)} | chosen | others
 

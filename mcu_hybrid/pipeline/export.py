@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from mcu_hybrid import manifest, routers
@@ -56,13 +57,7 @@ def export_step(
         )
     if options.router:
         routers.router_id(options.router)  # said before the conversion
-    try:
-        from mcu_hybrid.export import package
-    except ImportError as error:
-        raise MissingTool(
-            f"export needs a Python package that is not installed ({error.name})",
-            "pip install 'mcu-hybrid[export]'",
-        ) from error
+    package = exporter()
     trained = manifest.load(source, "train") if source.is_dir() else None
     if options.global_onnx is not None and not options.global_onnx.is_file():
         raise InputError("no such file", "give an ONNX file", path=options.global_onnx)
@@ -84,6 +79,18 @@ def export_step(
         draft.facts.update(facts)
         draft.facts["routers"] = _costs(draft.folder / package.MODEL)
     return draft.facts
+
+
+def exporter() -> ModuleType:
+    """The module export/package.py; raises MissingTool where its packages are not installed."""
+    try:
+        from mcu_hybrid.export import package
+    except ImportError as error:
+        raise MissingTool(
+            f"export needs a Python package that is not installed ({error.name})",
+            "pip install 'mcu-hybrid[export]'",
+        ) from error
+    return package
 
 
 def _costs(path: Path) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import numpy as np
 from mcu_hybrid import nets
 from mcu_hybrid.board import Board, list_boards, load_board
 from mcu_hybrid.codegen.cost import measured_core
-from mcu_hybrid.errors import BoardError, MissingTool
+from mcu_hybrid.errors import BoardError
 from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.nets.checkpoint import Hybrid, NetSpec, RouterParts, Splits
 from mcu_hybrid.nets.genome import Genome
@@ -97,15 +97,10 @@ def export_genome(
     Args:
         weights: a state dict of the base; None or a missing file: as initialised.
     """
-    try:
-        from mcu_hybrid.export import package
-    except ImportError as error:
-        raise MissingTool(
-            f"export needs a Python package that is not installed ({error.name})",
-            "pip install 'mcu-hybrid[export]'",
-        ) from error
-    from mcu_hybrid.pipeline.export import read_graph
+    from mcu_hybrid.pipeline.export import exporter, read_graph
     from mcu_hybrid.search.evaluate import resized
+
+    package = exporter()
 
     shape = (*genome.size, data.shape[2])
     net = nets.build(genome.spec, shape, data.classes, 0, large=False)

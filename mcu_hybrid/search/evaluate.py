@@ -25,7 +25,7 @@ import numpy as np
 from mcu_hybrid import nets
 from mcu_hybrid.errors import DataError, MissingTool
 from mcu_hybrid.training import data as data_module
-from mcu_hybrid.training.augment import PHOTOGRAPHS, Views
+from mcu_hybrid.training.augment import usual_views
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.data import Dataset
 from mcu_hybrid.training.fit import fit_classifier, predict
@@ -167,7 +167,7 @@ def _fit(
 ) -> None:
     """Train in place, with the usual rates of ``train``."""
     x, x_val = pool.at(candidate.size)
-    config, colour = HybridConfig(), pool.shape[2] == 3
+    config = HybridConfig()
     fit_classifier(
         net,
         x,
@@ -177,7 +177,7 @@ def _fit(
         lr=config.global_lr if candidate.large else config.base_lr,
         weight_decay=config.weight_decay,
         smoothing=0.1 if candidate.large else 0.0,
-        views=PHOTOGRAPHS if colour else Views(),
+        views=usual_views(pool.shape),
         seed=short.seed,
         label="",
         on_event=_epochs(net, x_val, on_epoch),

@@ -35,6 +35,11 @@ class Views:
 PHOTOGRAPHS = Views(shift=0.125, turn_degrees=0.0, zoom=0.0, contrast=0.0, flip=True)
 
 
+def usual_views(shape: tuple[int, int, int]) -> Views:
+    """The views of photographs or of scans, by the image's (height, width, channels)."""
+    return PHOTOGRAPHS if shape[2] == 3 else Views()
+
+
 def random_view(x: torch.Tensor, views: Views, generator: torch.Generator) -> torch.Tensor:
     """One random view of each image of a batch, float NCHW in [0, 1].
 

@@ -21,7 +21,7 @@ from mcu_hybrid.nets.checkpoint import Hybrid, NetSpec, Splits
 from mcu_hybrid.nets.penultimate import feature_count
 from mcu_hybrid.training import accelerate, evaluate, stages
 from mcu_hybrid.training import data as data_module
-from mcu_hybrid.training.augment import PHOTOGRAPHS, Views
+from mcu_hybrid.training.augment import Views, usual_views
 from mcu_hybrid.training.breakdown import breakdown_of
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.data import Dataset
@@ -146,10 +146,7 @@ def _shares(config: HybridConfig) -> tuple[float, float, float, float]:
 
 def _views(config: HybridConfig, data: Dataset) -> Views:
     """Small turns suit scans; colour photographs get larger shifts instead."""
-    flip = config.flip == "yes"
-    if data.shape[2] == 3:
-        return replace(PHOTOGRAPHS, flip=flip)
-    return Views(flip=flip)
+    return replace(usual_views(data.shape), flip=config.flip == "yes")
 
 
 def _kept(data: Dataset, splits: dict[str, np.ndarray], seed: int) -> Splits:

@@ -5,9 +5,20 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from mcu_hybrid.cli import main
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The boards that a module starts are its own: import this, and every test has it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 def call(*args: object) -> Any:

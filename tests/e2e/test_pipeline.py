@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_rig import call, fail, text
+from cli_rig import call, fail, own_state, text  # noqa: F401 (own_state is used by all)
 
 from mcu_hybrid import manifest, routers
 from mcu_hybrid.pipeline.train import train_step
@@ -61,13 +61,6 @@ class Path3:
     @property
     def build(self) -> Path:
         return self.root / "build"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-        yield
 
 
 @pytest.fixture(scope="module")

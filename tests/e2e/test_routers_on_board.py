@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_rig import call, fail
+from cli_rig import call, fail, own_state  # noqa: F401 (own_state is used by all)
 
 from mcu_hybrid import routers
 from mcu_hybrid.cloud.linkmodel import link_model
@@ -49,13 +48,6 @@ TINY = (
     *("--base-epochs", 4, "--global-epochs", 2, "--base-width", 4, "--global-width", 4),
     *("--router-hidden", 8, "--threads", 1),
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-        yield
 
 
 @dataclass(frozen=True)

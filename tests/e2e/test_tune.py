@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_rig import call, fail, text
+from cli_rig import call, fail, own_state, text  # noqa: F401 (own_state is used by all)
 
 from mcu_hybrid import routers
 from mcu_hybrid.graph.images import to_int8
@@ -33,13 +33,6 @@ SMALL = (
     *("--base-epochs", 8, "--global-epochs", 8, "--base-width", 4, "--global-width", 8),
     *("--router-hidden", 4, "--threads", 1),
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-        yield
 
 
 @pytest.fixture(scope="module")
