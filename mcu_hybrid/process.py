@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcu_hybrid.errors import MissingTool, ToolError
 
+_LOG = logging.getLogger(__name__)
 INSTALL_HINTS = {
     "arm-none-eabi-gcc": "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "arm-none-eabi-g++": "sudo apt-get install gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib",
@@ -41,8 +45,11 @@ class Tools:
         self.planned: list[tuple[str, ...]] = []
 
     def find(self, program: str) -> str | None:
-        """Return the program's path, or None where it is not installed."""
-        return shutil.which(program)
+        """Return the program's path, or None where it is not installed.
+
+        One that pip put beside this interpreter (pyocd) is found without an activated environment.
+        """
+        return shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
 
     def require(self, program: str) -> str:
         """Return the program's path; raise MissingTool with the install command."""
@@ -65,10 +72,12 @@ class Tools:
         self.planned.append(argv)
         if self.dry_run:
             return Result(argv, 0, "")
-        self.require(argv[0])
+        program = self.require(argv[0])
+        started = time.monotonic()
         try:
             done = subprocess.run(
                 argv,
+                executable=program,
                 cwd=cwd,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -78,6 +87,8 @@ class Tools:
         except subprocess.TimeoutExpired as error:
             raise ToolError(f"{argv[0]} did not end within {timeout_s:g} s", argv=argv) from error
         output = done.stdout.decode("utf-8", "replace")
+        seconds = time.monotonic() - started
+        _LOG.debug("%s   (%.1f s, exit code %d)", shlex.join(argv), seconds, done.returncode)
         if check and done.returncode != 0:
             tail = "\n".join(output.splitlines()[-25:])
             raise ToolError(

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import json
 import os
 import signal
 import sys
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from typing import Any, NoReturn, TextIO
 
 import rich_click as click
+from click.shell_completion import CompletionItem
 
-from mcu_hybrid import __version__
+from mcu_hybrid import __version__, extras
+from mcu_hybrid.cli import common
 from mcu_hybrid.errors import McuHybridError
 
 # The machine's own limits, wherever they are met: no fault of the input, none of ours.
@@ -24,6 +28,9 @@ _MACHINE_LIMITS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.
 
 click.rich_click.TEXT_MARKUP = "ansi"
 click.rich_click.MAX_WIDTH = 110
+# Names in a column of their own width: none breaks in a terminal of 80 columns.
+click.rich_click.OPTIONS_TABLE_COLUMN_TYPES = ["opt_all", "help"]
+click.rich_click.OPTIONS_TABLE_HELP_SECTIONS = ["help", "metavar", "default", "required"]
 
 # verb -> (module, one line for the group's help, so that the help imports nothing)
 VERBS = {
@@ -54,11 +61,27 @@ class LazyGroup(click.RichGroup):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
             return None
-        if self.only_names or ctx.resilient_parsing:
+        if self.only_names:
             return click.RichCommand(name=name, short_help=VERBS[name], help=VERBS[name])
         module = importlib.import_module(f"mcu_hybrid.cli.{name}")
-        command: click.Command = module.command
-        return command
+        return common.with_common(module.command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's; a word that is no verb is answered with those that look like it."""
+        name = args[0]
+        if name not in VERBS and not name.startswith("-") and not ctx.resilient_parsing:
+            near = common.did_you_mean(name, VERBS)
+            ctx.fail(f"No such command '{name}'.{near}")
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        self.only_names = True
+        try:
+            return super().shell_complete(ctx, incomplete)
+        finally:
+            self.only_names = False
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         self.only_names = True
@@ -69,39 +92,94 @@ class LazyGroup(click.RichGroup):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="mcu-hybrid")
+@click.version_option(__version__, "-V", "--version", prog_name="mcu-hybrid")
 def cli() -> None:
     """Hybrid inference on microcontrollers: the board answers what it can, the cloud the rest.
 
     Begin with: mcu-hybrid demo
+
+    Completion of verbs, options, boards and values: eval "$(_MCU_HYBRID_COMPLETE=bash_source
+    mcu-hybrid)" in ~/.bashrc (zsh_source, fish_source likewise).
     """
+
+
+common.with_common(cli)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point; maps our errors to exit code 1 and one clear message on stderr."""
     args = sys.argv[1:] if argv is None else argv
     _let_signals_clean_up()
+    _let_any_console_do()
     try:
-        cli.main(args=args, prog_name="mcu-hybrid", standalone_mode=True)
+        _run(args)
     except McuHybridError as error:
         _fail(error, as_json="--json" in args)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("", "mcu_hybrid"):
+            raise
+        fact = f"the Python package '{error.name}' is not installed"
+        _fail(McuHybridError(fact, extras.install_command(extras.ALL)), "--json" in args)
     except BrokenPipeError:
-        # Python flushes stdout once more at its end; there is nobody to read it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop(sys.stdout)
         sys.exit(1)
     except OSError as error:
         if error.errno not in _MACHINE_LIMITS:
             raise
-        fact = f"{error.filename or 'the machine'}: {error.strerror}"
+        fact = f"{error.filename or 'what was to be written'}: {error.strerror}"
         _fail(McuHybridError(fact, "make room, or choose another folder"), "--json" in args)
 
 
+def _run(args: list[str]) -> NoReturn:
+    """Run the command line and end with its exit code, once all that it printed is out."""
+    try:
+        cli.main(args=args, prog_name="mcu-hybrid", standalone_mode=True)
+    except SystemExit:
+        # Python would flush after our error handling, and end a full disk in its own words.
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        raise
+    raise AssertionError("click ends with SystemExit")
+
+
 def _fail(error: McuHybridError, as_json: bool) -> NoReturn:
-    if as_json:
-        kind = type(error).__name__
-        print(json.dumps({"error": kind, "message": error.message, "hint": error.hint}))
-    print(f"error: {error}", file=sys.stderr)
+    try:
+        if as_json:
+            kind = type(error).__name__
+            print(json.dumps({"error": kind, "message": error.message, "hint": error.hint}))
+        sys.stdout.flush()
+    except OSError:
+        _drop(sys.stdout)
+    try:
+        if common.is_verbose():
+            for cause in _causes(error):
+                print(f"  led to by: {type(cause).__name__}: {cause}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr, flush=True)
+    except OSError:
+        _drop(sys.stderr)
     sys.exit(1)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__
+    if cause is not None:
+        yield from _causes(cause)
+        yield cause
+
+
+def _drop(stream: TextIO) -> None:
+    """Give what the stream still holds to nobody: Python flushes it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _let_any_console_do() -> None:
+    """No character and no closed stream may cost a result: what cannot be shown becomes '?'."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller (>&-)
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _let_signals_clean_up() -> None:

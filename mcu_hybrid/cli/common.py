@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import logging
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
+from click.shell_completion import CompletionItem
 
 OnEvent = Callable[[str, int, int], None]
 
@@ -39,13 +42,96 @@ class _Size(click.ParamType):
 
 
 SIZE = _Size()
+_QUIET = "mcu_hybrid.quiet"
+
+
+class _Named(click.ParamType):
+    """A name of one of several things that are looked up only when the shell completes it."""
+
+    def __init__(self, name: str, names: Callable[[click.Context], Iterable[str]]) -> None:
+        self.name, self._names = name, names
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The names that begin so."""
+        return [CompletionItem(n) for n in self._names(ctx) if n.startswith(incomplete)]
+
+
+def _boards(ctx: click.Context) -> Iterable[str]:
+    from mcu_hybrid.board import board_names
+
+    return board_names(ctx.params.get("board_dirs") or ())
+
+
+def _links(_: click.Context) -> Iterable[str]:
+    from mcu_hybrid.cloud.linkmodel import PRESETS
+
+    return PRESETS
+
+
+# What a verb's option of this name takes: for the shell's completion; the library checks values.
+_COMPLETED = {"--board": _Named("board", _boards), "--link": _Named("link", _links)}
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return " Did you mean x?" for a word that is not known; "" where none is near."""
+    near = difflib.get_close_matches(word, list(known), 3)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def with_common(command: click.Command) -> click.Command:
+    """Give a command, once, what all verbs have: -v, -q, and the completion of values."""
+    for option in command.params:
+        if option.type is click.STRING:
+            option.type = next((_COMPLETED[o] for o in option.opts if o in _COMPLETED), option.type)
+    if not any(option.name == "verbose" for option in command.params):
+        command.params += [
+            click.Option(
+                ["-v", "--verbose"],
+                is_flag=True,
+                expose_value=False,
+                callback=_verbose,
+                help="Print every program that is started, and what led to an error.",
+            ),
+            click.Option(
+                ["-q", "--quiet"],
+                is_flag=True,
+                expose_value=False,
+                callback=_quiet,
+                help="No progress: results, warnings and errors only.",
+            ),
+        ]
+    return command
+
+
+def _verbose(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        logging.basicConfig(format="%(message)s", stream=sys.stderr)
+        logging.getLogger("mcu_hybrid").setLevel(logging.DEBUG)
+
+
+def _quiet(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        ctx.meta[_QUIET] = True
+
+
+def is_verbose() -> bool:
+    """Whether -v is given."""
+    return logging.getLogger("mcu_hybrid").isEnabledFor(logging.DEBUG)
+
+
 ROUTER_NAMES = ("learned", "entropy", "max-prob", "margin", "none")  # without importing numpy
 
 
 def board_option(default: str | None = "mps2-an500") -> Callable[..., Any]:
     """The --board option."""
     return click.option(
-        "--board", "board_name", default=default, show_default=True, help="See: mcu-hybrid boards"
+        "--board",
+        "board_name",
+        default=default,
+        show_default=True,
+        help="See: mcu-hybrid boards",
     )
 
 
@@ -71,7 +157,8 @@ def progress(as_json: bool = False) -> Iterator[OnEvent]:
 
     Without a terminal each new label is one line, so that logs tell where the time goes.
     """
-    if as_json:
+    ctx = click.get_current_context(silent=True)
+    if as_json or (ctx is not None and ctx.meta.get(_QUIET)):
         yield lambda label, done, total: None
         return
     if not sys.stderr.isatty():

@@ -84,6 +84,7 @@ def command(
 
     Example: mcu-hybrid run runs/build --cloud http://127.0.0.1:8080 --model global --link lte
     """
+    from mcu_hybrid import extras
     from mcu_hybrid.cloud.linkmodel import link_model
     from mcu_hybrid.manifest import check_target
     from mcu_hybrid.pipeline.build import open_build
@@ -95,6 +96,7 @@ def command(
     options = RunOptions(
         link_model(link), cloud, model, token, deadline, limit, check, port, router or ""
     )
+    extras.require("run", *(["bench"] if check else []), *([] if cloud else ["cloud"]))
     check_target(out, "run")
     build = open_build(build_dir, board_dirs)
     require_hybrid(build)

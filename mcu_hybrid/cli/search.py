@@ -134,9 +134,11 @@ def command(as_json: bool, calibrate_on_board: bool, **values: Any) -> None:
     --expected-latency 300ms --trials 20, then: mcu-hybrid train --data photos.zip
     --base search:runs/search/best.json
     """
-    from mcu_hybrid.nets import require_torch
+    from mcu_hybrid import extras
 
-    require_torch()
+    extras.require("search", "search", *(("ray",) if values["ray"] else ()))
+    if calibrate_on_board:
+        extras.require("search --calibrate-on-board", "search", "export", "bench")
     from mcu_hybrid.search.calibrate import calibrate_step
     from mcu_hybrid.search.step import search_step
 

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcu_hybrid.errors import InputError, MissingTool
+from mcu_hybrid import extras
+from mcu_hybrid.errors import InputError
 from mcu_hybrid.nets import genome
 from mcu_hybrid.nets.mobile import build_mobile
 
@@ -168,11 +169,8 @@ def count_macs(net: nn.Module, shape: tuple[int, int, int]) -> int:
 
 
 def require_torch() -> None:
-    """Raise MissingTool with the install line where torch is not installed."""
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingTool("PyTorch is not installed", "pip install 'mcu-hybrid[train]'") from error
+    """Raise MissingTool with the install line where training's packages are not installed."""
+    extras.require("this step", "train")
 
 
 def _conv(channels: int, after: int, kernel: int) -> list[nn.Module]:

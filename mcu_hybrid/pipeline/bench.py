@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mcu_hybrid import manifest
+from mcu_hybrid import extras, manifest
 from mcu_hybrid.board import load_board
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.harness import bench as harness
@@ -111,6 +111,7 @@ def measure(
         code_bytes=build.image.code_bytes,
         weights_bytes=build.image.weights_bytes,
     )
+    extras.require("the comparison with TFLM", "bench")
     judge = Judge(build.model.data, build.model.file.metadata)
     with on_board(build, port=options.port, on_event=on_event) as device:
         result = harness.bench(device, build.board, model, inputs, judge=judge, on_event=on_event)

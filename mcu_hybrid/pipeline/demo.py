@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mcu_hybrid import manifest
+from mcu_hybrid import extras, manifest
 from mcu_hybrid.board import Board, load_board
 from mcu_hybrid.cloud.linkmodel import link_model
 from mcu_hybrid.firmware import toolchain
@@ -19,7 +19,6 @@ from mcu_hybrid.pipeline.export import export_step
 from mcu_hybrid.pipeline.flash import flash_step
 from mcu_hybrid.pipeline.report import Folders, report_step
 from mcu_hybrid.pipeline.run import run_step, table_rows
-from mcu_hybrid.pipeline.serve import server_module
 from mcu_hybrid.pipeline.split import calibration_split, test_split
 from mcu_hybrid.pipeline.train import train_step
 from mcu_hybrid.process import Tools
@@ -105,10 +104,10 @@ def _check_ahead(out: Path, board: Board) -> None:
     """Folders, compiler, flasher and model server, before minutes of training."""
     for step in STEPS:
         manifest.check_target(out / step, step)
+    extras.require("demo", "train", "export", "bench", "cloud", "report")
     tools = Tools()
     tools.require(toolchain.program(board, "gcc"))
     choose(board, tools)
-    server_module()
 
 
 def commands(out: Path, options: DemoOptions) -> list[str]:

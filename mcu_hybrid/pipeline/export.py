@@ -8,11 +8,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mcu_hybrid import manifest, routers
+from mcu_hybrid import extras, manifest, routers
 from mcu_hybrid.codegen.passes import run_passes
 from mcu_hybrid.codegen.read_tflite import read_tflite
 from mcu_hybrid.codegen.router_cost import router_costs
-from mcu_hybrid.errors import InputError, MissingTool
+from mcu_hybrid.errors import InputError
 from mcu_hybrid.graph.types import Graph
 
 OnEvent = Callable[[str, int, int], None]
@@ -58,6 +58,8 @@ def export_step(
     if options.router:
         routers.router_id(options.router)  # said before the conversion
     package = exporter()
+    if source.is_dir() or options.data:
+        extras.require("export", "export", "train")
     trained = manifest.load(source, "train") if source.is_dir() else None
     if options.global_onnx is not None and not options.global_onnx.is_file():
         raise InputError("no such file", "give an ONNX file", path=options.global_onnx)
@@ -83,13 +85,9 @@ def export_step(
 
 def exporter() -> ModuleType:
     """The module export/package.py; raises MissingTool where its packages are not installed."""
-    try:
-        from mcu_hybrid.export import package
-    except ImportError as error:
-        raise MissingTool(
-            f"export needs a Python package that is not installed ({error.name})",
-            "pip install 'mcu-hybrid[export]'",
-        ) from error
+    extras.require("export", "export")
+    from mcu_hybrid.export import package
+
     return package
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mcu_hybrid import manifest
-from mcu_hybrid.errors import ManifestError, MissingTool
+from mcu_hybrid import extras, manifest
+from mcu_hybrid.errors import ManifestError
 
 GLOBAL = "global.onnx"
 
@@ -55,11 +55,7 @@ def serve(
 
 def server_module() -> Any:
     """The server's code; raises MissingTool where a package that it needs is not installed."""
-    try:
-        from mcu_hybrid.cloud import server
-    except ImportError as error:
-        raise MissingTool(
-            f"serving a model needs a Python package that is not installed ({error.name})",
-            "pip install 'mcu-hybrid[cloud]'",
-        ) from error
+    extras.require("serving a model", "cloud")
+    from mcu_hybrid.cloud import server
+
     return server

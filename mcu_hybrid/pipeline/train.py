@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mcu_hybrid import manifest, nets
-from mcu_hybrid.errors import MissingTool
+from mcu_hybrid import extras, manifest, nets
 from mcu_hybrid.training.config import HybridConfig
 
 OnEvent = Callable[[str, int, int], None]
@@ -32,14 +31,10 @@ def train_step(
         size: height and width to resize images of a folder or zip to.
         resume: go on with the run that was ended; data and config must be the same.
     """
-    try:
-        from mcu_hybrid.training.data import load_data
-        from mcu_hybrid.training.train import train
-    except ImportError as error:
-        raise MissingTool(
-            f"training needs a Python package that is not installed ({error.name})",
-            "pip install 'mcu-hybrid[train]'",
-        ) from error
+    extras.require("train", "train")
+    from mcu_hybrid.training.data import load_data
+    from mcu_hybrid.training.train import train
+
     config = _self_contained(config.check())
     manifest.check_target(out, "train")
     data = load_data(data_spec, size=size, on_event=on_event)

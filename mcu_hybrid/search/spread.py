@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mcu_hybrid.errors import InputError, McuHybridError, MissingTool, ToolError
+from mcu_hybrid import extras
+from mcu_hybrid.errors import InputError, McuHybridError, ToolError
 from mcu_hybrid.nets.genome import Genome
 from mcu_hybrid.search.run import Proposal, Search
 from mcu_hybrid.search.task import Fit, GivenUp, Task, fit_of, score_of
@@ -31,10 +32,9 @@ def require_ray() -> Any:
     """The module; raises MissingTool with the install line where Ray is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingTool("Ray is not installed", "pip install 'mcu-hybrid[ray]'") from error
+    extras.require("search --ray", "ray")
+    import ray
+
     return ray
 
 

@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mcu_hybrid import extras
 from mcu_hybrid.emulate.state import identity
-from mcu_hybrid.errors import InputError, MissingTool
+from mcu_hybrid.errors import InputError
 
 if TYPE_CHECKING:
     import optuna
@@ -32,10 +33,7 @@ _SCRATCH = (_OWNER, _BEAT, _CLAIM)
 
 def require_optuna() -> None:
     """Raise MissingTool with the install line where Optuna is not installed."""
-    try:
-        import optuna  # noqa: F401
-    except ImportError as error:
-        raise MissingTool("Optuna is not installed", "pip install 'mcu-hybrid[search]'") from error
+    extras.require("search", "search")
 
 
 class Book:

@@ -6,11 +6,13 @@ import ast
 import errno
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from mcu_hybrid import cli
@@ -58,6 +60,93 @@ def test_group_help_names_every_verb_and_imports_none() -> None:
     verbs = {name.rpartition(".")[2] for name in modules if name.startswith("mcu_hybrid.cli.")}
     assert not verbs & set(VERBS)
     assert not {"mcu_hybrid.pipeline", "numpy"} & modules
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_option_name_breaks_in_80_columns(
+    verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = run(capsys, verb, "--help")
+    command = cli.cli.get_command(click.Context(cli.cli), verb)
+    assert command is not None
+    for option in command.params:
+        if isinstance(option, click.Option):
+            for name in (*option.opts, *option.secondary_opts):
+                assert re.search(rf"{name}(?![a-z-])", out), name
+
+
+@pytest.mark.parametrize(
+    ("line", "first"),
+    [
+        ("build --board st", "stm32f4"),
+        ("run --router max", "max-prob"),
+        ("ex", "export"),
+        ("demo --link lo", "lora"),
+        ("bench --runs 3 --bo", "--board"),
+    ],
+)
+def test_the_shell_completes_verbs_options_and_values(line: str, first: str) -> None:
+    words = f"mcu-hybrid {line}"
+    environment = os.environ | {
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+        "_MCU_HYBRID_COMPLETE": "bash_complete",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", "from mcu_hybrid.cli import main; main()"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines()[0] == f"plain,{first}", done.stderr
+
+
+def test_a_word_that_is_no_verb_names_its_neighbour(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "biuld")
+    assert code == 2
+    assert "Did you mean build?" in err
+
+
+CONSOLES = ("ascii", "latin-1", "cp437", "ascii:strict")
+
+
+@pytest.mark.parametrize("encoding", CONSOLES)
+def test_whatever_the_console_can_show_the_result_comes_out(encoding: str, tmp_path: Path) -> None:
+    failing = (
+        "import mcu_hybrid.cli.boards as b\n"
+        "from mcu_hybrid.errors import InputError\n"
+        "def fail(**_): raise InputError('M\\u00fcller \\u2014 \\u6c49')\n"
+        "b.command.callback = fail\n"
+    )
+    for before, code, stream, text in (
+        ("", 0, "stdout", b"mps2-an500"),
+        (failing, 1, "stderr", b"error: M"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", f"{before}from mcu_hybrid.cli import main; main()", "boards"],
+            env=os.environ | {"PYTHONIOENCODING": encoding},
+            capture_output=True,
+            check=False,
+        )
+        assert b"Traceback" not in done.stderr
+        assert done.returncode == code
+        assert text in getattr(done, stream)
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+@pytest.mark.parametrize("redirect", [">/dev/full", ">&-", "2>/dev/full", "2>&-", ">&- 2>&-"])
+def test_a_console_that_takes_nothing_is_no_traceback(
+    redirect: str, form: str, tmp_path: Path
+) -> None:
+    verb = "boards" + (" --json" if form == "json" else "")
+    call = f"{sys.executable} -m mcu_hybrid {verb} {redirect}"
+    done = subprocess.run(["sh", "-c", call], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    full = redirect == ">/dev/full"
+    assert done.returncode == (1 if full else 0)
+    assert ("No space left" in done.stderr) == full
 
 
 @pytest.mark.parametrize(
