@@ -1,5 +1,6 @@
 # make demo   the whole path on embedded data: train, export, build, flash, bench, run, report
 # make test   all tests and checks
+# make test-install  a stock environment by README's install line, and a bare one: every verb
 # make setup  what both need: Debian packages, .venv, Python packages (a second call takes seconds)
 PYTHON ?= python3.11
 VENV := .venv
@@ -7,13 +8,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 APT := gcc gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm clang-format
 
-.PHONY: demo test setup apt lint check format docs bench clean
+.PHONY: demo test test-install setup apt lint check format docs bench clean
 
 demo: setup
 	$(BIN)/mcu-hybrid demo --out runs/demo
 
 test: setup lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-install: apt
+	$(PYTHON) tools/test_install.py
 
 setup: apt $(STAMP)
 

@@ -1,8 +1,9 @@
 """Installs the wheel as README says, in a stock environment and in a bare one; runs every verb.
 
-The first environment gets README's own install line, whole, by the pip that `python -m venv` brings:
-every verb must then work on tiny input. The second gets the package alone: no verb may end in a
-traceback, and each names all the extras that it lacks in one line, which is pasted and must mend it.
+The first environment gets README's own install line, whole, by the pip that `python -m venv`
+brings: every verb must then work on tiny input. The second gets the package alone: no verb may end
+in a traceback, and each names all the extras that it lacks in one line; one such line is pasted,
+and must mend it.
 
     python3.11 tools/test_install.py [--keep DIR]     (or: make test-install)
 """

@@ -35,6 +35,13 @@ from mcu_hybrid.cli.common import json_option, print_json
     help="Largest request that is read, MiB.",
 )
 @click.option(
+    "--max-batch",
+    default=64,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Most inputs of one request; the model's metadata tell it.",
+)
+@click.option(
     "--threads",
     default=0,
     show_default=True,
@@ -49,6 +56,7 @@ def command(
     port: int,
     token: str | None,
     max_body: int,
+    max_batch: int,
     threads: int,
     as_json: bool,
 ) -> None:
@@ -74,6 +82,7 @@ def command(
         port=port,
         token=token,
         max_body_bytes=max_body << 20,
+        max_batch=max_batch,
         threads=threads,
         on_ready=ready,
     )

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from mcu_hybrid import __version__
-from mcu_hybrid.cloud.model import OnnxModel
+from mcu_hybrid.cloud.model import MAX_BATCH, OnnxModel
 from mcu_hybrid.cloud.oip import (
     HEADER_LENGTH,
     InferRequest,
@@ -38,6 +38,7 @@ def create_app(
     max_body_bytes: int = MAX_BODY_BYTES,
     token: str | None = None,
     threads: int = 0,
+    max_batch: int = MAX_BATCH,
 ) -> FastAPI:
     """The application; raises ModelError where the model cannot be opened.
 
@@ -45,8 +46,9 @@ def create_app(
         max_body_bytes: larger requests are answered 413, whatever their Content-Length says.
         token: a bearer token that every request but health must carry.
         threads: threads per inference, 0 leaves it to onnxruntime.
+        max_batch: inputs of one request, where the model takes any number; more are a 400.
     """
-    model = OnnxModel(model_path, threads=threads)
+    model = OnnxModel(model_path, threads=threads, max_batch=max_batch)
     app = FastAPI(
         dependencies=[Depends(_token_check(token))],
         docs_url=None,  # the pages would load scripts from the network
@@ -56,7 +58,7 @@ def create_app(
     app.add_exception_handler(OipError, _oip_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _internal_error)
-    _add_metadata_routes(app, model, name)
+    _add_metadata_routes(app, model, name, max_body_bytes)
     _add_infer_routes(app, model, name, max_body_bytes)
     return app
 
@@ -72,7 +74,7 @@ def _token_check(token: str | None) -> Callable[[Request], None]:
     return check
 
 
-def _add_metadata_routes(app: FastAPI, model: OnnxModel, name: str) -> None:
+def _add_metadata_routes(app: FastAPI, model: OnnxModel, name: str, max_body_bytes: int) -> None:
     @app.get("/v2")
     async def server_metadata() -> dict[str, Any]:
         return {"name": "mcu-hybrid", "version": __version__, "extensions": ["binary_tensor_data"]}
@@ -103,6 +105,7 @@ def _add_metadata_routes(app: FastAPI, model: OnnxModel, name: str) -> None:
             "platform": model.platform,
             "inputs": [spec.to_json() for spec in model.inputs],
             "outputs": [spec.to_json() for spec in model.outputs],
+            "parameters": {"max_batch_size": model.max_batch, "max_body_bytes": max_body_bytes},
         }
 
     @app.get("/v2/models/{wanted}/ready")

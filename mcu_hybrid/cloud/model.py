@@ -31,17 +31,27 @@ ONNX_TYPES = {
 }
 
 
+MAX_BATCH = 64  # inputs of a request: more would hold the model, and its memory, for seconds
+
+
 class OnnxModel:
     """An open model; ``infer`` may be called from several threads at once."""
 
     platform = "onnx_onnxv1"
     version = "1"
 
-    def __init__(self, path: Path, *, threads: int = 0) -> None:
+    def __init__(self, path: Path, *, threads: int = 0, max_batch: int = MAX_BATCH) -> None:
         """Open a model with ``threads`` threads per inference (0: onnxruntime decides)."""
+        self._max_batch = max_batch
         self._session = _open(Path(path), threads)
         self.inputs = tuple(_spec(arg, path) for arg in self._session.get_inputs())
         self.outputs = tuple(_spec(arg, path) for arg in self._session.get_outputs())
+
+    @property
+    def max_batch(self) -> int:
+        """Inputs of one request: the model's own number, or the limit where it takes any."""
+        fixed = [spec.shape[0] for spec in self.inputs if spec.shape and spec.shape[0] > 0]
+        return min(fixed, default=self._max_batch)
 
     def check(self, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, bool] | None) -> None:
         """Raise OipError(400) naming what the model takes, where a request does not fit it."""
@@ -57,6 +67,11 @@ class OnnxModel:
             if not spec.accepts(array.shape):
                 shape = list(array.shape)
                 raise OipError(f"input '{name}' has shape {shape}; the model takes {takes}")
+            if spec.shape and spec.shape[0] < 0 and array.shape[0] > self._max_batch:
+                raise OipError(
+                    f"input '{name}' holds a batch of {array.shape[0]}; this server takes at most "
+                    f"{self._max_batch} at a time (max_batch_size of the model's metadata)"
+                )
         known = [spec.name for spec in self.outputs]
         for name in outputs or ():
             if name not in known:

@@ -149,7 +149,9 @@ def _split(body: bytes, header_length: str | None) -> tuple[dict[str, Any], byte
     length = len(body)
     if header_length is not None:
         if not (header_length.isascii() and header_length.isdigit()):
-            raise OipError(f"{HEADER_LENGTH} is not a number: {header_length!r}")
+            raise OipError(f"{HEADER_LENGTH} is not a number: {header_length[:40]!r}")
+        if len(header_length) > 18:  # int() refuses thousands of digits in its own way
+            raise OipError(f"{HEADER_LENGTH} has {len(header_length)} digits")
         length = int(header_length)
         if length > len(body):
             raise OipError(f"{HEADER_LENGTH} is {length}, but the body has {len(body)} bytes")

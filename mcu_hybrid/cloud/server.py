@@ -18,6 +18,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from mcu_hybrid.cloud.app import MAX_BODY_BYTES, create_app
+from mcu_hybrid.cloud.guard import MAX_CONNECTIONS, GuardedProtocol
+from mcu_hybrid.cloud.model import MAX_BATCH
 from mcu_hybrid.errors import CloudError
 
 __all__ = ["MAX_BODY_BYTES", "create_app", "serve", "serving"]
@@ -66,7 +68,8 @@ def _server(app: FastAPI, log_level: str) -> uvicorn.Server:
         log_level=log_level,
         access_log=log_level in ("info", "debug"),
         lifespan="off",
-        limit_concurrency=64,
+        http=GuardedProtocol,
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=5,
         server_header=False,
     )
@@ -82,6 +85,7 @@ def serve(
     max_body_bytes: int = MAX_BODY_BYTES,
     token: str | None = None,
     threads: int = 0,
+    max_batch: int = MAX_BATCH,
     log_level: str = "warning",
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
@@ -89,7 +93,7 @@ def serve(
 
     ``on_ready`` gets the URL once connections are taken.
     """
-    app = create_app(model_path, name, max_body_bytes, token, threads)
+    app = create_app(model_path, name, max_body_bytes, token, threads, max_batch)
     listener = _bind(host, port)
     server = _server(app, log_level)
     listener.listen(128)
@@ -131,9 +135,10 @@ def serving(
     max_body_bytes: int = MAX_BODY_BYTES,
     token: str | None = None,
     threads: int = 1,
+    max_batch: int = MAX_BATCH,
 ) -> Iterator[str]:
     """A server on a thread of this process, for ``run`` and tests; yields its URL."""
-    app = create_app(model_path, name, max_body_bytes, token, threads)
+    app = create_app(model_path, name, max_body_bytes, token, threads, max_batch)
     listener = _bind(host, port)
     server = _server(app, "error")
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -37,6 +37,7 @@ def serve(
     port: int,
     token: str | None,
     max_body_bytes: int,
+    max_batch: int,
     threads: int,
     on_ready: Callable[[str], None],
 ) -> None:
@@ -48,6 +49,7 @@ def serve(
         port=port,
         token=token,
         max_body_bytes=max_body_bytes,
+        max_batch=max_batch,
         threads=threads,
         on_ready=on_ready,
     )

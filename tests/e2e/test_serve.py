@@ -89,6 +89,7 @@ def test_health_and_metadata(web: httpx.Client) -> None:
         "platform": "onnx_onnxv1",
         "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}],
         "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 3]}],
+        "parameters": {"max_batch_size": 64, "max_body_bytes": LIMIT},
     }
     assert web.get("/v2/models/dense").json() == expected
     assert web.get("/v2/models/dense/versions/1").json() == expected
