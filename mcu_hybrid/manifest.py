@@ -12,14 +12,13 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mcu_hybrid import __version__
+from mcu_hybrid import __version__, folders
 from mcu_hybrid.errors import ManifestError
 
 NAME = "manifest.json"
@@ -125,7 +124,7 @@ def writing(target: Path, step: str) -> Iterator[Draft]:
     made = [p for p in target.parents if not p.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        beside, held = folders.draft(target)
     except OSError as error:
         _remove_empty(made)
         raise _cannot_write(target, error) from error
@@ -141,24 +140,14 @@ def writing(target: Path, step: str) -> Iterator[Draft]:
         manifest = Manifest(step, sources, files, draft.facts)
         (beside / NAME).write_text(json.dumps(manifest.to_json(), indent=1) + "\n")
         beside.chmod(0o755)
-        _move_over(beside, target)
+        try:
+            folders.move_over(beside, target)
+        except OSError as error:
+            raise _cannot_write(target, error) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        os.close(held)
         _remove_empty(made)
-
-
-def _move_over(beside: Path, target: Path) -> None:
-    """Put the finished folder in its place; the old one goes only once the new one is there."""
-    old = beside.with_name(f"{beside.name}.old")
-    try:
-        if target.exists():
-            target.rename(old)
-        beside.rename(target)
-    except OSError as error:
-        if old.exists() and not target.exists():
-            old.rename(target)
-        raise _cannot_write(target, error) from error
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _remove_empty(folders: list[Path]) -> None:

@@ -7,13 +7,16 @@ value that no byte has. What runs already is kept in ``state.py``.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +30,7 @@ from mcu_hybrid.process import Tools
 __all__ = ["Running", "command", "free_port", "private", "running", "start", "stop"]
 
 QEMU = "qemu-system-arm"
+_PR_SET_PDEATHSIG = 1
 _ACCEPT_WAIT_S = 15.0
 _ATTEMPTS = 3  # another program can take the free port before the emulator does
 _LOG_TAIL_LINES = 15
@@ -65,11 +69,10 @@ def start(board: Board, elf: Path, tools: Tools, build_id: str = "") -> Running:
         ToolError: the emulator ended at once, with what it said.
     """
     _require(board, elf, tools)
-    stop(board.name)
-    state.folder().mkdir(parents=True, exist_ok=True)
-    found = _start(board, elf, state.folder() / f"{board.name}.log", build_id)
-    state.save(found)
-    return found
+    log = state.folder() / f"{board.name}.log"
+    with state.locked(board.name):
+        stop(board.name)
+        return _start(board, elf, log, build_id, on_launch=state.save)
 
 
 @contextmanager
@@ -94,19 +97,34 @@ def _require(board: Board, elf: Path, tools: Tools) -> None:
         tools.require(QEMU)
 
 
-def _start(board: Board, elf: Path, log: Path, build_id: str) -> Running:
+def _start(
+    board: Board,
+    elf: Path,
+    log: Path,
+    build_id: str,
+    on_launch: Callable[[Running], None] | None = None,
+) -> Running:
+    """Launch until a port works. Without ``on_launch`` the board ends with this process.
+
+    Args:
+        on_launch: makes the process known before it answers: so that a board whose starter is
+            killed meanwhile is found, and ended, by the next one.
+    """
     for attempt in range(_ATTEMPTS):
         port = free_port()
         argv = command(board, elf.resolve(), port)
-        process = _launch(argv, log)
+        process = _launch(argv, log, ends_with_us=on_launch is None)
         try:
+            found = _describe(board, elf, process.pid, port, log, build_id)
+            if on_launch is not None:
+                on_launch(found)
             accepts = _wait_accepting(process, port)
-        except BaseException:  # Ctrl-C while it starts: nobody else knows the process yet
+        except BaseException:  # Ctrl-C while it starts
             process.kill()
             raise
         if accepts:
             process.returncode = 0  # it outlives this object: no warning when that goes
-            return _describe(board, elf, process.pid, port, log, build_id)
+            return found
         process.kill()
         process.wait()
         text = _tail(log)
@@ -122,8 +140,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _launch(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """Start detached: a session of its own, so that no terminal's end or Ctrl-C reaches it."""
+def _launch(argv: Sequence[str], log: Path, ends_with_us: bool) -> subprocess.Popen[bytes]:
+    """Start in a session of its own, so that no terminal's end or Ctrl-C reaches it."""
     environment: Mapping[str, str] | None = None
     if argv[0] == "env":  # not through env(1): the process must be the board's own
         name, _, value = argv[1].partition("=")
@@ -137,11 +155,23 @@ def _launch(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 env=environment,
+                preexec_fn=_dies_with_parent() if ends_with_us else None,
             )
     except OSError as error:
         raise ToolError(
             f"cannot start {argv[0]}: {error.strerror}", "build the firmware again", argv=argv
         ) from error
+
+
+def _dies_with_parent() -> Callable[[], object] | None:
+    """What a child calls so that Linux kills it with its parent, even one that is killed.
+
+    Looked up ahead of the fork: the child itself may only make the call.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _wait_accepting(process: subprocess.Popen[bytes], port: int) -> bool:
@@ -166,7 +196,7 @@ def _describe(board: Board, elf: Path, pid: int, port: int, log: Path, build_id:
         elf_sha256=hashlib.sha256(elf.read_bytes()).hexdigest(),
         build_id=build_id,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
-        identity=state.identity(pid),
+        identity=state.identity(pid, reap=False),
         log=str(log),
     )
 

@@ -7,15 +7,23 @@ used again by another program is never touched. Starting is the business of ``qe
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mcu_hybrid.errors import McuHybridError
+
 _TERM_WAIT_S = 3.0
+_LOCK_WAIT_S = 60.0
+_THREADS = threading.RLock()
+_HELD: set[str] = set()  # boards whose lock this process has
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,44 @@ def folder() -> Path:
     """The state folder: $XDG_STATE_HOME or ~/.local/state, then mcu-hybrid/boards."""
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(base) / "mcu-hybrid" / "boards"
+
+
+@contextlib.contextmanager
+def locked(board_name: str) -> Iterator[None]:
+    """Let only one process at a time start or stop this virtual board; the others wait.
+
+    May be entered again by the thread that holds it.
+
+    Raises:
+        McuHybridError: another one has held it for too long.
+    """
+    with _THREADS:
+        if board_name in _HELD:
+            yield
+            return
+        folder().mkdir(parents=True, exist_ok=True)
+        with _path(board_name).with_suffix(".lock").open("w") as file:
+            _take(file.fileno(), board_name)
+            _HELD.add(board_name)
+            try:
+                yield
+            finally:
+                _HELD.discard(board_name)
+
+
+def _take(descriptor: int, board_name: str) -> None:
+    end = time.monotonic() + _LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise McuHybridError(
+                    f"another mcu-hybrid has been starting {board_name} for {_LOCK_WAIT_S:g} s",
+                    "wait for it, or end it",
+                ) from None
+            time.sleep(0.05)
 
 
 def save(running: Running) -> None:
@@ -67,13 +113,14 @@ def running(board_name: str) -> Running | None:
 
 def stop(board_name: str) -> bool:
     """End the virtual board; False where none was running."""
-    found = running(board_name)
-    if found is None:
-        return False
-    end(found)
-    with contextlib.suppress(OSError):
-        _path(board_name).unlink()
-    return True
+    with locked(board_name):
+        found = running(board_name)
+        if found is None:
+            return False
+        end(found)
+        with contextlib.suppress(OSError):
+            _path(board_name).unlink()
+        return True
 
 
 def end(found: Running) -> None:
@@ -85,10 +132,15 @@ def end(found: Running) -> None:
             break
 
 
-def identity(pid: int) -> str:
-    """When the process started, as text that differs for a reused pid; "" where none lives."""
-    with contextlib.suppress(OSError):  # a child of ours that ended: not a zombie any longer
-        os.waitpid(pid, os.WNOHANG)
+def identity(pid: int, reap: bool = True) -> str:
+    """When the process started, as text that differs for a reused pid; "" where none lives.
+
+    Args:
+        reap: False where somebody waits for this child's exit code.
+    """
+    if reap:
+        with contextlib.suppress(OSError):  # a child of ours that ended: no zombie any longer
+            os.waitpid(pid, os.WNOHANG)
     try:
         # The second field is the program's name in brackets and may hold anything.
         fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()

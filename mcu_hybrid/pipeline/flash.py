@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mcu_hybrid.board import Board, list_boards, load_board
-from mcu_hybrid.emulate import qemu
+from mcu_hybrid.emulate import qemu, state
 from mcu_hybrid.errors import BoardError, InputError, LinkError, LinkTimeout, ProtocolError
 from mcu_hybrid.flashers import flash
 from mcu_hybrid.harness.device import Device
@@ -51,6 +51,22 @@ def flash_step(
         MissingTool: no tool of the board is installed.
         ProtocolError: the board answers with another build id.
     """
+    board = build.board
+    if board.is_virtual and not dry_run:
+        # Until it is verified: a second flash of this board waits, and then replaces it.
+        with state.locked(board.name):
+            return _flash(build, port, flasher, dry_run, tools, on_event)
+    return _flash(build, port, flasher, dry_run, tools, on_event)
+
+
+def _flash(
+    build: Build,
+    port: str,
+    flasher: str | None,
+    dry_run: bool,
+    tools: Tools | None,
+    on_event: OnEvent | None,
+) -> Flashed:
     board = build.board
     done = flash(
         board, build.image, tools or Tools(dry_run), flasher, dry_run=dry_run, on_event=on_event
@@ -142,6 +158,6 @@ def board_list(board_dirs: Sequence[Path] = ()) -> list[dict[str, Any]]:
     rows = []
     for board in list_boards(board_dirs):
         running = qemu.running(board.name) if board.is_virtual else None
-        state = {"url": running.url, "build_id": running.build_id} if running else None
-        rows.append(board.to_json() | {"running": state})
+        console = {"url": running.url, "build_id": running.build_id} if running else None
+        rows.append(board.to_json() | {"running": console})
     return rows
