@@ -18,6 +18,7 @@ from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
 from mcu_hybrid.graph.verify import verify
 from mcu_hybrid.ops.base import RawOp
+from mcu_hybrid.tflite_file import builtin_code
 
 _CUSTOM = "CUSTOM"
 _OPCODES = {
@@ -84,8 +85,8 @@ def _read_graph(model: Any, name: str, size: int) -> Graph:
 
 def _raw_op(model: Any, raw: Any, tensors: tuple[Any, ...]) -> RawOp:
     code = model.OperatorCodes(raw.OpcodeIndex())
-    # Newer files keep the number in BuiltinCode; older ones only in the deprecated int8 field.
-    kind = _OPCODES.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "UNKNOWN")
+    number = builtin_code(code)
+    kind = _OPCODES.get(number, f"number {number} of a newer schema")
     if kind == _CUSTOM:
         kind = f"{_CUSTOM}:{flatbuffer.text(code.CustomCode(), 'unnamed')}"
     inputs = tuple(raw.Inputs(i) for i in range(raw.InputsLength()))

@@ -15,6 +15,7 @@ import flatbuffers
 import tflite
 
 from mcu_hybrid.errors import ModelError
+from mcu_hybrid.tflite_file import builtin_code, deprecated_code, without_absent_bias
 
 _ALIGN = 16  # TFLM reads int32 biases straight from the file
 _OPTION_NAMES = {
@@ -28,7 +29,7 @@ def cut(data: bytes, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
     Raises:
         ModelError: the outputs also depend on another input of the model.
     """
-    model = tflite.Model.GetRootAsModel(data, 0)
+    model = tflite.Model.GetRootAsModel(without_absent_bias(data), 0)
     return _Cutter(model, model.Subgraphs(0), inputs, outputs).write()
 
 
@@ -114,9 +115,10 @@ class _Cutter:
     def _code(self, old: Any) -> int:
         b = self.b
         tflite.OperatorCodeStart(b)
-        tflite.OperatorCodeAddDeprecatedBuiltinCode(b, old.DeprecatedBuiltinCode())
+        builtin = builtin_code(old)
+        tflite.OperatorCodeAddDeprecatedBuiltinCode(b, deprecated_code(builtin))
         tflite.OperatorCodeAddVersion(b, old.Version())
-        tflite.OperatorCodeAddBuiltinCode(b, old.BuiltinCode())
+        tflite.OperatorCodeAddBuiltinCode(b, builtin)
         return int(tflite.OperatorCodeEnd(b))
 
     def _tensor(self, old: Any) -> int:

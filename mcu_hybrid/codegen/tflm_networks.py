@@ -17,6 +17,7 @@ from mcu_hybrid.codegen.tflite_cut import cut
 from mcu_hybrid.codegen.tflm_arena import arena_bound
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
+from mcu_hybrid.tflite_file import without_absent_bias
 
 LINK = "ROUTE_FEATURES"  # ours; everything else is TFLM's
 ALIGN = 16  # of a flatbuffer in flash
@@ -156,7 +157,7 @@ def flatbuffers(data: bytes, nets: Networks) -> tuple[bytes, bytes]:
     ins, outs = indices(nets.base.inputs), indices(nets.base.outputs)
     ports = (list(file.InputsAsNumpy()), list(file.OutputsAsNumpy()))
     whole = (ins, outs) == ports and len(nets.base.ops) == file.OperatorsLength()
-    base = _filled(data if whole else cut(data, ins, outs))
+    base = _filled(without_absent_bias(data) if whole else cut(data, ins, outs))
     if nets.router is None:
         return base, b""
     return base, _filled(cut(data, indices(nets.router.inputs), indices(nets.router.outputs)))

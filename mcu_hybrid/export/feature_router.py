@@ -28,6 +28,7 @@ from mcu_hybrid.nets.checkpoint import Hybrid
 from mcu_hybrid.nets.penultimate import with_features
 from mcu_hybrid.quant import QuantParams
 from mcu_hybrid.routers.learned import Collapsed
+from mcu_hybrid.tflite_file import builtin_code
 
 ReadGraph = Callable[[bytes, str], Graph]
 JOINED, HIDDEN, SCORE = "router/concatenation_0", "router/fully_connected_1", "route_score"
@@ -197,7 +198,7 @@ class _File:
     def _code(self, builtin: int, version: int) -> int:
         codes = self.model.operatorCodes
         for index, code in enumerate(codes):
-            if max(code.builtinCode, code.deprecatedBuiltinCode) == builtin:
+            if builtin_code(code) == builtin:
                 return index
         made = self.schema.OperatorCodeT()
         made.builtinCode = made.deprecatedBuiltinCode = builtin

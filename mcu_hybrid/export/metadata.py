@@ -14,6 +14,7 @@ import flatbuffers
 import numpy as np
 
 from mcu_hybrid.errors import MissingTool, ModelError
+from mcu_hybrid.tflite_file import builtin_code
 
 NAME = "mcu_hybrid"
 _IDENTIFIER = b"TFL3"
@@ -74,7 +75,7 @@ def _name_layers(schema: Any, model: Any, graph: Any, edges: Mapping[int, str]) 
     for op in graph.operators:
         part = next((belongs[i] for i in op.inputs if i in belongs), "base")
         code = model.operatorCodes[op.opcodeIndex]
-        kind = kinds[max(code.builtinCode, code.deprecatedBuiltinCode)].lower()
+        kind = kinds[builtin_code(code)].lower()
         for index in op.outputs:
             belongs[index] = part
             number = count.get(part, 0)

@@ -18,6 +18,7 @@ import numpy as np
 
 from mcu_hybrid.errors import InputError, MissingTool, ModelError
 from mcu_hybrid.ops import route_features
+from mcu_hybrid.tflite_file import builtin_code
 
 _FIRST_ARENA_BYTES = 4 << 20
 _LAST_ARENA_BYTES = 1 << 30
@@ -215,7 +216,7 @@ def _across(schema: Any, model: Any, graph: Any, index: int, is_input: bool) -> 
     for position in range(graph.OperatorsLength()):
         op = graph.Operators(position)
         code = model.OperatorCodes(op.OpcodeIndex())
-        kind = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        kind = builtin_code(code)
         here, there = (op.Inputs, op.Outputs) if is_input else (op.Outputs, op.Inputs)
         if kind == wanted and here(0) == index:
             return graph.Tensors(there(0))

@@ -30,6 +30,7 @@ LAYERS = {
         "image",
         "query",
         "manifest",
+        "tflite_file",
         "graph",
         "intervals",
     },
