@@ -30,6 +30,20 @@ _DTYPES = {
 _OPTION_TABLES = {
     code: name for name, code in vars(tflite.BuiltinOptions).items() if isinstance(code, int)
 }
+# Tables whose name does not follow from the operator's.
+_OWN_TABLES = {
+    "AVERAGE_POOL_2D": "Pool2DOptions",
+    "MAX_POOL_2D": "Pool2DOptions",
+    "L2_POOL_2D": "Pool2DOptions",
+    "MAXIMUM": "MaximumMinimumOptions",
+    "MINIMUM": "MaximumMinimumOptions",
+    "MEAN": "ReducerOptions",
+    "SUM": "ReducerOptions",
+    "REDUCE_MAX": "ReducerOptions",
+    "REDUCE_MIN": "ReducerOptions",
+}
+# A stride, a kernel or a factor of 0 is what an absent table of theirs means.
+_NEED_OPTIONS = {"CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D", "SOFTMAX"}
 _NUMPY = {
     name: np.dtype(name).newbyteorder("<")
     for name in ("int8", "int16", "int32", "int64", "uint8", "float32", "bool")
@@ -133,11 +147,34 @@ def _data(model: Any, raw: Any, name: str, shape: tuple[int, ...]) -> np.ndarray
     return values.astype(dtype.newbyteorder("=")).reshape(shape)
 
 
-def read_options(raw: Any) -> dict[str, Any]:
-    """All fields of an operator's options table, names in snake_case; vectors become tuples."""
-    table_name = _OPTION_TABLES.get(raw.BuiltinOptionsType(), "NONE")
-    union = raw.BuiltinOptions()
-    if table_name == "NONE" or union is None:
+def own_table(kind: str) -> str:
+    """Name of the options table that an operator of this kind has; "NONE" where it has none."""
+    if kind in _OWN_TABLES:
+        return _OWN_TABLES[kind]
+    wanted = f"{kind.replace('_', '')}options".lower()  # CONV_2D: Conv2DOptions
+    return next((name for name in _OPTION_TABLES.values() if name.lower() == wanted), "NONE")
+
+
+def read_options(raw: Any, kind: str) -> dict[str, Any]:
+    """All fields of an operator's options table, names in snake_case; vectors become tuples.
+
+    Fields lie at the same places in tables of other kinds and mean other things there, so only the
+    kind's own table is read. One without a table has the schema's defaults, as in TFLM.
+
+    Raises:
+        ModelError: the table is of another kind, or missing where there are no sensible defaults.
+    """
+    number = raw.BuiltinOptionsType()
+    table_name = _OPTION_TABLES.get(number, f"number {number}")
+    union, own = raw.BuiltinOptions(), own_table(kind)
+    if table_name not in ("NONE", own):
+        takes = f"takes {own}" if own != "NONE" else "has none"
+        raise ModelError(f"has an option table of another kind ({table_name}; {kind} {takes})")
+    if table_name == "NONE" and union is not None:
+        raise ModelError("has an option table and does not say of which kind")
+    if union is None:
+        if kind in _NEED_OPTIONS:
+            raise ModelError(f"has no option table ({own}), which holds what it computes")
         return {}
     table = getattr(tflite, table_name)()
     table.Init(union.Bytes, union.Pos)

@@ -92,7 +92,18 @@ def _raw_op(model: Any, raw: Any, tensors: tuple[Any, ...]) -> RawOp:
     inputs = tuple(raw.Inputs(i) for i in range(raw.InputsLength()))
     outputs = tuple(raw.Outputs(i) for i in range(raw.OutputsLength()))
     layer = tensors[outputs[0]].name if outputs else kind.lower()
-    return RawOp(kind, layer, inputs, outputs, flatbuffer.read_options(raw), tensors)
+    return RawOp(kind, layer, inputs, outputs, _options(raw, kind, layer), tensors)
+
+
+def _options(raw: Any, kind: str, layer: str) -> dict[str, Any]:
+    """The options of an operator that we run, or take off; of others nobody reads them."""
+    if kind not in ops.OPS and kind != "DEQUANTIZE":
+        return {}
+    try:
+        return flatbuffer.read_options(raw, kind)
+    except ModelError as error:
+        key = f"{kind} '{layer}'"
+        raise ModelError(error.message, flatbuffer.DAMAGED_HINT, key=key) from error
 
 
 def _require_indices(
