@@ -18,6 +18,7 @@ _RANGES = {
     "int32_t": (-(1 << 31), (1 << 31) - 1),
     "uint32_t": (0, (1 << 32) - 1),
 }
+_APART = re.compile(r"(\*(?=/)|/(?=\*)|\?(?=\?))")  # marks that must not meet inside a comment
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -32,10 +33,13 @@ def comment(text: str, limit: int = 60) -> str:
     """Make any text safe inside a C comment: one short line, ASCII, no comment marks."""
     ascii_text = text.encode("ascii", "backslashreplace").decode("ascii")
     one_line = " ".join(ascii_text.split())
+    one_line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in one_line)
     if len(one_line) > limit:  # converters join the names of all that they fused
         one_line = one_line[: limit - 3] + "..."
-    # "?" followed by "?" could begin a trigraph, which -Wall reports.
-    return one_line.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?")
+    # "?" followed by "?" could begin a trigraph, which -Wall reports; a backslash at the end would
+    # take the next line in.
+    apart = _APART.sub(r"\1 ", one_line)
+    return f"{apart} " if apart.endswith("\\") else apart
 
 
 def number(value: int, ctype: str = "int32_t") -> str:
