@@ -22,7 +22,7 @@ from mcu_hybrid import __version__, folders
 from mcu_hybrid.errors import ManifestError
 
 NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2  # 2: with a digest of itself
 STEPS = ("train", "export", "build", "bench", "run", "tune", "report")
 
 
@@ -54,8 +54,8 @@ class Manifest:
     tool_version: str = __version__
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dict, stable in its order."""
-        return {
+        """A JSON-ready dict, stable in its order; ``digest`` is of all the rest."""
+        content = {
             "format": FORMAT,
             "step": self.step,
             "tool_version": self.tool_version,
@@ -65,6 +65,14 @@ class Manifest:
             "files": dict(sorted(self.files.items())),
             "facts": dict(self.facts),
         }
+        return {**content, "digest": _digest(content)}
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """Hex digest of a manifest's content, however it is laid out; its own ``digest`` left out."""
+    plain = {key: value for key, value in content.items() if key != "digest"}
+    text = json.dumps(json.loads(json.dumps(plain)), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass
@@ -164,17 +172,14 @@ def _cannot_write(target: Path, error: OSError) -> ManifestError:
 
 
 def read(folder: Path) -> Manifest:
-    """Read a manifest without checking the files; raises ManifestError where there is none."""
+    """Read a manifest without checking the files.
+
+    Raises:
+        ManifestError: there is none, or it is damaged or was changed by hand.
+    """
     try:
-        raw = json.loads((folder / NAME).read_text())
-        sources = {n: Source(s["path"], s["sha256"]) for n, s in raw["sources"].items()}
-        if raw["format"] != FORMAT:
-            raise ManifestError(
-                f"has format {raw['format']}, this version reads {FORMAT}",
-                "run the step again with this version",
-                path=folder / NAME,
-            )
-        return Manifest(raw["step"], sources, raw["files"], raw["facts"], raw["tool_version"])
+        raw = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        return _parsed(raw, folder / NAME)
     except (FileNotFoundError, NotADirectoryError) as error:
         fact = "holds no manifest.json"
         if not folder.is_dir():
@@ -182,10 +187,48 @@ def read(folder: Path) -> Manifest:
         raise ManifestError(
             fact, "give the folder that a step wrote (--out)", path=folder
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ManifestError(
             f"cannot be read ({error})", "run the step again", path=folder / NAME
         ) from error
+
+
+def _parsed(raw: Any, path: Path) -> Manifest:
+    """The manifest that a JSON value holds; Python's own errors where it is none."""
+    if raw["format"] != FORMAT:
+        raise ManifestError(
+            f"has format {raw['format']!r}, this version reads {FORMAT}",
+            "run the step again with this version",
+            path=path,
+        )
+    step = _text(raw["step"])
+    if raw["digest"] != _digest(raw):
+        raise ManifestError(
+            "was changed by hand after it was written; what it says cannot be relied on",
+            f"run again: mcu-hybrid {step}",
+            path=path,
+        )
+    sources = {
+        name: Source(_text(s["path"]), _text(s["sha256"])) for name, s in raw["sources"].items()
+    }
+    files = {_inside(name): _text(digest) for name, digest in raw["files"].items()}
+    facts = raw["facts"]
+    if not isinstance(facts, dict):
+        raise TypeError("facts is no object")
+    return Manifest(step, sources, files, facts, _text(raw["tool_version"]))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _inside(name: str) -> str:
+    """A recorded file's name; ValueError where it leads out of the folder."""
+    if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+        raise ValueError(f"'{name}' is outside the folder")
+    return name
 
 
 def load(folder: Path, *steps: str) -> Manifest:
