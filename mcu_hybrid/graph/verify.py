@@ -13,6 +13,7 @@ import numpy as np
 from mcu_hybrid import ops
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import ABSENT, ITEM_BYTES, Graph, Op, Tensor
+from mcu_hybrid.ops.checks import require_size
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
 _HINT = "export the model again; if a pass is named, this is a fault of mcu-hybrid: report it"
@@ -33,7 +34,7 @@ def verify(graph: Graph, after: str = "") -> None:
             for index in (*op.inputs, *op.outputs):
                 if index != ABSENT:
                     _check_tensor(graph.tensor(index), op)
-            ops.module(op.kind).check(graph, op)
+            _check_op(graph, op, after)
         for index in graph.outputs:
             if index not in written:
                 _fail(f"graph output '{graph.tensor(index).name}' is never computed")
@@ -41,6 +42,16 @@ def verify(graph: Graph, after: str = "") -> None:
         if not after:
             raise
         raise type(error)(f"after pass {after}: {error.message}", error.hint) from error
+
+
+def _check_op(graph: Graph, op: Op, after: str) -> None:
+    """The operator's own rules; what damaged numbers break in them names the operator."""
+    try:
+        ops.module(op.kind).check(graph, op)
+    except (ArithmeticError, LookupError, ValueError, TypeError, AttributeError) as error:
+        if after:  # a pass made it: our fault, not the file's
+            raise
+        _fail(f"has values that make no sense ({error})", op)
 
 
 def _fail(message: str, op: Op | None = None) -> None:
@@ -88,6 +99,7 @@ def _check_tensor(tensor: Tensor, op: Op | None) -> None:
         )
     if min(tensor.shape, default=1) < 1:
         _fail(f"{name} has shape {list(tensor.shape)}; dimensions must be fixed and at least 1", op)
+    require_size(tensor, op)
     if tensor.data is not None and (
         tensor.data.shape != tensor.shape or tensor.data.dtype != np.dtype(tensor.dtype)
     ):

@@ -1,6 +1,6 @@
 """Checks that several elementwise and data-movement operators share, with one wording.
 
-Here: dtype, per-tensor quantisation, equal quantisation, axes. Not here: shape rules of one
+Here: dtype, size, per-tensor quantisation, equal quantisation, axes. Not here: shape rules of one
 operator (they live in its module) and graph-wide rules (graph/verify.py).
 """
 
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op, Tensor
+
+# Far beyond any board's memory, and below what 32-bit indices of the kernels can count.
+MAX_ELEMENTS = 1 << 25
 
 
 def where(op: Op) -> str:
@@ -54,6 +57,17 @@ def require_same_quant(op: Op, source: Tensor, target: Tensor) -> None:
             "never rescaled (nor does TFLM)",
             "export with the TFLite converter, which gives both one scale",
             key=where(op),
+        )
+
+
+def require_size(tensor: Tensor, op: Op | None = None) -> None:
+    """Raise ModelError where a tensor is larger than any board holds; nothing is allocated."""
+    if tensor.elements > MAX_ELEMENTS:
+        raise ModelError(
+            f"tensor '{tensor.name}' has shape {list(tensor.shape)}, {tensor.elements:,} values; "
+            f"the engine takes at most {MAX_ELEMENTS:,} in a tensor",
+            "use a smaller input or network: no board holds this one",
+            key=where(op) if op else "",
         )
 
 

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mcu_hybrid.errors import ModelError
+from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op, Tensor
 from mcu_hybrid.ops.base import RawOp
 from mcu_hybrid.ops.checks import require_shape, where
 
 SAME, VALID = 0, 1  # TFLite's Padding
+_MAX_PADDED = 1 << 22  # values of a map with its padding, where the map itself is small
+_PADDED_TIMES = 4  # and as a multiple of a large map
+_MAX_TAPS = 1 << 16  # of a pool, whose kernel is no tensor that would bound it
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,24 @@ def require_window(
             key=where(op),
         )
     require_shape(op, target, (1, *out, channels))
+    _require_reach(op, source, window, kernel)
+
+
+def _require_reach(op: Op, source: Tensor, window: Window, kernel: tuple[int, int]) -> None:
+    """Refuse windows that mostly see padding: the padded map must stay near the map's own size."""
+    _, height, width, channels = source.shape
+    size = (height, width)
+    ends = zip(size, window.before(size, kernel), window.after(size, kernel), strict=True)
+    rows, columns = _pair(sum(parts) for parts in ends)
+    limit = max(_MAX_PADDED, _PADDED_TIMES * source.elements)
+    too_many = kernel[0] * kernel[1] > max(_MAX_TAPS, height * width)
+    if rows * columns * channels > limit or too_many:
+        raise UnsupportedOp(
+            f"a window of {list(kernel)} with dilation {list(window.dilation)} reaches over "
+            f"{rows:,} x {columns:,} positions of a map of {height} x {width}",
+            "use a kernel and a dilation of the size of the map",
+            key=where(op),
+        )
 
 
 def window_fields(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mcu_hybrid.errors import ModelError
+from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.base import (
     CStruct,
@@ -25,6 +25,8 @@ from mcu_hybrid.ops.checks import (
     require_shape,
     where,
 )
+
+_MAX_SIDE = 65535  # the kernel reads rows and columns from tables of uint16
 
 KINDS = ("RESIZE_NEAREST_NEIGHBOR",)
 
@@ -72,7 +74,14 @@ def check(graph: Graph, op: Op) -> None:
             "export the model again with images of rank 4",
             key=where(op),
         )
-    batch, _, _, channels = source.shape
+    batch, height, width, channels = source.shape
+    if max(height, width, op.attrs.height, op.attrs.width) > _MAX_SIDE:
+        raise UnsupportedOp(
+            f"resizes {height} x {width} to {op.attrs.height} x {op.attrs.width}; a side has at "
+            f"most {_MAX_SIDE:,} pixels",
+            "use a smaller map",
+            key=where(op),
+        )
     require_shape(op, target, (batch, op.attrs.height, op.attrs.width, channels))
 
 

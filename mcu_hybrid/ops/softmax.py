@@ -61,10 +61,10 @@ def check(graph: Graph, op: Op) -> None:
             key=where(op),
         )
     product = op.attrs.beta * source.require_quant().scale
-    if not product > 0 or multiplier_shift(product * (1 << 26))[1] < 0:
+    if not product * (1 << 26) > 1:  # TFLM aborts: its multiplier must be greater than one
         raise ModelError(
             f"beta {op.attrs.beta:g} times the input's scale {source.require_quant().scale:.9g} is "
-            "not a sensible factor",
+            "not a sensible factor (at least 2**-26)",
             "export the model again; beta is 1 in all usual networks",
             key=where(op),
         )

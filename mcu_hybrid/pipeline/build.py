@@ -26,7 +26,7 @@ from mcu_hybrid.firmware.render import render_project
 from mcu_hybrid.firmware.tflm import build_tflm
 from mcu_hybrid.firmware.tflm_tree import open_tflm
 from mcu_hybrid.harness.bench import price
-from mcu_hybrid.image import FirmwareImage, read_image
+from mcu_hybrid.image import FirmwareImage, Footprint, read_image
 from mcu_hybrid.pipeline.compile import (
     EngineOptions,
     Model,
@@ -107,6 +107,7 @@ def build_step(
     if tuned is not None:
         model = _with_route(model, tuned, path)
     work = _Work(model, board, engine, tools or Tools(), list_boards(board_dirs), on_event)
+    _require_edges_fit(work)
     with manifest.writing(out, "build") as draft:
         draft.sources["model"] = source
         if tuned is not None:
@@ -165,6 +166,19 @@ class _Work:
     tools: Tools
     others: Sequence[Board]
     on_event: OnEvent | None
+
+
+def _require_edges_fit(work: _Work) -> None:
+    """Refuse, before any pass or search, inputs and outputs that alone do not fit the board.
+
+    Whatever the schedule, they lie in the arena as a whole, all inputs or all outputs at a time.
+    """
+    graph = work.model.graph
+    sides = {"inputs": graph.inputs, "outputs": graph.outputs}
+    sizes = {what: sum(graph.tensor(t).bytes for t in side) for what, side in sides.items()}
+    what = max(sizes, key=lambda side: sizes[side])
+    largest = (f"the model's {what} {sizes[what]:,} B",)
+    fit_gate(work.board, Footprint(sizes[what], 0, 0, (), largest), work.others)
 
 
 _Made = tuple[FirmwareImage, dict[str, Any], dict[str, Any]]
