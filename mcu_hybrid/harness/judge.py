@@ -1,37 +1,40 @@
 """The judge of exactness: TFLM's host interpreter (package tflite-micro), int8 in and int8 out.
 
-Only this module imports tflite_micro. Float edges are undone here: a float input is fed with
-exactly the values that its QUANTIZE turns into the given int8 tensor, a float output is taken back
-to the int8 tensor ahead of its DEQUANTIZE (both are exact, the scale is the model's own float32).
+TFLM runs in a process of its own (judge_process.py), which it may take down with it. Edges of other
+types are undone here: a float input is fed with exactly the values that its QUANTIZE turns into the
+given int8 tensor, a float output is taken back to the int8 tensor ahead of its DEQUANTIZE (both are
+exact, the scale is the model's own float32); uint8 is int8 + 128 behind or ahead of a QUANTIZE.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mcu_hybrid.errors import InputError, MissingTool, ModelError
+from mcu_hybrid.errors import InputError, ModelError
+from mcu_hybrid.harness.judge_process import TflmModel, Unjudged, is_installed
 from mcu_hybrid.ops import route_features
-from mcu_hybrid.tflite_file import builtin_code
+from mcu_hybrid.tflite_file import builtin_code, without_absent_bias
 
-_FIRST_ARENA_BYTES = 4 << 20
-_LAST_ARENA_BYTES = 1 << 30
-_INSTALL = "pip install --pre tflite-micro"
+__all__ = ["Judge", "Unjudged", "is_installed"]
+
+# Types that an edge may have beside int8, and the operator that gives them at an output.
+_ACROSS = {"float32": "DEQUANTIZE", "uint8": "QUANTIZE"}
 
 
 @dataclass(frozen=True)
 class _Edge:
-    """An input or output of the file; ``scale`` and ``zero_point`` are those of its int8 tensor."""
+    """An input or output of the file; ``scale`` and ``zero_point`` are those of its int8 tensor.
+
+    ``dtype`` is the file's own: int8, float32 or uint8.
+    """
 
     name: str
     shape: tuple[int, ...]
-    is_float: bool
+    dtype: str
     scale: np.float32
     zero_point: int
 
@@ -47,12 +50,13 @@ class Judge:
 
     Raises:
         MissingTool: tflite-micro is not installed.
-        ModelError: TFLM cannot run the file.
+        ModelError: the file is not one that can be judged.
+        Unjudged: TFLM refuses the file, or died of it; from ``run`` too.
     """
 
     def __init__(self, tflite: bytes, metadata: Mapping[str, Any] | None = None) -> None:
         self._inputs, self._outputs = _edges(tflite)
-        self._interpreter = _interpreter(tflite)
+        self._model = TflmModel(without_absent_bias(tflite))
         self._features: route_features.Attrs | None = None
         self._route_input: int | None = None
         if metadata is not None and "features" in metadata:
@@ -90,12 +94,8 @@ class Judge:
     def _invoke(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         if len(inputs) != len(self._inputs):
             raise InputError(f"the model has {len(self._inputs)} inputs, given {len(inputs)}")
-        with _quiet():
-            self._interpreter.reset()
-            for index, (edge, array) in enumerate(zip(self._inputs, inputs, strict=True)):
-                self._interpreter.set_input(_to_edge(edge, array), index)
-            self._interpreter.invoke()
-            raw = [self._interpreter.get_output(i) for i in range(len(self._outputs))]
+        given = [_to_edge(edge, array) for edge, array in zip(self._inputs, inputs, strict=True)]
+        raw = self._model.run(given, len(self._outputs))
         return [_from_edge(edge, out) for edge, out in zip(self._outputs, raw, strict=True)]
 
 
@@ -106,57 +106,21 @@ def _to_edge(edge: _Edge, array: np.ndarray) -> np.ndarray:
             f"{array.size}"
         )
     array = array.reshape(edge.shape)
-    if not edge.is_float:
+    if edge.dtype == "int8":
         return np.ascontiguousarray(array, np.int8)
+    if edge.dtype == "uint8":
+        return (array.astype(np.int16) + 128).astype(np.uint8)
     steps = array.astype(np.int32) - edge.zero_point
     return edge.scale * steps.astype(np.float32)
 
 
 def _from_edge(edge: _Edge, out: np.ndarray) -> np.ndarray:
-    if not edge.is_float:
+    if edge.dtype == "int8":
         return np.array(out)
+    if edge.dtype == "uint8":
+        return (out.astype(np.int16) - 128).astype(np.int8)
     steps = np.rint(out.astype(np.float64) / np.float64(edge.scale))
     return (steps + edge.zero_point).astype(np.int8)
-
-
-def _interpreter(tflite: bytes) -> Any:
-    try:
-        from tflite_micro.python.tflite_micro import runtime
-    except ImportError as error:
-        raise MissingTool(
-            "the Python package tflite-micro (TFLM's host interpreter) is not installed", _INSTALL
-        ) from error
-    arena_bytes = max(_FIRST_ARENA_BYTES, 10 * len(tflite))
-    while True:
-        with _quiet() as said:
-            try:
-                return runtime.Interpreter.from_bytes(tflite, arena_size=arena_bytes)
-            except Exception as error:  # the wrapper raises bare RuntimeError and SystemError
-                failure, text = error, said()
-        if "arena" not in text.lower() or arena_bytes >= _LAST_ARENA_BYTES:
-            raise ModelError(
-                f"TFLM's interpreter refuses the model: {failure}; {text[-500:]}",
-                "the comparison is with TFLM: use operators and options that it has",
-            ) from failure
-        arena_bytes *= 8
-
-
-@contextmanager
-def _quiet() -> Iterator[Any]:
-    """TFLM writes to the process's standard error from C++: keep it, give it as text on demand."""
-    with tempfile.TemporaryFile() as log:
-        kept = os.dup(2)
-        os.dup2(log.fileno(), 2)
-
-        def said() -> str:
-            log.seek(0)
-            return log.read().decode("utf-8", "replace").strip()
-
-        try:
-            yield said
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def _position(edges: Sequence[_Edge], metadata: Mapping[str, Any], key: str) -> int:
@@ -193,26 +157,30 @@ def _edges(tflite: bytes) -> tuple[list[_Edge], list[_Edge]]:
 
 def _edge(schema: Any, model: Any, graph: Any, index: int, is_input: bool) -> _Edge:
     tensor = graph.Tensors(index)
-    is_float = tensor.Type() == schema.TensorType.FLOAT32
-    inner = _across(schema, model, graph, index, is_input) if is_float else tensor
+    name = (tensor.Name() or b"").decode("utf-8", "replace") or f"tensor_{index}"
+    types = {getattr(schema.TensorType, known.upper()): known for known in ("int8", *_ACROSS)}
+    dtype = types.get(tensor.Type(), "another type")
+    inner = tensor if dtype == "int8" else _across(schema, model, graph, index, is_input, dtype)
     quant = inner.Quantization() if inner is not None else None
     if quant is None or quant.ScaleLength() != 1 or inner.Type() != schema.TensorType.INT8:
         raise ModelError(
-            f"'{tensor.Name().decode()}' is not int8, nor float behind a QUANTIZE or DEQUANTIZE",
+            f"'{name}' is not int8, nor float or uint8 behind a QUANTIZE or DEQUANTIZE",
             "convert with full-integer int8 quantisation",
         )
     return _Edge(
-        tensor.Name().decode(),
+        name,
         tuple(tensor.Shape(i) for i in range(tensor.ShapeLength())),
-        is_float,
+        dtype,
         np.float32(quant.Scale(0)),
-        int(quant.ZeroPoint(0)),
+        int(quant.ZeroPoint(0)) if quant.ZeroPointLength() else 0,
     )
 
 
-def _across(schema: Any, model: Any, graph: Any, index: int, is_input: bool) -> Any:
+def _across(schema: Any, model: Any, graph: Any, index: int, is_input: bool, dtype: str) -> Any:
     """The int8 tensor on the other side of the QUANTIZE or DEQUANTIZE at this edge, or None."""
-    wanted = schema.BuiltinOperator.QUANTIZE if is_input else schema.BuiltinOperator.DEQUANTIZE
+    if dtype not in _ACROSS:
+        return None
+    wanted = getattr(schema.BuiltinOperator, "QUANTIZE" if is_input else _ACROSS[dtype])
     for position in range(graph.OperatorsLength()):
         op = graph.Operators(position)
         code = model.OperatorCodes(op.OpcodeIndex())

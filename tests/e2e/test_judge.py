@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from mcu_hybrid.errors import InputError, MissingTool, ModelError
+from mcu_hybrid.harness import judge_process
 from mcu_hybrid.harness.judge import Judge
 from mcu_hybrid.harness.samples import golden_input
 
@@ -60,15 +59,18 @@ def test_bytes_that_are_no_model() -> None:
         Judge(b"abc" * 100)
 
 
-def test_the_package_is_missing(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.startswith("tflite_micro"):
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+def test_the_package_is_missing(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "tflite_micro"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise ImportError('broken')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(judge_process, "_running", None)
+    data = (shared / "models" / "hello_world_int8.tflite").read_bytes()
     with pytest.raises(MissingTool) as missing:
-        Judge((shared / "models" / "hello_world_int8.tflite").read_bytes())
+        Judge(data)
     assert missing.value.hint == "pip install --pre tflite-micro"
+    monkeypatch.setattr(judge_process, "find_spec", lambda name: None)
+    with pytest.raises(MissingTool):
+        Judge(data)
