@@ -98,7 +98,7 @@ def export_genome(
         weights: a state dict of the base; None or a missing file: as initialised.
     """
     from mcu_hybrid.pipeline.export import exporter, read_graph
-    from mcu_hybrid.search.evaluate import resized
+    from mcu_hybrid.training.image_decode import resized
 
     package = exporter()
 

@@ -23,12 +23,13 @@ from typing import Any
 import numpy as np
 
 from mcu_hybrid import nets
-from mcu_hybrid.errors import DataError, MissingTool
+from mcu_hybrid.errors import DataError
 from mcu_hybrid.training import data as data_module
 from mcu_hybrid.training.augment import usual_views
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.data import Dataset
 from mcu_hybrid.training.fit import fit_classifier, predict
+from mcu_hybrid.training.image_decode import resized
 
 _TINY = 12  # pixels of a side, as in train
 _REFERENCE_WIDTHS = {(False, True): 8, (False, False): 16, (True, True): 16, (True, False): 24}
@@ -216,16 +217,3 @@ def _write(path: Path, write: Callable[[Any], Any]) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-def resized(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 NHWC images at this height and width, bilinear."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise MissingTool("Pillow is not installed", "pip install pillow") from error
-    how = Image.Resampling.BILINEAR
-    grey = x.shape[3] == 1
-    frames = (Image.fromarray(image[..., 0] if grey else image) for image in x)
-    made = np.stack([np.asarray(frame.resize(size[::-1], how)) for frame in frames])
-    return made[..., None] if grey else made

@@ -7,9 +7,8 @@ train/CLASS/x.png and test/CLASS/x.png), an ``.npz`` with x and y, or ``module:f
 from __future__ import annotations
 
 import hashlib
-import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,21 @@ import numpy as np
 
 from mcu_hybrid.errors import DataError, McuHybridError, MissingTool
 from mcu_hybrid.nets import load_callable
-from mcu_hybrid.training import image_files
+from mcu_hybrid.training import archives, array_checks, image_decode, image_files
 
 OnEvent = Callable[[str, int, int], None]
 SPLITS = ("fit", "router", "calibration", "test")
 MIN_PER_CLASS = 8  # two per split
+_SAVE_HINT = "save it with numpy.savez(path, x=images, y=labels)"
+_KEYS = ("x", "y", "labels", "test")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images x uint8 [N, H, W, C], y int64 [N], and which ones the source calls its test split."""
+    """Images x uint8 [N, H, W, C], y int64 [N], and which ones the source calls its test split.
+
+    ``left_out`` counts files that were not read by reason; ``notes`` says what else to know.
+    """
 
     name: str
     x: np.ndarray
@@ -34,6 +38,8 @@ class Dataset:
     labels: tuple[str, ...]
     fixed_test_mask: np.ndarray | None
     digest: str
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -57,27 +63,43 @@ def load_data(
 
     Args:
         spec: ``digits``, a path to a folder, .zip or .npz, or ``module:function``.
-        size: height and width that images of folders and zips are resized to; without it they must
-            all have one size.
+        size: height and width that images are resized to, whatever the source; without it those
+            of folders and zips must all have one size.
 
     Raises:
         DataError: nothing there, one class, an unreadable image, shapes that do not fit.
     """
     path = Path(spec)
-    if spec == "digits":
-        return _digits()
-    if path.suffix == ".npz":
-        return _npz(path)
-    if path.is_dir() or path.suffix == ".zip":
+    if path.is_dir() or path.suffix.lower() == ".zip":
         images = image_files.read_images(path, size, on_event)
-        return make_dataset(spec, images.x, images.y, images.labels, images.test)
-    if ":" in spec and not path.exists():
-        return _callable(spec)
-    raise DataError(
-        "is neither a folder, a .zip, an .npz nor module:function",
-        "give 'digits', a folder with one folder of images per class, or one of the above",
-        path=spec,
-    )
+        made = make_dataset(spec, images.x, images.y, images.labels, images.test)
+        return replace(made, left_out=images.left_out, notes=images.notes)
+    if spec == "digits":
+        found = _digits()
+    elif path.suffix == ".npz":
+        found = _npz(path)
+    elif ":" in spec and not path.exists():
+        found = _callable(spec)
+    else:
+        raise DataError(
+            "is neither a folder, a .zip, an .npz nor module:function",
+            "give 'digits', a folder with one folder of images per class, or one of the above",
+            path=spec,
+        )
+    return _at_size(found, size)
+
+
+def _at_size(data: Dataset, size: tuple[int, int] | None) -> Dataset:
+    """Arrays at the height and width that were asked for, resized as files are."""
+    if size is None or size == data.shape[:2]:
+        return data
+    height, width = data.shape[:2]
+    notes = (*data.notes, f"resized from {height}x{width} to {size[0]}x{size[1]}")
+    if abs(width * size[0] - height * size[1]) > max(height, width):
+        notes = (*notes, f"all images {image_decode.STRETCHED}")
+    x = image_decode.resized(data.x, size)
+    made = make_dataset(data.name, x, data.y, data.labels, data.fixed_test_mask)
+    return replace(made, left_out=data.left_out, notes=notes)
 
 
 def split(
@@ -129,73 +151,14 @@ def make_dataset(
         y: [N] integers 0..K-1, or strings (sorted names become the labels).
         test: [N] booleans, True for the test split.
     """
-    x, y = _check_images(name, np.asarray(x)), np.asarray(y)
-    if y.shape != (len(x),):
-        raise DataError(
-            f"y has shape {y.shape}, x has {len(x)} images",
-            "give one label per image",
-            path=name,
-            key="y",
-        )
-    if y.dtype.kind in "US":
-        names, y = np.unique(y, return_inverse=True)
-        labels = tuple(str(n) for n in names)
-    if y.dtype.kind not in "iub" or y.min() < 0:
-        raise DataError(
-            "labels must be integers 0..K-1 or strings",
-            "number the classes from 0",
-            path=name,
-            key="y",
-        )
-    classes = len(labels) or int(y.max()) + 1
-    present = np.unique(y)
-    if len(present) < 2:
-        raise DataError("has only one class", "give at least two", path=name)
-    if int(y.max()) >= classes or len(present) < classes:
-        raise DataError(
-            f"{len(present)} of {classes} classes have images (largest label {int(y.max())})",
-            "number the classes 0..K-1, each with images",
-            path=name,
-            key="y",
-        )
+    x, notes = array_checks.images(name, x)
+    y, labels = array_checks.classes(name, y, len(x), labels)
     if test is not None:
-        test = np.asarray(test, bool)
-        if test.shape != y.shape or test.all() or not test.any():
-            raise DataError(
-                "must mark some of the images, not all",
-                "mark the test images with True",
-                path=name,
-                key="test",
-            )
-    y = y.astype(np.int64)
-    labels = labels or tuple(str(i) for i in range(classes))
+        test = array_checks.test_mask(name, test, len(x))
     digest = hashlib.sha256(repr((x.shape, labels)).encode())
     for array in (x, y) if test is None else (x, y, test):
         digest.update(np.ascontiguousarray(array).tobytes())
-    return Dataset(name, x, y, labels, test, digest.hexdigest())
-
-
-def _check_images(name: str, x: np.ndarray) -> np.ndarray:
-    """uint8 [N, H, W, C], or a DataError that says what is there."""
-    if x.ndim == 3:
-        x = x[..., None]
-    if x.ndim != 4 or x.shape[-1] not in (1, 3) or min(x.shape) < 1:
-        raise DataError(
-            f"images have shape {x.shape}",
-            "give [N, H, W], or [N, H, W, C] with 1 or 3 channels",
-            path=name,
-            key="x",
-        )
-    if x.dtype == np.uint8:
-        return np.ascontiguousarray(x)
-    if x.dtype.kind == "f" and float(x.min()) >= 0 and float(x.max()) <= 1:
-        return np.round(x * 255).astype(np.uint8)
-    raise DataError(
-        f"images are {x.dtype} from {x.min()} to {x.max()}",
-        "give uint8, or floats in [0, 1]",
-        path=name,
-        key="x",
-    )
+    return Dataset(name, x, y, labels, test, digest.hexdigest(), notes=notes)
 
 
 def _digits() -> Dataset:
@@ -210,27 +173,16 @@ def _digits() -> Dataset:
 
 
 def _npz(path: Path) -> Dataset:
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except FileNotFoundError as error:
-        raise DataError("does not exist", "check the path of --data", path=path) from error
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"cannot be read as .npz: {error}",
-            "save it with numpy.savez(path, x=images, y=labels)",
-            path=path,
-        ) from error
+    arrays, there = archives.read_arrays(path, _KEYS, _SAVE_HINT)
     for key in ("x", "y"):
         if key not in arrays:
-            raise DataError(
-                f"has no array '{key}', only {sorted(arrays)}",
-                "save it with numpy.savez(path, x=images, y=labels)",
-                path=path,
-                key=key,
-            )
-    labels = tuple(str(v) for v in arrays.get("labels", ()))
-    return make_dataset(str(path), arrays["x"], arrays["y"], labels, arrays.get("test"))
+            raise DataError(f"has no array '{key}', only {there}", _SAVE_HINT, path=path, key=key)
+    labels = array_checks.names(str(path), arrays.get("labels", ()))
+    made = make_dataset(str(path), arrays["x"], arrays["y"], labels, arrays.get("test"))
+    unread = [key for key in there if key not in _KEYS]
+    if not unread:
+        return made
+    return replace(made, notes=(*made.notes, f"arrays that are not read: {', '.join(unread)}"))
 
 
 def _callable(spec: str) -> Dataset:
@@ -251,15 +203,41 @@ def _callable(spec: str) -> Dataset:
         raise DataError(
             f"returned {type(made).__name__}", "return (x, y) or (x, y, labels)", path=spec
         )
-    return make_dataset(spec, made[0], made[1], tuple(str(v) for v in made[2:] and made[2]))
+    labels = array_checks.names(spec, made[2]) if len(made) == 3 else ()
+    return make_dataset(spec, made[0], made[1], labels)
 
 
 def describe(data: Dataset, splits: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Facts for the manifest: name, digest, shape, labels, images per split."""
+    """Facts for the manifest: name, digest, shape, labels, images per class and split, remarks."""
+    counts = np.bincount(data.y, minlength=data.classes)
+    total = sum(len(indices) for indices in splits.values())
     return {
         "name": data.name,
         "digest": data.digest,
         "shape": list(data.shape),
         "labels": list(data.labels),
+        "classes": {label: int(n) for label, n in zip(data.labels, counts, strict=True)},
         "images": {name: len(indices) for name, indices in splits.items()},
+        "shares": {name: round(len(indices) / total, 4) for name, indices in splits.items()},
+        "own_test_split": data.fixed_test_mask is not None,
+        "left_out": dict(data.left_out),
+        "notes": [*data.notes, *_repeated(data, splits)],
     }
+
+
+def _repeated(data: Dataset, splits: dict[str, np.ndarray]) -> list[str]:
+    """Pictures that are there more than once: in test and elsewhere, or in two classes."""
+    digests = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in data.x]
+    classes: dict[bytes, set[int]] = {}
+    for digest, label in zip(digests, data.y.tolist(), strict=True):
+        classes.setdefault(digest, set()).add(label)
+    notes = []
+    told = "the same to the pixel"
+    learned = {digests[i] for name in SPLITS[:3] for i in splits.get(name, ())}
+    twice = sum(digests[i] in learned for i in splits["test"])
+    if twice:
+        notes.append(f"{twice} test images are also among the others ({told})")
+    mixed = sum(len(labels) > 1 for labels in classes.values())
+    if mixed:
+        notes.append(f"{mixed} pictures lie in more than one class ({told})")
+    return notes

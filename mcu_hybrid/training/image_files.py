@@ -1,30 +1,51 @@
-"""Images in folders or in a zip: found, decoded, labelled by their folder. Pillow only here."""
+"""Images in folders or in a zip: found, read, labelled by their folder.
+
+Which file is of which class and split says ``image_tree``, what its pixels are ``image_decode``.
+"""
 
 from __future__ import annotations
 
-import io
-import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from mcu_hybrid.errors import DataError, MissingTool
+from mcu_hybrid.errors import DataError
+from mcu_hybrid.training import archives, image_decode, image_tree
+from mcu_hybrid.training.image_tree import Found
 
 OnEvent = Callable[[str, int, int], None]
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
-_TEST_NAMES = ("test", "val", "valid", "validation")
+SUFFIXES = image_tree.SUFFIXES
+_NO_ZIP = "is not a zip file, or is damaged"
 
 
 @dataclass(frozen=True)
 class Images:
-    """uint8 [N, H, W, C], labels [N], and which are of a test folder (None: no such split)."""
+    """uint8 [N, H, W, C], labels [N], and which are of a test folder (None: no such split).
+
+    ``left_out`` counts files by reason, ``notes`` says what was changed on the way.
+    """
 
     x: np.ndarray
     y: np.ndarray
     labels: tuple[str, ...]
     test: np.ndarray | None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Names of files and folders, and how to read a file."""
+
+    names: list[str]
+    folders: list[str]
+    read: Callable[[str], bytes]
+    left_out: Mapping[str, int]
 
 
 def read_images(
@@ -33,85 +54,131 @@ def read_images(
     """Read CLASS/x.png or train/CLASS/x.png and test/CLASS/x.png from a folder or a .zip.
 
     Raises:
-        DataError: no images, one class, an unreadable image, several sizes without ``size``.
+        DataError: no images, one class, an unreadable image, several sizes without ``size``, or
+            folders that can be read in two ways.
     """
-    if path.is_dir():
-        files = {p.relative_to(path).as_posix(): p for p in sorted(path.rglob("*")) if p.is_file()}
-        return _images(path, list(files), lambda name: files[name].read_bytes(), size, on_event)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = sorted(n for n in archive.namelist() if not n.endswith("/"))
-            return _images(path, names, archive.read, size, on_event)
-    except FileNotFoundError as error:
-        raise DataError("does not exist", "check the path of --data", path=path) from error
-    except zipfile.BadZipFile as error:
-        raise DataError(
-            f"is not a zip file, or is damaged: {error}", "copy or download it again", path=path
-        ) from error
+    image_decode.pillow()
+    with _folder(path) if path.is_dir() else _archive(path) as source:
+        tree = image_tree.read_tree(path, source.names, source.folders)
+        x, notes = _decoded(path, tree.files, source.read, size, on_event)
+    labels = tuple(sorted({f.label for f in tree.files}))
+    y = np.array([labels.index(f.label) for f in tree.files])
+    test = np.array([bool(f.test) for f in tree.files])
+    fixed = test if test.any() and not test.all() else None
+    left_out = Counter(tree.left_out) + Counter(source.left_out)
+    return Images(x, y, labels, fixed, dict(left_out), (*tree.notes, *notes))
 
 
-def _images(
+def _decoded(
     path: Path,
-    names: list[str],
+    found: tuple[Found, ...],
     read: Callable[[str], bytes],
     size: tuple[int, int] | None,
     on_event: OnEvent | None,
-) -> Images:
-    """Decode CLASS/x.png or SPLIT/CLASS/x.png; every image becomes grey only if all are."""
-    found = list(_classified(names))
-    if not found:
-        raise DataError(
-            "holds no images in class folders", "expected CLASS/image.png inside", path=path
-        )
-    labels = tuple(sorted({label for _, label, _ in found}))
-    if len(labels) < 2:
-        raise DataError(f"has only one class, '{labels[0]}'", "give at least two", path=path)
+) -> tuple[np.ndarray, list[str]]:
+    """The pixels [N, H, W, C] and what was changed; grey only if every image is."""
+    seen = Counter[str]()
     images: list[np.ndarray] = []
-    for done, (name, _, _) in enumerate(found):
-        images.append(_decode(path, name, read(name), size))
+    for done, file in enumerate(found):
+        try:
+            images.append(image_decode.decode(read(file.name), size, seen))
+        except ValueError as error:
+            raise DataError(
+                f"image '{file.name}' cannot be read: {error}", "replace or remove it", path=path
+            ) from error
+        if not done:
+            _check_room(path, images[0].shape, len(found))
         if images[-1].shape[:2] != images[0].shape[:2]:
             raise DataError(
-                f"'{name}' is {images[-1].shape[1]} x {images[-1].shape[0]} pixels, "
-                f"'{found[0][0]}' is {images[0].shape[1]} x {images[0].shape[0]}",
+                f"'{file.name}' is {images[-1].shape[1]} x {images[-1].shape[0]} pixels, "
+                f"'{found[0].name}' is {images[0].shape[1]} x {images[0].shape[0]}",
                 "give --size HEIGHTxWIDTH to resize them",
                 path=path,
             )
         if on_event and (done % 500 == 499 or done + 1 == len(found)):
             on_event("read images", done + 1, len(found))
-    if any(i.shape[2] == 3 for i in images):
+    notes = [f"{count} images {what}" for what, count in seen.items() if count]
+    colour = sum(i.shape[2] == 3 for i in images)
+    if 0 < colour < len(images):
+        notes.append(f"{len(images) - colour} grey images among {colour} in colour: made colour")
+    if colour:
         images = [np.broadcast_to(i, (*i.shape[:2], 3)) for i in images]
-    y = np.array([labels.index(label) for _, label, _ in found])
-    test = np.array([is_test for _, _, is_test in found])
-    fixed = test if test.any() and not test.all() else None
-    return Images(np.stack(images), y, labels, fixed)
+    return np.stack(images), notes
 
 
-def _classified(names: list[str]) -> Iterator[tuple[str, str, bool]]:
-    """(name, class, in the test split) of each image file; splits count where train/ is there."""
-    images = [n for n in names if PurePosixPath(n).suffix.lower() in SUFFIXES]
-    parts = {n: PurePosixPath(n).parts for n in images if "__MACOSX" not in n}
-    has_splits = any("train" in p[:-2] for p in parts.values())
-    for name, folders in parts.items():
-        if len(folders) < 2 or folders[-1].startswith("."):
-            continue
-        yield name, folders[-2], has_splits and any(t in folders[:-2] for t in _TEST_NAMES)
-
-
-def _decode(path: Path, name: str, data: bytes, size: tuple[int, int] | None) -> np.ndarray:
-    """One image as uint8 [H, W, 1 or 3]; DataError naming the file where it is not readable."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise MissingTool("Pillow is not installed", "pip install pillow") from error
-    try:
-        with Image.open(io.BytesIO(data)) as file:
-            grey = file.mode in ("1", "L", "I", "I;16", "F")
-            image = file.convert("L" if grey else "RGB")
-            if size is not None and image.size != (size[1], size[0]):
-                image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            pixels = np.asarray(image, np.uint8)
-    except Exception as error:  # Pillow raises a different class for each broken format
+def _check_room(path: Path, shape: tuple[int, ...], count: int) -> None:
+    """Refuse before minutes of reading what the memory cannot hold."""
+    needed_bytes = 2 * count * int(np.prod(shape))  # once as a list, once as one array
+    have_bytes = archives.memory_bytes()
+    if needed_bytes > have_bytes:
         raise DataError(
-            f"image '{name}' cannot be read: {error}", "replace or remove it", path=path
+            f"{count:,} images of {shape[1]} x {shape[0]} pixels need {needed_bytes >> 20:,} MiB, "
+            f"this machine has {have_bytes >> 20:,}",
+            "give --size HEIGHTxWIDTH to resize them",
+            path=path,
+        )
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[_Source]:
+    """A folder as it is seen: links are followed, broken ones counted."""
+    names: list[str] = []
+    folders: list[str] = []
+    left_out = Counter[str]()
+
+    def failed(error: OSError) -> None:
+        raise DataError(
+            f"folder '{error.filename}' cannot be read: {error.strerror}",
+            "give yourself the right to read it",
+            path=path,
         ) from error
-    return pixels.reshape(*pixels.shape[:2], -1)
+
+    above = {str(path): frozenset({os.path.realpath(path)})}
+    for where, below, files in os.walk(path, onerror=failed, followlinks=True):
+        real = above.pop(where)
+        for name in list(below):
+            inside = os.path.join(where, name)
+            if os.path.realpath(inside) in real:  # a link to a folder that it lies in
+                below.remove(name)
+                left_out["links to a folder above"] += 1
+                continue
+            above[inside] = real | {os.path.realpath(inside)}
+            folders.append(Path(inside).relative_to(path).as_posix())
+        for name in files:
+            file = Path(where, name)
+            if file.is_file():
+                names.append(file.relative_to(path).as_posix())
+            else:
+                left_out["broken links" if file.is_symlink() else "no regular files"] += 1
+
+    def read(name: str) -> bytes:
+        try:
+            return (path / name).read_bytes()
+        except OSError as error:
+            raise ValueError(error.strerror) from error
+
+    yield _Source(names, folders, read, left_out)
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[_Source]:
+    """A zip; names made on Windows may have backslashes, and the last of two of a name counts."""
+    with archives.opened(path, _NO_ZIP, "copy or download it again") as archive:
+        left_out = Counter[str]()
+        infos = {}
+        folders = []
+        for info in archive.infolist():
+            name = "/".join(p for p in info.filename.replace("\\", "/").split("/") if p != ".")
+            if name.endswith("/") or info.is_dir():
+                folders.append(name.strip("/"))
+                continue
+            name = name.lstrip("/")
+            left_out["twice in the zip under one name"] += name in infos
+            infos[name] = info
+        archives.check_sizes(path, archive)
+        yield _Source(
+            list(infos),
+            [name for name in folders if name],
+            lambda name: archives.read(path, archive, infos[name]),
+            +left_out,
+        )

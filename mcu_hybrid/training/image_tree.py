@@ -1,0 +1,337 @@
+"""Names of files to classes and splits: what a person sees in the folder, or a refusal by name.
+
+The folders at the top are the classes and everything below one belongs to it, or they are splits
+(``train``, ``test``, ...) with the classes inside, or each class holds the same splits. A folder
+that could be read in two ways is refused. Names only: no file is opened here.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from mcu_hybrid.errors import DataError
+from mcu_hybrid.training.split_names import is_part_name, sides, split_of
+
+SUFFIXES = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tga", ".jp2"),
+    *(".pbm", ".pgm", ".ppm", ".pnm", ".tif", ".tiff", ".webp", ".avif", ".pcx", ".mpo"),
+)
+# Pictures to a person, nothing to us: a class must not end up without them in silence.
+_UNREAD = (".heic", ".heif", ".svg", ".psd", ".raw", ".dng", ".cr2", ".nef", ".arw", ".exr", ".jxl")
+_SYSTEM_FOLDERS = ("@eadir", "__macosx", "lost+found", "#recycle", "$recycle.bin", "__pycache__")
+_SYSTEM_FILES = ("thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r")
+_LAYOUT = "expected CLASS/image.png, or train/CLASS/image.png and test/CLASS/image.png"
+STRAY = "in no class folder"
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image file: its class, and whether it is of the test split (None: no splits)."""
+
+    name: str
+    label: str
+    test: bool | None
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The images in the order of their names, how many files were left out and why, and remarks."""
+
+    files: tuple[Found, ...]
+    left_out: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+@dataclass
+class _Folder:
+    """Images directly in a folder, the folders below, and what else lies here."""
+
+    path: str
+    images: list[str] = field(default_factory=list)
+    below: dict[str, _Folder] = field(default_factory=dict)
+    unread: int = 0
+    others: int = 0
+
+    def every_image(self) -> list[str]:
+        return self.images + [i for folder in self.below.values() for i in folder.every_image()]
+
+    def everything(self) -> Iterator[_Folder]:
+        yield self
+        for folder in self.below.values():
+            yield from folder.everything()
+
+    def filled(self) -> dict[str, _Folder]:
+        """The folders here with images somewhere below."""
+        return {name: f for name, f in self.below.items() if f.every_image()}
+
+    def bare(self) -> list[_Folder]:
+        """Folders here that a person takes for a class and that hold no image that is read."""
+        return [
+            f
+            for f in self.below.values()
+            if not f.every_image()
+            and (any(g.unread for g in f.everything()) or not any(g.others for g in f.everything()))
+        ]
+
+
+def read_tree(source: Path, names: Iterable[str], folders: Iterable[str] = ()) -> Tree:
+    """Classes and splits of the files ``names`` ("a/b.png", relative to ``source``).
+
+    Args:
+        folders: all folders, so that an empty one is noticed.
+
+    Raises:
+        DataError: no images, one class, an empty class, or folders that can be read in two ways.
+    """
+    return _Reader(source).read(names, folders)
+
+
+class _Reader:
+    """One data source; collects what is left out and what is worth saying."""
+
+    def __init__(self, source: Path) -> None:
+        self.source = source
+        self.left_out: Counter[str] = Counter()
+        self.notes: list[str] = []
+
+    def read(self, names: Iterable[str], folders: Iterable[str]) -> Tree:
+        root = self._unwrapped(self._sorted_in(names, folders))
+        self._stray(root.images)
+        self._no_bare(root)
+        splits = self._splits(root)
+        found: list[Found] = []
+        if splits:
+            for folder, test in splits:
+                self._stray(folder.images)
+                self._no_bare(folder)
+                found += self._classes(folder, test)
+            self._same_classes(found)
+        else:
+            found = self._classes(root, None)
+        self._names_apart({f.label for f in found})
+        found.sort(key=lambda f: PurePosixPath(f.name).parts)
+        return Tree(tuple(found), dict(self.left_out), tuple(self.notes))
+
+    def refuse(self, fact: str, hint: str = _LAYOUT) -> DataError:
+        return DataError(fact, hint, path=self.source)
+
+    def _sorted_in(self, names: Iterable[str], folders: Iterable[str]) -> _Folder:
+        """The tree of what is visible; hidden and foreign files are counted."""
+        root = _Folder("")
+        for name in folders:
+            parts = PurePosixPath(name).parts
+            if not any(_is_hidden_folder(part) for part in parts):
+                _descend(root, parts)
+        for name in names:
+            *parents, last = PurePosixPath(name).parts
+            hidden = next((part for part in parents if _is_hidden_folder(part)), None)
+            suffix = PurePosixPath(last).suffix.lower()
+            if hidden is not None:
+                self.left_out[f"in the hidden folder {hidden}"] += 1
+            elif last.startswith(".") or last.lower() in _SYSTEM_FILES:
+                self.left_out["hidden files"] += 1
+            elif suffix in SUFFIXES:
+                _descend(root, parents).images.append(name)
+            elif suffix in _UNREAD:
+                self.left_out[f"pictures of a kind that is not read ({suffix})"] += 1
+                _descend(root, parents).unread += 1
+            else:
+                self.left_out[f"no images ({suffix or 'without a suffix'})"] += 1
+                _descend(root, parents).others += 1
+        return root
+
+    def _unwrapped(self, root: _Folder) -> _Folder:
+        """Down through folders that only wrap the data set (as zips have one)."""
+        while len(root.filled()) == 1 and not root.bare():
+            only = next(iter(root.filled().values()))
+            if len(only.below) == 0 or (only.images and len(only.filled()) < 2):
+                break
+            if only.images:
+                raise self.refuse(
+                    f"has one folder, '{only.path}', with images in it and folders of images",
+                    "give the folder that holds the class folders, and nothing else",
+                )
+            if split_of(PurePosixPath(only.path).name):
+                self.notes.append(f"'{only.path}' is the only split: all images are divided anew")
+            self._stray(root.images)
+            root = only
+        if root.path:
+            self.notes.append(f"the classes are the folders in '{root.path}'")
+        return root
+
+    def _splits(self, root: _Folder) -> list[tuple[_Folder, bool]]:
+        """The split folders, each True for test; none where the folders are classes."""
+        filled = root.filled()
+        kinds = {name: split_of(name) for name in filled}
+        named = [name for name, kind in kinds.items() if kind]
+        flat = not any(folder.filled() for folder in filled.values())
+        if not named:
+            self._no_disguised_splits(filled, flat)
+            return []
+        if flat and len(named) == 1 and len(filled) > 2:
+            self.notes.append(f"'{named[0]}' is taken as a class: it lies among class folders")
+            return []
+        if len(named) < len(filled):
+            others = ", ".join(f"'{name}'" for name in filled if not kinds[name])
+            raise self.refuse(
+                f"has the split {', '.join(repr(n) for n in named)} beside {others}: "
+                "is that a class or another split?",
+                "name splits train, val and test, and move everything else away",
+            )
+        if "train" not in kinds.values() or len(set(kinds.values())) == 1:
+            raise self.refuse(
+                f"has the splits {', '.join(sorted(named))}: which is to train on?",
+                "name one train, and another test",
+            )
+        if len([k for k in kinds.values() if k == "train"]) > 1:
+            raise self.refuse(
+                f"has several splits to train on: {', '.join(sorted(named))}", "keep one"
+            )
+        held = sorted(name for name, kind in kinds.items() if kind != "train")
+        if len(held) > 1:
+            self.notes.append(f"the test split is all of {', '.join(held)}")
+        return [(self._same_again(filled[n], kinds[n]), kinds[n] != "train") for n in named]
+
+    def _same_again(self, folder: _Folder, kind: str) -> _Folder:
+        """``train/train/CLASS``: the second is the first again."""
+        filled = folder.filled()
+        if not filled:
+            raise self.refuse(f"images lie directly in '{folder.path}', in no class folder")
+        if len(filled) == 1 and not folder.images:
+            name, only = next(iter(filled.items()))
+            if split_of(name) == kind and only.filled():
+                return self._same_again(only, kind)
+        return folder
+
+    def _no_disguised_splits(self, filled: Mapping[str, _Folder], flat: bool) -> None:
+        """Refuse cat_train, cat_test and part1, part2, where a class is hidden in the splits."""
+        seen: dict[tuple[str, ...], dict[str, str]] = {}
+        for name in filled:
+            for rest, kind in sides(name):
+                seen.setdefault(rest, {})[kind] = name
+        for kinds in seen.values():
+            if "train" in kinds and len(kinds) > 1:
+                raise self.refuse(
+                    f"has folders that look like splits: {', '.join(sorted(kinds.values()))}",
+                    "name them train and test, with the class folders inside",
+                )
+        if not flat and len(filled) > 1 and all(is_part_name(name) for name in filled):
+            raise self.refuse(
+                f"has parts, not classes, at the top: {', '.join(sorted(filled)[:4])}",
+                "put the class folders at the top",
+            )
+
+    def _classes(self, root: _Folder, test: bool | None) -> list[Found]:
+        """All images of the class folders in ``root``."""
+        filled = root.filled()
+        if test is not None:
+            self._no_splits_among(filled)
+        if not filled:
+            raise self.refuse("holds no images in class folders")
+        inner = [name for name, f in filled.items() if any(map(split_of, f.filled()))]
+        if inner and test is None:
+            return self._split_inside(filled, inner)
+        found = []
+        sub = Counter[str]()
+        for name, folder in filled.items():
+            self._no_splits_below(folder)
+            found += [Found(i, _label(name), test) for i in folder.every_image()]
+            for nested, images in folder.filled().items():
+                sub[nested] += len(images.every_image())
+        if sub:
+            told = ", ".join(list(sub)[:4]) + (", ..." if len(sub) > 4 else "")
+            self.notes.append(
+                f"{sum(sub.values())} images lie in folders below a class and count to it: {told}"
+            )
+        return found
+
+    def _split_inside(self, filled: Mapping[str, _Folder], inner: list[str]) -> list[Found]:
+        """CLASS/train/x.png and CLASS/test/x.png, in all classes alike."""
+        found = []
+        for name, folder in filled.items():
+            kinds = {below: split_of(below) for below in folder.filled()}
+            if folder.images or not kinds or not all(kinds.values()):
+                raise self.refuse(
+                    f"'{inner[0]}' holds splits ({', '.join(filled[inner[0]].filled())}), "
+                    f"'{name}' has images beside or outside of them",
+                    "keep the same splits in all classes, or put the splits at the top",
+                )
+            for below, kind in kinds.items():
+                part = folder.below[below]
+                self._no_splits_below(part)
+                found += [Found(i, _label(name), kind != "train") for i in part.every_image()]
+        self._same_classes(found)
+        return found
+
+    def _no_splits_among(self, filled: Mapping[str, _Folder]) -> None:
+        named = [name for name in filled if split_of(name)]
+        flat = not any(folder.filled() for folder in filled.values())
+        if named and not (flat and len(named) == 1 and len(filled) > 2):
+            raise self.refuse(f"'{filled[named[0]].path}' is a split inside a split")
+
+    def _no_splits_below(self, folder: _Folder) -> None:
+        for deep in folder.everything():
+            named = deep is not folder and split_of(PurePosixPath(deep.path).name)
+            if named and deep.every_image():
+                raise self.refuse(
+                    f"'{deep.path}' looks like a split, below the class '{folder.path}'",
+                    "put splits at the top: train/CLASS/image.png and test/CLASS/image.png",
+                )
+
+    def _same_classes(self, found: list[Found]) -> None:
+        """Each class needs images to train on; one without test images is told."""
+        trained = {f.label for f in found if not f.test}
+        tested = {f.label for f in found if f.test}
+        if tested and tested - trained:
+            raise self.refuse(
+                f"class '{min(tested - trained)}' has test images and none to train on",
+                "name the class folders alike in all splits",
+            )
+        if tested and trained - tested:
+            told = ", ".join(f"'{label}'" for label in sorted(trained - tested))
+            self.notes.append(f"no test images of {told}")
+
+    def _no_bare(self, folder: _Folder) -> None:
+        for bare in folder.bare():
+            unread = sum(f.unread for f in bare.everything())
+            what = f"{unread} pictures of a kind that is not read" if unread else "nothing"
+            raise self.refuse(
+                f"folder '{bare.path}' among the classes holds {what}",
+                "save its pictures as .png or .jpg, or remove the folder",
+            )
+
+    def _names_apart(self, labels: set[str]) -> None:
+        seen: dict[str, str] = {}
+        for label in sorted(labels):
+            other = seen.setdefault(label.casefold(), label)
+            if other != label:
+                raise self.refuse(
+                    f"classes '{other}' and '{label}' differ only in case", "join the two folders"
+                )
+        if len(labels) < 2:
+            raise self.refuse(f"has only one class, '{min(labels)}'", "give at least two")
+
+    def _stray(self, images: list[str]) -> None:
+        if images:
+            self.left_out[STRAY] += len(images)
+
+
+def _descend(root: _Folder, parts: Iterable[str]) -> _Folder:
+    """The folder at ``parts``, made where it is not there."""
+    for part in parts:
+        path = f"{root.path}/{part}" if root.path else part
+        root = root.below.setdefault(part, _Folder(path))
+    return root
+
+
+def _is_hidden_folder(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
+
+
+def _label(name: str) -> str:
+    """The class's name; macOS writes accents as characters of their own."""
+    return unicodedata.normalize("NFC", name)

@@ -1,0 +1,148 @@
+"""Folders to classes and splits: what a person sees there is trained, or it is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mcu_hybrid.errors import DataError
+from mcu_hybrid.training.image_tree import Tree, read_tree
+
+
+def tree(*names: str, folders: tuple[str, ...] = ()) -> Tree:
+    return read_tree(Path("d"), names, folders)
+
+
+def of(*folders: str, count: int = 3) -> list[str]:
+    return [f"{folder}/{n}.png" for folder in folders for n in range(count)]
+
+
+def seen(found: Tree) -> tuple[set[str], set[str]]:
+    """Classes, and the first folders of the test images."""
+    return {f.label for f in found.files}, {f.name.split("/")[0] for f in found.files if f.test}
+
+
+@pytest.mark.parametrize("wrapper", ["", "set/", "a/b/"])
+def test_everything_below_a_class_belongs_to_it(wrapper: str) -> None:
+    parts = ("cat/morning", "cat/evening", "dog/morning", "dog/evening/late", "owl")
+    found = tree(*of(*(wrapper + part for part in parts)))
+    assert seen(found) == ({"cat", "dog", "owl"}, set()) and len(found.files) == 15
+    assert any("12 images lie in folders below a class" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        *[("train", "test"), ("Train", "Test"), ("TRAIN", "VAL"), ("training", "testing")],
+        *[("training_set", "test_set"), ("trainset", "testset"), ("train2017", "val2017")],
+        *[("Training Images", "Validation Images"), ("train", "valid"), ("train", "eval")],
+        *[("train", "dev"), ("train-data", "test-data")],
+    ],
+)
+@pytest.mark.parametrize("form", ["{split}/{label}", "set/{split}/{label}", "{label}/{split}"])
+def test_splits_by_their_usual_names(train: str, test: str, form: str) -> None:
+    places = {
+        split: [form.format(split=split, label=label) for label in ("cat", "dog")]
+        for split in (train, test)
+    }
+    found = tree(*of(*places[train], *places[test]))
+    assert {f.label for f in found.files} == {"cat", "dog"}
+    for file in found.files:
+        assert file.test == (file.name.rpartition("/")[0] in places[test]), file
+
+
+def test_val_and_test_are_both_kept_from_training_and_it_is_said() -> None:
+    found = tree(*of(*(f"{s}/{c}" for s in ("train", "val", "test") for c in "ab")))
+    assert seen(found)[1] == {"val", "test"}
+    assert "the test split is all of test, val" in found.notes
+
+
+def test_a_split_inside_itself_as_some_archives_have_it() -> None:
+    found = tree(*of(*(f"{s}/{s}/{c}" for s in ("training_set", "test_set") for c in "ab")))
+    assert seen(found) == ({"a", "b"}, {"test_set"})
+
+
+def test_a_class_may_be_called_train_among_others() -> None:
+    found = tree(*of("bus", "car", "train"))
+    assert seen(found) == ({"bus", "car", "train"}, set())
+    assert any("'train' is taken as a class" in note for note in found.notes)
+    assert seen(tree(*of("crash_test", "train_station")))[0] == {"crash_test", "train_station"}
+
+
+@pytest.mark.parametrize(
+    ("folders", "words"),
+    [
+        (("train/a", "train/b", "holdout/a", "holdout/b"), "beside 'holdout'"),
+        (("train/a", "train/b", "test/a", "test/b", "extra/a"), "beside 'extra'"),
+        (("train", "holdout"), "beside 'holdout'"),
+        (("val/a", "val/b", "test/a", "test/b"), "which is to train on"),
+        (("train/a", "train/b", "training/a", "training/b"), "which is to train on"),
+        (("train1/a", "train2/a", "test/a", "test/b"), "several splits to train on"),
+        (("train/a", "train/b", "test"), "images lie directly in 'test'"),
+        (("train", "test"), "images lie directly in 'train'"),
+        (("train/a", "train/b", "test/a", "test/c"), "class 'c' has test images and none to train"),
+        (("train/Cat", "train/dog", "test/cat", "test/dog"), "class 'cat' has test images"),
+        (("cat_train", "cat_test", "dog_train", "dog_test"), "look like splits: cat_test"),
+        (("seg_train/a", "seg_train/b", "seg_test/a"), "look like splits: seg_test, seg_train"),
+        (("fold1/a", "fold1/b", "fold2/a", "fold2/b"), "parts, not classes"),
+        (("a/train", "a/test", "b"), "'a' holds splits"),
+        (("a/train", "a/test", "b/day"), "'a' holds splits"),
+        (("a/day/test", "a/day/train", "b/day"), "'a/day/test' looks like a split"),
+        (("train/a/test", "train/b", "test/a", "test/b"), "'train/a/test' looks like a split"),
+        (("train/a", "train/test", "test/a", "test/test"), "a split inside a split"),
+        (("Cat", "cat"), "differ only in case"),
+        (("cat", "cat/old"), "has one folder, 'cat'|only one class, 'cat'"),
+        (("cat", "cat/old", "cat/new"), "has one folder, 'cat'"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_refused(folders: tuple[str, ...], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        tree(*of(*folders))
+
+
+def test_hidden_folders_and_files_are_no_classes_and_are_counted() -> None:
+    found = tree(
+        *of("cat", "dog", "cat/.ipynb_checkpoints", ".Trash/x", "@eaDir/cat", "__MACOSX/cat"),
+        *("cat/._0.png", "dog/.DS_Store", "dog/Thumbs.db", "dog/notes.txt", "readme.md", "top.png"),
+        "dog/phone.HEIC",
+    )
+    assert seen(found)[0] == {"cat", "dog"} and len(found.files) == 6
+    assert found.left_out == {
+        "in the hidden folder .ipynb_checkpoints": 3,
+        "in the hidden folder .Trash": 3,
+        "in the hidden folder @eaDir": 3,
+        "in the hidden folder __MACOSX": 3,
+        "hidden files": 3,
+        "no images (.txt)": 1,
+        "no images (.md)": 1,
+        "in no class folder": 1,
+        "pictures of a kind that is not read (.heic)": 1,
+    }
+
+
+def test_a_class_without_images_is_named() -> None:
+    with pytest.raises(DataError, match="folder 'owl' among the classes holds nothing"):
+        tree(*of("cat", "dog"), folders=("cat", "dog", "owl"))
+    with pytest.raises(DataError, match=r"folder 'owl' .* 3 pictures of a kind that is not read"):
+        tree(*of("cat", "dog"), *(f"owl/{n}.heic" for n in range(3)))
+    with pytest.raises(DataError, match=r"folder 'test' .* nothing"):
+        tree(*of("train/a", "train/b"), folders=("train", "test"))
+    found = tree(*of("cat", "dog"), "annotations/1.xml", folders=("cat", "dog", "annotations"))
+    assert seen(found)[0] == {"cat", "dog"} and found.left_out == {"no images (.xml)": 1}
+
+
+def test_a_class_without_test_images_is_told() -> None:
+    found = tree(*of("train/a", "train/b", "test/a"))
+    assert "no test images of 'b'" in found.notes
+
+
+def test_accents_are_the_same_letters_however_they_are_written() -> None:
+    found = tree(*of("train/bl\u00e5", "train/x", "test/bla\u030a", "test/x"))
+    assert seen(found)[0] == {"bl\u00e5", "x"}
+
+
+def test_the_only_split_is_divided_anew() -> None:
+    found = tree(*of("set/test/a", "set/test/b"))
+    assert seen(found) == ({"a", "b"}, set())
+    assert any("is the only split" in note for note in found.notes)
