@@ -18,6 +18,7 @@ from mcu_hybrid import extras
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.nets import genome
 from mcu_hybrid.nets.mobile import build_mobile
+from mcu_hybrid.nets.weights import load_weights as load_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -127,24 +128,6 @@ def load_callable(spec: str) -> Any:
     if not callable(found):
         raise InputError("is not callable", "name a function", key=spec)
     return found
-
-
-def load_weights(net: nn.Module, path: Path) -> None:
-    """Load a state dict saved by torch (``.pt``); raises InputError naming the file."""
-    import torch
-
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        net.load_state_dict(state)
-    except FileNotFoundError as error:
-        raise InputError("does not exist", "check the path of the weights", path=path) from error
-    except Exception as error:  # torch raises a different class for each way a file is wrong
-        fact = str(error).splitlines()[0]
-        raise InputError(
-            f"is not a state dict of this network: {fact}",
-            "save it with torch.save(net.state_dict(), path)",
-            path=path,
-        ) from error
 
 
 def count_macs(net: nn.Module, shape: tuple[int, int, int]) -> int:
