@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mcu_hybrid import resources
 from mcu_hybrid.board_types import Board, Chip, Console, Core, Qemu, Region, Tick
+from mcu_hybrid.clock_tree import LIMITS, ClockTree, Request, clock_tree
 from mcu_hybrid.errors import BoardError
 from mcu_hybrid.strict_toml import Table, read
 
@@ -33,6 +35,8 @@ CONSOLE_KINDS = ("uart", "socket", "pipe")
 DEBUG_TOOLS = ("openocd", "pyocd")
 DEFAULT_PLACEMENT = {"code": "flash", "data": "ram", "stack": "ram", "arena": "ram"}
 DEFAULT_STACK_BYTES = 8192
+# VTOR takes a multiple of the table's size, rounded up to a power of two (Armv7-M B3.2.5).
+VECTORS_ALIGN = 1024
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _CONFIG_KEY = re.compile(r"[A-Z][A-Z0-9_]*")
 _CONFIG_TEXT = re.compile(r'[\w\s()"|<>+*.-]+')
@@ -75,7 +79,22 @@ def load_board(name: str, extra_dirs: Sequence[Path] = ()) -> Board:
     table.seen += ["qemu"]
     estimate.finish()
     table.finish()
-    return board
+    return replace(board, clock=_clock(board))
+
+
+def _clock(board: Board) -> ClockTree | None:
+    chip = board.chip
+    return clock_tree(
+        Request(
+            platform=board.platform,
+            clock_hz=chip.clock_hz,
+            baud=board.console.baud,
+            config=board.config,
+            limits=chip.limits,
+            board_path=board.path,
+            chip_path=chip.path,
+        )
+    )
 
 
 def _load_chip(table: Table, key: str, folders: Sequence[Path]) -> Chip:
@@ -97,12 +116,30 @@ def _load_chip(table: Table, key: str, folders: Sequence[Path]) -> Chip:
         placement=_placement(chip_table),
         stack_bytes=chip_table.positive("stack_bytes", DEFAULT_STACK_BYTES),
         debug=_debug(chip_table.table("debug", {})),
+        limits=_limits(chip_table.table("limits", {})),
+        path=path,
     )
     tick.finish()
     chip_table.finish()
     if not chip.regions and chip.core.prefix:
         raise chip_table.error("region", "a chip needs at least one region")
+    _check_chip(chip, chip_table)
     return chip
+
+
+def _check_chip(chip: Chip, table: Table) -> None:
+    if chip.tick.kind == "cycles" and chip.tick.hz != chip.clock_hz:
+        raise table.error(
+            "tick.hz", f"cycles are counted at clock_hz, {chip.clock_hz:,} Hz, not {chip.tick.hz:,}"
+        )
+    code = next((r for r in chip.regions if r.kind == chip.placement["code"]), None)
+    if code is not None and code.start % VECTORS_ALIGN:
+        raise table.error(
+            "region",
+            f"'{code.kind}' starts at 0x{code.start:x}: the vector table there must lie on a "
+            f"multiple of {VECTORS_ALIGN}",
+            "behind a bootloader, start at the next multiple",
+        )
 
 
 def _load_core(chip_table: Table, folders: Sequence[Path]) -> Core:
@@ -165,6 +202,12 @@ def _debug(table: Table) -> Mapping[str, str]:
     return {tool: name for tool, name in names.items() if name}
 
 
+def _limits(table: Table) -> Mapping[str, int]:
+    limits = {name: table.positive(name, 0) for name in LIMITS}
+    table.finish()
+    return {name: hz for name, hz in limits.items() if hz}
+
+
 def _flashers(table: Table) -> tuple[str, ...]:
     names = table.strings("flashers")
     known = _flasher_names()
@@ -182,6 +225,7 @@ def _console(table: Table) -> Console:
         uart=table.take("uart", str, ""),
         baud=table.positive("baud", 115200),
         usb=tuple(_usb(entry) for entry in table.tables("usb")),
+        interface=table.positive("interface", 0),
     )
     table.finish()
     return console

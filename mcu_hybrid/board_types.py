@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mcu_hybrid.clock_tree import ClockTree
 from mcu_hybrid.errors import BoardError
 
 
@@ -58,7 +59,8 @@ class Tick:
 class Chip:
     """Memories, clock and core; ``placement`` maps code, data, stack and arena to region kinds.
 
-    ``debug`` holds what the flashing tools call the chip, by tool (``openocd``, ``pyocd``).
+    ``debug`` holds what the flashing tools call the chip, by tool (``openocd``, ``pyocd``);
+    ``limits`` what it bears less than its port's family, in Hz.
     """
 
     name: str
@@ -70,6 +72,8 @@ class Chip:
     placement: Mapping[str, str]
     stack_bytes: int
     debug: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
+    path: Path = Path()
 
     def region(self, kind: str) -> Region:
         """The region of this kind; raises BoardError where the chip has none."""
@@ -82,12 +86,16 @@ class Chip:
 
 @dataclass(frozen=True)
 class Console:
-    """How the host talks to the board; ``usb``: (vendor, product) ids of its serial adapter."""
+    """How the host talks to the board; ``usb``: (vendor, product) ids of its serial adapter.
+
+    ``interface`` says which of the adapter's serial ports is the console, counted from 0.
+    """
 
     kind: str
     uart: str
     baud: int
     usb: tuple[tuple[int, int], ...]
+    interface: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,10 @@ class Qemu:
 
 @dataclass(frozen=True)
 class Board:
-    """One board; the clock of ``estimate_chip`` prices a virtual board's instructions."""
+    """One board; the clock of ``estimate_chip`` prices a virtual board's instructions.
+
+    ``clock`` holds the PLL settings where the platform sets a PLL.
+    """
 
     name: str
     title: str
@@ -113,6 +124,7 @@ class Board:
     estimate_chip: Chip | None
     config: Mapping[str, int | str]
     path: Path
+    clock: ClockTree | None = None
 
     @property
     def core(self) -> Core:

@@ -45,8 +45,8 @@ static void hello(const uint8_t *payload, uint16_t n)
     mh_put_text(MH_BOARD_NAME);
     mh_put_text(MH_CHIP_NAME);
     mh_put_text(MH_CORE_NAME);
-    mh_put(MH_CLOCK_HZ, 4);
-    mh_put(MH_TICK_HZ, 4);
+    mh_put(mh_port_clock_hz(), 4);
+    mh_put(MH_TICK_HZ == MH_CLOCK_HZ ? mh_port_clock_hz() : MH_TICK_HZ, 4);
     mh_put(MH_TICK_INSTRUCTIONS, 2);
     mh_put(mh_model.arena_bytes, 4);
     mh_put(mh_port_static_ram(), 4);

@@ -21,6 +21,8 @@ uint32_t mh_port_read(uint8_t *dst, uint32_t cap);
 void mh_port_write(const uint8_t *src, uint32_t n);
 /* Free-running 32-bit counter, counting up, MH_TICK_HZ per second (board_config.h). */
 uint32_t mh_port_ticks(void);
+/* What the processor runs at: MH_CLOCK_HZ, or less where crystal, supply or PLL did not start. */
+uint32_t mh_port_clock_hz(void);
 /* High-water mark of the stack in bytes since reset (the start-up code paints it). */
 uint32_t mh_port_stack_used(void);
 /* Bytes of RAM taken at link time: .data + .bss (the arena included). */

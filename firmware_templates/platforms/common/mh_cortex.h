@@ -8,6 +8,7 @@
 #define MH_REG(address) (*(volatile uint32_t *)(uintptr_t)(address))
 
 /* B3.2.2 system control block */
+#define SCB_VTOR MH_REG(0xE000ED08u)
 #define SCB_AIRCR MH_REG(0xE000ED0Cu)
 #define SCB_CCR MH_REG(0xE000ED14u)
 #define SCB_SHCSR MH_REG(0xE000ED24u)
@@ -26,8 +27,14 @@
 #define CFSR_BFARVALID (1u << 15)
 
 /* B3.4 NVIC */
+#define NVIC_WORDS 8u
+#define NVIC_ICER_WORD(n) MH_REG(0xE000E180u + 4u * (n))
+#define NVIC_ICPR_WORD(n) MH_REG(0xE000E280u + 4u * (n))
 #define NVIC_ISER(irq) MH_REG(0xE000E100u + 4u * ((uint32_t)(irq) >> 5))
 #define NVIC_BIT(irq) (1u << ((uint32_t)(irq)&31u))
+
+/* B3.3 SysTick */
+#define SYST_CSR MH_REG(0xE000E010u)
 
 /* B3.5 MPU (PMSAv7) */
 #define MPU_TYPE MH_REG(0xE000ED90u)

@@ -30,25 +30,6 @@ enum { MH_PORT_A, MH_PORT_B, MH_PORT_C, MH_PORT_D, MH_PORT_E, MH_PORT_F, MH_PORT
 #error "config.USART of the board file must be 1, 2, 3 or 6"
 #endif
 
-#define MH_READY_TURNS 2000000u /* longer than any crystal needs to start */
-
-/* Waits for bits to be set; 0 where they never are. */
-static inline int mh_wait_set(volatile uint32_t *reg, uint32_t bits)
-{
-    for (uint32_t turn = 0u; turn < MH_READY_TURNS; turn++) {
-        if ((*reg & bits) == bits) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static inline void mh_wait_field(volatile uint32_t *reg, uint32_t mask, uint32_t value)
-{
-    while ((*reg & mask) != value) {
-    }
-}
-
 /* Pin to an alternate function, push-pull, fast, pulled up: MODER, OSPEEDR, PUPDR, AFRL/AFRH. */
 static inline void mh_pin_alternate(uint32_t gpio_a, uint32_t port, uint32_t pin, uint32_t function)
 {

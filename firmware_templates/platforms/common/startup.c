@@ -96,12 +96,27 @@ static void init_ram(void)
     }
 }
 
+/* A bootloader may have been here: its vectors, its timer and its interrupts must not be met. */
+static void take_over(void)
+{
+    __asm volatile("cpsid i" ::: "memory");
+    SYST_CSR = 0u;
+    for (uint32_t n = 0u; n < NVIC_WORDS; n++) {
+        NVIC_ICER_WORD(n) = 0xFFFFFFFFu;
+        NVIC_ICPR_WORD(n) = 0xFFFFFFFFu;
+    }
+    SCB_VTOR = (uint32_t)(uintptr_t)&vectors;
+    mh_dsb_isb();
+    __asm volatile("cpsie i" ::: "memory");
+}
+
 __attribute__((noreturn)) void Reset_Handler(void)
 {
 #if defined(__ARM_FP)
     SCB_CPACR |= 0xFu << 20; /* CP10 and CP11: full access */
     mh_dsb_isb();
 #endif
+    take_over();
     paint_stack();
     init_ram();
     SCB_CCR |= CCR_DIV_0_TRP;

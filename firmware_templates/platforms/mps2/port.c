@@ -42,6 +42,11 @@ uint32_t mh_port_ticks(void)
     return ~TIMER_VALUE; /* the timer counts down */
 }
 
+uint32_t mh_port_clock_hz(void)
+{
+    return MH_CLOCK_HZ;
+}
+
 void mh_port_reset(void)
 {
     mh_system_reset();

@@ -2,8 +2,6 @@
  * (linker script: section .boot). Here is only the way there. */
 #include "mh_cortex.h"
 
-#define SCB_VTOR MH_REG(0xE000ED08u)
-
 extern uint32_t __stack_top[];
 extern const uint32_t __vectors_start[];
 

@@ -39,6 +39,11 @@ uint32_t mh_port_ticks(void)
     return FPGAIO_COUNTER;
 }
 
+uint32_t mh_port_clock_hz(void)
+{
+    return MH_CLOCK_HZ;
+}
+
 void mh_port_reset(void)
 {
     mh_system_reset();

@@ -201,6 +201,11 @@ uint32_t mh_port_static_ram(void)
     return (uint32_t)(_end - __data_start);
 }
 
+uint32_t mh_port_clock_hz(void)
+{
+    return MH_CLOCK_HZ;
+}
+
 void mh_port_reset(void)
 {
     char *program[] = {"firmware", NULL};

@@ -12,6 +12,20 @@
 /* 4.3 NVMC: the instruction cache is off after reset */
 #define NVMC_ICACHECNF MH_REG(0x4001E540u)
 #define NVMC_ICACHECNF_CACHEEN 1u
+#define NVMC_READY MH_REG(0x4001E400u)
+#define NVMC_CONFIG MH_REG(0x4001E504u)
+#define NVMC_CONFIG_REN 0u
+#define NVMC_CONFIG_WEN 1u
+/* 4.4 FICR: the chip and its variant, as the vendor's start-up code reads them */
+#define FICR_CHIP MH_REG(0x10000130u)
+#define FICR_VARIANT MH_REG(0x10000134u)
+#define FICR_CHIP_NRF52840 8u
+#define FICR_VARIANT_F 5u
+/* 4.8.2 "Access port protection controlled by hardware and software" */
+#define UICR_APPROTECT MH_REG(0x10001208u)
+#define APPROTECT_DISABLE MH_REG(0x40000558u)
+#define UICR_ERASED 0xFFFFFFFFu
+#define UICR_HW_DISABLED 0x5Au
 /* 6.9 GPIO: P0 and P1 */
 #define GPIO_OUTSET(port) MH_REG(0x50000508u + (port)*0x300u)
 #define GPIO_PIN_CNF(port, pin) MH_REG(0x50000700u + (port)*0x300u + 4u * (pin))
@@ -50,6 +64,40 @@
 #error "the nRF52's UART has no such baud rate: 115200, 230400, 460800, 921600 or 1000000"
 #endif
 
+#define READY_TURNS 1000000u /* 90 ms or more; crystal and flash need less than 1 */
+
+static int wait_event(volatile uint32_t *reg)
+{
+    for (uint32_t turn = 0u; turn < READY_TURNS; turn++) {
+        if (*reg != 0u) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* From build code Fxx on (all new boards) the debug port is locked after every reset but the first,
+ * unless UICR says HwDisabled and the firmware repeats it. An erased UICR is filled in, so that the
+ * board can be flashed again; one that locks on purpose (0) is left and keeps the port locked. */
+static void open_debug_port(void)
+{
+    if (FICR_CHIP != FICR_CHIP_NRF52840 || FICR_VARIANT < FICR_VARIANT_F) {
+        return; /* there is no such register */
+    }
+    if (UICR_APPROTECT == UICR_ERASED) {
+        NVMC_CONFIG = NVMC_CONFIG_WEN;
+        if (wait_event(&NVMC_READY)) {
+            UICR_APPROTECT = UICR_HW_DISABLED;
+            (void)wait_event(&NVMC_READY);
+        }
+        NVMC_CONFIG = NVMC_CONFIG_REN;
+        if (UICR_APPROTECT == UICR_HW_DISABLED) {
+            mh_system_reset(); /* the hardware reads UICR at reset */
+        }
+    }
+    APPROTECT_DISABLE = UICR_APPROTECT;
+}
+
 /* Pin numbers count on from P0.31 to P1.00, as the PSEL registers do. */
 static void start_console(void)
 {
@@ -69,11 +117,12 @@ static void start_console(void)
 
 void mh_port_init(void)
 {
+    open_debug_port();
     NVMC_ICACHECNF = NVMC_ICACHECNF_CACHEEN;
     CLOCK_EVENTS_HFCLKSTARTED = 0u;
     CLOCK_TASKS_HFCLKSTART = 1u;
-    while (CLOCK_EVENTS_HFCLKSTARTED == 0u) {
-    }
+    (void)wait_event(
+        &CLOCK_EVENTS_HFCLKSTARTED); /* else the internal oscillator goes on, at 64 MHz */
     mh_cycles_start();
     start_console();
 }
@@ -108,6 +157,11 @@ void mh_port_write(const uint8_t *src, uint32_t n)
 uint32_t mh_port_ticks(void)
 {
     return DWT_CYCCNT;
+}
+
+uint32_t mh_port_clock_hz(void)
+{
+    return MH_CLOCK_HZ;
 }
 
 void mh_port_reset(void)

@@ -25,12 +25,10 @@
 #define USART_CR1_RXNEIE (1u << 5)
 #define USART_CR1_UE (1u << 13)
 
-#define APB1_HZ (MH_CLOCK_HZ / 4u)
-#define APB2_HZ (MH_CLOCK_HZ / 2u)
 #ifdef MH_USART_APB1_BIT
-#define USART_HZ APB1_HZ
+#define APB_DIVIDER 4u
 #else
-#define USART_HZ APB2_HZ
+#define APB_DIVIDER 2u
 #endif
 
 #if MH_TICK_INSTRUCTIONS == 0
@@ -71,6 +69,8 @@ static void enable_console(void)
 
 static void start_clock(void)
 {
+    mh_clock_hz = MH_CLOCK_HZ;
+    mh_clock_is_pll = 1;
 }
 
 static void start_ticks(void)
@@ -103,7 +103,8 @@ void mh_port_init(void)
     start_clock();
     start_ticks();
     enable_console();
-    USART_BRR = (USART_HZ + MH_BAUD / 2u) / MH_BAUD;
+    const uint32_t usart_hz = mh_clock_is_pll ? mh_clock_hz / APB_DIVIDER : mh_clock_hz;
+    USART_BRR = (usart_hz + MH_BAUD / 2u) / MH_BAUD;
     USART_CR1 = USART_CR1_UE | USART_CR1_RE | USART_CR1_TE | USART_CR1_RXNEIE;
     mh_irq_enable(MH_USART_IRQ);
 }

@@ -23,5 +23,5 @@ void mh_port_init(void)
     RCC_DCKCFGR2 |= RCC_DCKCFGR2_SYSCLK;
     mh_console_clocks();
     mh_console_pins(GPIO_A);
-    mh_usart_start(MH_CLOCK_HZ, 0u);
+    mh_usart_start(mh_clock_hz, 0u); /* SYSCLK */
 }

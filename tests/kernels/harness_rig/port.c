@@ -3,6 +3,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "board_config.h"
 #include "mh_port.h"
 
 void mh_port_init(void)
@@ -45,6 +46,11 @@ uint32_t mh_port_stack_used(void)
 uint32_t mh_port_static_ram(void)
 {
     return 4321;
+}
+
+uint32_t mh_port_clock_hz(void)
+{
+    return MH_CLOCK_HZ;
 }
 
 void mh_port_reset(void)
