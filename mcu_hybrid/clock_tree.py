@@ -136,11 +136,11 @@ def clock_tree(request: Request) -> ClockTree | None:
     hse_hz = _number(request, "HSE_HZ")
     if _number(request, "HSE_BYPASS") not in (0, 1):
         raise _board_error(request, "config.HSE_BYPASS", "must be 0 (crystal) or 1 (clock signal)")
-    _check_baud(request, family)
     hse = _from_crystal(family, request, hse_hz) if hse_hz else None
     hsi = _best(family, request, family.hsi_hz)
     if hsi is None or (hse is None and hsi.cpu_hz != request.clock_hz):
         raise _unreachable(family, request, family.hsi_hz, hsi.cpu_hz if hsi else 0)
+    _check_baud(request, family)
     return ClockTree(hse, hsi)
 
 
@@ -189,7 +189,9 @@ def _settings(family: Family, request: Request, source_hz: int) -> Iterator[Pll]
 def _with_silicon(request: Request) -> Request:
     """Lower limits of H7 boards whose config names old silicon or the switched supply (RM0399)."""
     limits = dict(request.limits)
-    if request.platform == "stm32h7" and (request.config.get("REV_Y") or request.config.get("SMPS")):
+    if request.platform == "stm32h7" and (
+        request.config.get("REV_Y") or request.config.get("SMPS")
+    ):
         limits["cpu_hz"] = min(400_000_000, limits.get("cpu_hz", 400_000_000))
     if request.platform == "stm32h7" and request.config.get("REV_Y"):
         limits["vco_hz"] = min(836_000_000, limits.get("vco_hz", 836_000_000))
@@ -250,13 +252,13 @@ def _check_nrf52(request: Request) -> None:
 def _unreachable(family: Family, request: Request, source_hz: int, nearest_hz: int) -> BoardError:
     low, high = family.input_hz
     near = f"nearest below: clock_hz = {nearest_hz} in {request.chip_path}; " if nearest_hz else ""
-    internal = "" if source_hz == family.hsi_hz else "; or HSE_HZ = 0 for the internal oscillator"
+    internal = "" if source_hz == family.hsi_hz else ", or 0 for the internal oscillator"
     return _board_error(
         request,
         "config.HSE_HZ",
         f"no PLL setting makes {request.clock_hz:,} Hz from {source_hz:,} Hz (PLL input "
         f"{low:,} to {high:,} Hz, VCO {family.vco_hz[0]:,} to {family.vco_hz[1]:,} Hz)",
-        f"{near}is the crystal's frequency right?{internal}",
+        f"{near}give the crystal's own frequency{internal}",
     )
 
 

@@ -26,6 +26,7 @@ LAYERS = {
         "quant",
         "board",
         "board_types",
+        "clock_tree",
         "strict_toml",
         "image",
         "query",
