@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mcu_hybrid import resources
 from mcu_hybrid.board_types import Board, Chip, Console, Core, Qemu, Region, Tick
@@ -30,6 +31,7 @@ __all__ = [
     "load_board",
 ]
 
+CODES = ("aot", "ref", "tflm")  # whose instructions a core's cycles price (latency.py)
 TICK_KINDS = ("cycles", "timer", "ns")
 CONSOLE_KINDS = ("uart", "socket", "pipe")
 DEBUG_TOOLS = ("openocd", "pyocd")
@@ -118,6 +120,7 @@ def _load_chip(table: Table, key: str, folders: Sequence[Path]) -> Chip:
         debug=_debug(chip_table.table("debug", {})),
         limits=_limits(chip_table.table("limits", {})),
         path=path,
+        **_flash(chip_table),
     )
     tick.finish()
     chip_table.finish()
@@ -157,12 +160,44 @@ def _load_core(chip_table: Table, folders: Sequence[Path]) -> Core:
         cflags=table.strings("cflags"),
         prefix=table.take("prefix", str),
         kernel_dirs=table.strings("kernel_dirs", ["ref"]),
-        cpi=table.take("cpi", float) if "cpi" in table.data else None,
-        cpi_band=table.take("cpi_band", float) if "cpi_band" in table.data else None,
+        **_cycles(table),
     )
-    table.seen += ["cpi", "cpi_band"]
     table.finish()
     return core
+
+
+def _cycles(table: Table) -> dict[str, Any]:
+    """A core's price per instruction; both keys or none."""
+    if "cycles" not in table.data and "cycles_range" not in table.data:
+        return {}
+    cycles = table.table("cycles")
+    found = {code: cycles.take(code, float) for code in CODES if code in cycles.data}
+    cycles.finish()
+    if "aot" not in found or min(found.values()) <= 0:
+        raise table.error("cycles", "needs aot, and numbers above 0", "for example aot = 1.13")
+    return {"cycles": found, "cycles_range": _range(table)}
+
+
+def _flash(table: Table) -> dict[str, Any]:
+    """What a chip's flash adds to the core's price."""
+    flash = table.table("flash_cycles", {})
+    found = {
+        "flash_cycles": flash.take("instruction", float, 0.0),
+        "flash_byte_cycles": flash.take("dense_byte", float, 0.0),
+        "cycles_range": _range(table) if "cycles_range" in table.data else None,
+    }
+    flash.finish()
+    return found
+
+
+def _range(table: Table) -> tuple[float, float]:
+    """[-8, 20], percent below and above, as shares."""
+    table.seen += ["cycles_range"]
+    pair = table.data.get("cycles_range")
+    numbers = isinstance(pair, list) and all(type(n) in (int, float) for n in pair)
+    if not numbers or len(pair) != 2 or not -100 < pair[0] <= 0 <= pair[1]:
+        raise table.error("cycles_range", "must be percent below and above", "for example [-8, 20]")
+    return -pair[0] / 100.0, pair[1] / 100.0
 
 
 def _regions(table: Table) -> tuple[Region, ...]:

@@ -32,9 +32,11 @@ class Region:
 
 @dataclass(frozen=True)
 class Core:
-    """Instruction set and compiler flags; ``cpi`` prices instructions where cycles are not counted.
+    """Instruction set and compiler flags; ``cycles`` prices instructions where none are counted.
 
-    ``kernel_dirs`` are the folders of ``kernels/`` searched for a kernel, fastest first.
+    ``kernel_dirs`` are the folders of ``kernels/`` searched for a kernel, fastest first. ``cycles``
+    is per instruction, by whose code it is (latency.py); ``cycles_range`` the shares of it by which
+    the truth may lie below and above.
     """
 
     name: str
@@ -42,8 +44,13 @@ class Core:
     cflags: tuple[str, ...]
     prefix: str
     kernel_dirs: tuple[str, ...]
-    cpi: float | None
-    cpi_band: float | None
+    cycles: Mapping[str, float] = field(default_factory=dict)
+    cycles_range: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def cpi(self) -> float | None:
+        """Cycles per instruction of our own kernels; None where instructions have no price."""
+        return self.cycles.get("aot")
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,8 @@ class Chip:
     """Memories, clock and core; ``placement`` maps code, data, stack and arena to region kinds.
 
     ``debug`` holds what the flashing tools call the chip, by tool (``openocd``, ``pyocd``);
-    ``limits`` what it bears less than its port's family, in Hz.
+    ``limits`` what it bears less than its port's family, in Hz. What weights in its flash add to the core's price: ``flash_cycles`` to each instruction of our kernels,
+    ``flash_byte_cycles`` to each byte of a fully connected layer; ``cycles_range`` is then its own.
     """
 
     name: str
@@ -74,6 +82,9 @@ class Chip:
     debug: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     path: Path = Path()
+    flash_cycles: float = 0.0
+    flash_byte_cycles: float = 0.0
+    cycles_range: tuple[float, float] | None = None
 
     def region(self, kind: str) -> Region:
         """The region of this kind; raises BoardError where the chip has none."""
@@ -154,7 +165,12 @@ class Board:
     @property
     def estimate_clock_hz(self) -> int:
         """The clock that prices instructions: that of ``estimate_chip``, else the chip's own."""
-        return (self.estimate_chip or self.chip).clock_hz
+        return self.priced_chip.clock_hz
+
+    @property
+    def priced_chip(self) -> Chip:
+        """The chip whose clock and flash price instructions."""
+        return self.estimate_chip or self.chip
 
     def region(self, kind: str) -> Region:
         """The chip's region of this kind."""

@@ -33,16 +33,19 @@ class Decision:
 
 @dataclass(frozen=True)
 class Latency:
-    """Where the time of an answer went, in microseconds; ``cloud_us`` includes retries."""
+    """Where the time of an answer went, in microseconds; ``cloud_us`` includes retries.
 
-    device_us: float
+    ``device_us`` is None where the board's time is not known; there is no total then.
+    """
+
+    device_us: float | None
     cloud_us: float = 0.0
     device_is_estimate: bool = False
 
     @property
-    def total_us(self) -> float:
+    def total_us(self) -> float | None:
         """Device and cloud one after the other."""
-        return self.device_us + self.cloud_us
+        return None if self.device_us is None else self.device_us + self.cloud_us
 
 
 @dataclass(frozen=True)

@@ -58,10 +58,17 @@ class Cloud(Protocol):
 
 @dataclass(frozen=True)
 class DeviceClock:
-    """Turns a board's ticks into microseconds; an estimate on virtual boards."""
+    """Turns a board's ticks into microseconds; an estimate on virtual boards.
 
-    us_per_tick: float
+    ``us_per_tick`` is None where the board's ticks have no time.
+    """
+
+    us_per_tick: float | None
     is_estimate: bool = False
+
+    def us(self, ticks: int) -> float | None:
+        """The time of so many ticks."""
+        return None if self.us_per_tick is None else ticks * self.us_per_tick
 
 
 @dataclass
@@ -132,7 +139,7 @@ class HybridSession:
         ran = self._device.infer([query.tensor])
         scores = ran.int8(self._logits)
         decision = Decision(ran.escalate, ran.score or 0, ran.threshold)
-        device_us = ran.ticks * self._clock.us_per_tick
+        device_us = self._clock.us(ran.ticks)
         own = Answer(
             id=query.id,
             label=int(np.argmax(scores)),

@@ -11,6 +11,7 @@ import rich_click as click
 from mcu_hybrid.cli.build import router_line, with_engine
 from mcu_hybrid.cli.common import board_dirs_option, json_option, print_json, progress, table
 from mcu_hybrid.errors import McuHybridError
+from mcu_hybrid.latency import milliseconds, text_of
 
 if TYPE_CHECKING:
     from mcu_hybrid.pipeline.build import EngineOptions
@@ -94,7 +95,7 @@ def _end_inexact(data: dict) -> NoReturn:
 
 def _print_layers(data: dict, unit: str) -> None:
     """One row per layer."""
-    cycles = _layer_cycles(data)
+    times, cycles = _layer_times(data), _layer_cycles(data)
     rows = [
         (
             number,
@@ -104,11 +105,14 @@ def _print_layers(data: dict, unit: str) -> None:
             f"{row[unit]:,}",
             f"{row[unit] / row['macs']:.2f}" if row["macs"] else "",
             f"{100 * row['share']:.1f} %",
+            *times[number : number + 1],
             *cycles[number : number + 1],
         )
         for number, row in enumerate(data["layers"])
     ]
     columns = ["#", "operator", "layer", "MACs", unit, "per MAC", "share"]
+    if times:
+        columns.append("ms" if data["latency_kind"] == "measured" else "ms, estimate (range)")
     columns += ["M4 cycles"] if cycles else []
     table(f"{data['board']} ({data['core']}), engine {data['engine']}", columns, rows)
 
@@ -121,12 +125,7 @@ def print_bench(data: dict) -> None:
     click.echo(f"{unit:<14}{total:>14,}   ({data['ticks']:,} ticks at {data['tick_hz']:,} Hz)")
     if data["macs"]:
         click.echo(f"MACs          {data['macs']:>14,}   {total / data['macs']:.2f} {unit} per MAC")
-    if data["latency_us"] is not None:
-        click.echo(
-            f"latency       {data['latency_us'] / 1000:>11,.2f} ms   {data['latency_basis']}"
-        )
-    else:
-        click.echo(f"latency                    -   {data['latency_basis']}")
+    click.echo(f"latency       {text_of(data)}")
     click.echo(
         f"RAM           {data['sram_bytes']:>12,} B   arena {data['arena_bytes']:,}, stack used "
         f"{data['stack_bytes']:,}"
@@ -141,6 +140,15 @@ def print_bench(data: dict) -> None:
     click.echo(f"exact         {_exact(data):>14}")
     if data.get("mix"):
         print_mix(data["mix"])
+
+
+def _layer_times(data: dict) -> list[str]:
+    """Milliseconds of each layer with the range of an estimate; nothing where there are none."""
+    layers = data["layers"]
+    if data["latency_kind"] is None or any(row["latency_us"] is None for row in layers):
+        return []
+    keys = ("latency_us", "latency_low_us", "latency_high_us")
+    return [milliseconds(*(row[key] for key in keys), unit=False) for row in layers]
 
 
 def _layer_cycles(data: dict) -> list[str]:

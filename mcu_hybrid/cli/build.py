@@ -18,6 +18,7 @@ from mcu_hybrid.cli.common import (
     print_json,
     progress,
 )
+from mcu_hybrid.latency import text_of
 
 if TYPE_CHECKING:
     from mcu_hybrid.pipeline.build import EngineOptions
@@ -182,9 +183,8 @@ def _print_estimate(estimate: dict | None) -> None:
     """What the cost model predicts of an inference; nothing where it does not know a layer."""
     if estimate is None:
         return
-    us, basis = estimate["latency_us"], estimate["latency_basis"]
-    latency = f"about {us / 1000:,.2f} ms ({basis})" if us is not None else f"({basis})"
-    click.echo(f"  speed    {estimate['instructions']:>9,} instructions predicted, {latency}")
+    click.echo(f"  speed    {estimate['instructions']:>9,} instructions predicted")
+    click.echo(f"  time     {text_of(estimate)}")
 
 
 def _print_front(front: list[dict]) -> None:

@@ -15,6 +15,7 @@ from mcu_hybrid.cli.common import (
     table,
 )
 from mcu_hybrid.cli.train import parse_size
+from mcu_hybrid.latency import text_of
 
 
 @click.command("run")
@@ -120,7 +121,7 @@ def command(
 
 
 def print_run(result: dict) -> None:
-    """The table, and what it rests on."""
+    """The table, and what it rests on; without a time of the board the latencies are empty."""
     rows = [
         (
             row["method"],
@@ -129,7 +130,7 @@ def print_run(result: dict) -> None:
             f"{row['coverage_ci'][0]:.1%} .. {row['coverage_ci'][1]:.1%}",
             f"{row['accuracy']:.1%}",
             f"{row['accuracy_ci'][0]:.1%} .. {row['accuracy_ci'][1]:.1%}",
-            f"{row['latency_ms']:,.2f}",
+            "-" if row["latency_ms"] is None else f"{row['latency_ms']:,.2f}",
             f"{row['bytes_sent']:,}",
         )
         for row in result["rows"]
@@ -141,18 +142,19 @@ def print_run(result: dict) -> None:
         "95 % interval",
         "accuracy",
         "95 % interval",
-        "mean ms",
+        "mean ms, estimate" if result["latency_kind"] == "estimate" else "mean ms",
         "bytes sent",
     )
     table(
         f"{result['dataset']}: {result['samples']} test inputs on {result['board']}", columns, rows
     )
     link, deployed = result["link"], result["deployed"]
-    mark = " (estimate)" if result["latency_is_estimate"] else ""
-    click.echo(
-        f"latency = edge {result['edge_ms']:.2f} ms{mark} + (1 - coverage) x "
-        f"{result['query_ms']:.2f} ms per query over {link['title']}"
-    )
+    query = f"{result['query_ms']:.2f} ms per query over {link['title']}"
+    if result["edge_ms"] is None:
+        click.echo(f"latency: none ({result['latency_basis']}); {query}")
+    else:
+        click.echo(f"latency = edge{_mark(result)} + (1 - coverage) x {query}")
+        click.echo(f"edge: {text_of(_edge(result))}")
     counters = result["counters"]
     click.echo(
         f"live: {result['router']} at its {deployed['coverage']:.0%} threshold kept "
@@ -166,3 +168,14 @@ def print_run(result: dict) -> None:
     if result["exact"] is not None:
         verdict = "equal TFLM bit for bit" if result["exact"] else "DIFFER from TFLM"
         click.echo(f"exact: the board's outputs {verdict} on all {result['samples']} inputs")
+
+
+def _edge(result: dict) -> dict:
+    """The device's time in a run, with the keys of a bench."""
+    us = {f"latency_{n}us": result.get(f"edge_{n}ms") for n in ("", "low_", "high_")}
+    us = {key: None if ms is None else 1e3 * ms for key, ms in us.items()}
+    return us | {key: result[key] for key in ("latency_kind", "latency_basis")}
+
+
+def _mark(result: dict) -> str:
+    return " (estimate)" if result["latency_kind"] == "estimate" else ""

@@ -19,6 +19,7 @@ from mcu_hybrid.cli.common import (
     table,
 )
 from mcu_hybrid.cli.train import parse_size
+from mcu_hybrid.latency import MODELLED, milliseconds
 
 if TYPE_CHECKING:
     from mcu_hybrid.search.score import Budget
@@ -153,7 +154,7 @@ def command(as_json: bool, calibrate_on_board: bool, **values: Any) -> None:
     _print(found, options.out)
     if measured is not None:
         click.echo(
-            f"measured on {measured['board']}: {measured['instructions']:,} instructions, "
+            f"counted on {measured['board']}: {measured['instructions']:,} instructions, "
             f"predicted {measured['predicted']:,} from the genome ({measured['error']:+.1%}); "
             f"arena {measured['arena_bytes']:,} B, predicted {measured['predicted_arena']:,} B"
         )
@@ -210,12 +211,14 @@ def _print(found: dict, out: Path) -> None:
         )
         for pair in found["pareto"]
     ]
-    columns = ("trial", "base", "hybrid", "oracle", "base acc.", "coverage", "latency")
+    columns = ("trial", "base", "hybrid", "oracle", "base acc.", "coverage", "ms, estimate")
     table(f"best for {found['board']}", (*columns, "SRAM B", "flash B"), rows)
     click.echo(", ".join(f"{n} {what.replace('_', ' ')}" for what, n in found["counts"].items()))
     if found["best"] is None:  # other processes have all places
         click.echo(f"nothing is trained yet; run it again with --resume to see more, in {out}")
         return
+    if found["best"]["base"]["figures"]["latency_us"] is not None:
+        click.echo(f"times are estimates with a range, {MODELLED}")
     height, width = found["best"]["base"]["genome"]["size"]
     click.echo(
         f"in {out}; train it: mcu-hybrid train --data ... --size {height}x{width} "
@@ -224,5 +227,5 @@ def _print(found: dict, out: Path) -> None:
 
 
 def _latency(figures: dict) -> str:
-    us = figures["latency_us"]
-    return f"{us / 1000:,.2f} ms" if us is not None else "-"
+    us = [figures[f"latency_{name}us"] for name in ("", "low_", "high_")]
+    return "-" if us[0] is None else milliseconds(*us, unit=False)

@@ -14,6 +14,7 @@ import numpy as np
 
 from mcu_hybrid.board import Board
 from mcu_hybrid.errors import ProtocolError
+from mcu_hybrid.harness import timing
 from mcu_hybrid.harness.bench_result import BenchModel, BenchResult, LayerTime
 from mcu_hybrid.harness.device import Device, Inference, Profile
 from mcu_hybrid.harness.judge import Judge
@@ -52,7 +53,9 @@ def bench(
     tell("profile", 0, 1)
     profile = _profile(device, inputs[0], features)
     tell("profile", 1, 1)
-    return _result(board, hello, model, runs, profile, self_test, device.stats())
+    work = timing.Work(model.layers, model.predicted, model.code)
+    timer = timing.Timer(board, hello, device.link.url, work)
+    return _result(timer, model, runs, profile, self_test, device.stats())
 
 
 @dataclass
@@ -87,16 +90,14 @@ def _run_all(
 
 
 def _result(
-    board: Board,
-    hello: Hello,
+    timer: timing.Timer,
     model: BenchModel,
     runs: _Runs,
     profile: Profile,
     self_test: SelfTest,
     stats: Stats,
 ) -> BenchResult:
-    second = runs.results[0]
-    latency_us, estimate, basis = latency(board, hello, second.ticks, second.instructions)
+    second, hello = runs.results[0], timer.hello
     counted = hello.tick_instructions > 0
     return BenchResult(
         board=hello.board,
@@ -108,14 +109,12 @@ def _result(
         instructions=second.instructions if counted else None,
         ticks=second.ticks,
         tick_hz=hello.tick_hz,
-        latency_us=latency_us,
-        latency_is_estimate=estimate,
-        latency_basis=basis,
+        **timer.total(second.ticks, second.instructions).to_json(),
         arena_bytes=hello.arena_bytes,
         sram_bytes=hello.static_ram_bytes + stats.stack_used_bytes,
         stack_bytes=stats.stack_used_bytes,
         flash={"code_bytes": model.code_bytes, "weights_bytes": model.weights_bytes},
-        layers=_layer_times(model.layers, profile, counted),
+        layers=_layer_times(timer, profile, counted),
         runs=len(runs.results) + 1,
         ticks_min=min(result.ticks for result in runs.results),
         ticks_max=max(result.ticks for result in runs.results),
@@ -177,27 +176,6 @@ def count_differences(outputs: Sequence[bytes], expected: Sequence[np.ndarray]) 
     return different
 
 
-def latency(
-    board: Board, hello: Hello, ticks: int, instructions: int
-) -> tuple[float | None, bool, str]:
-    """Return (microseconds or None, is it an estimate, what it is made of)."""
-    if not hello.tick_instructions:
-        clock = "host process" if board.is_virtual else "measured"
-        return 1e6 * ticks / hello.tick_hz, False, f"{clock}: ticks at {hello.tick_hz:,} Hz"
-    us, basis = price(board, instructions)
-    return us, True, basis
-
-
-def price(board: Board, instructions: int) -> tuple[float | None, str]:
-    """Return (microseconds of so many instructions or None, what the estimate is made of)."""
-    core, clock_hz = board.core, board.estimate_clock_hz
-    if core.cpi is None:
-        return None, f"no cycles per instruction known for {core.name}: instructions only"
-    band = f" (+-{100 * core.cpi_band:.0f} %)" if core.cpi_band else ""
-    basis = f"estimate{band}: instructions x {core.cpi:g} cycles at {clock_hz / 1e6:g} MHz"
-    return 1e6 * instructions * core.cpi / clock_hz, basis
-
-
 def _require_model(hello: Hello, model: BenchModel) -> None:
     if hello.model_sha256 != model.sha256:
         raise ProtocolError(
@@ -212,11 +190,12 @@ def _require_model(hello: Hello, model: BenchModel) -> None:
 
 
 def _layer_times(
-    rows: Sequence[Mapping[str, Any]], profile: Profile, counted: bool
+    timer: timing.Timer, profile: Profile, counted: bool
 ) -> tuple[LayerTime, ...]:
     total = (profile.instructions if counted else profile.ticks) or 1
-    return tuple(
-        LayerTime(
+    rows = []
+    for n, (row, time) in enumerate(zip(timer.work.layers, profile.rows, strict=True)):
+        layer = LayerTime(
             name=str(row["name"]),
             op=str(row["op"]),
             macs=int(row["macs"]),
@@ -225,8 +204,8 @@ def _layer_times(
             share=(time.instructions if counted else time.ticks) / total,
             out_crc32=f"{time.crc32:08x}",
         )
-        for row, time in zip(rows, profile.rows, strict=True)
-    )
+        rows.append(timing.layer_with(layer, timer.layer(n, time.ticks, time.instructions)))
+    return tuple(rows)
 
 
 def _router_costs(

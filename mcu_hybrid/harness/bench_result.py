@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mcu_hybrid.harness.mix import ModelMix
+from mcu_hybrid.latency import AOT, Kind
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,8 @@ class BenchModel:
     """What the bench must know of the build; a layer row has ``name``, ``op`` and ``macs``.
 
     A row of ``routers`` has ``router`` and the numbers of its ``layers``, and what else is to be
-    told of it (codegen/router_cost.py).
+    told of it (codegen/router_cost.py). ``predicted`` are the layers' instructions as the build has
+    them (None where it does not know one), ``code`` says whose they are (latency.py).
     """
 
     sha256: str
@@ -22,11 +24,13 @@ class BenchModel:
     code_bytes: int
     weights_bytes: int
     routers: Sequence[Mapping[str, Any]] = ()
+    predicted: Sequence[int | None] | None = None
+    code: str = AOT
 
 
 @dataclass(frozen=True)
 class LayerTime:
-    """One layer; ``share`` is of the sum over the layers; ``instructions`` as in BenchResult."""
+    """One layer; ``share`` is of the sum over the layers; the rest as in BenchResult."""
 
     name: str
     op: str
@@ -35,6 +39,9 @@ class LayerTime:
     instructions: int | None
     share: float
     out_crc32: str
+    latency_us: float | None = None
+    latency_low_us: float | None = None
+    latency_high_us: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,10 @@ class BenchResult:
     """The figures, of the second inference; ``exact`` is None where there was no judge.
 
     ``differing_outputs`` counts output values that differ from the judge's, over all inferences.
-    ``instructions`` is None on boards that count cycles or time; ``latency_us`` is an estimate
-    where ``latency_is_estimate``, None where the core has no measured cycles per instruction.
+    ``instructions`` is None on boards that count cycles or time. ``latency_us`` is what
+    ``latency_kind`` says: "measured" by a real board's counter, an "estimate" between
+    ``latency_low_us`` and ``latency_high_us``, or no board's time (None: a process of this machine,
+    or nothing is known; ``latency_basis`` says which). ``latency_is_estimate`` is kept from before.
     ``routers`` are the build's rows with ``instructions`` (None on boards that do not count them)
     and ``share``, of what the base takes. ``mix`` is None where it was not asked for, or QEMU does
     not run the board.
@@ -59,6 +68,9 @@ class BenchResult:
     ticks: int
     tick_hz: int
     latency_us: float | None
+    latency_low_us: float | None
+    latency_high_us: float | None
+    latency_kind: Kind | None
     latency_is_estimate: bool
     latency_basis: str
     arena_bytes: int

@@ -44,12 +44,26 @@ class Labels:
 class Costs:
     """What an answer costs: ``edge_ms`` on every input, the rest on each queried one.
 
-    ``query_ms`` is LinkModel.query_ms(...): round trip, transfers and the cloud's own time.
+    ``query_ms`` is LinkModel.query_ms(...): round trip, transfers and the cloud's own time. Without
+    a time of the board (None) no latency is known; ``edge_low_ms`` and ``edge_high_ms`` are the
+    range of an estimated one.
     """
 
-    edge_ms: float
+    edge_ms: float | None
     query_ms: float
     query_bytes: int
+    edge_low_ms: float | None = None
+    edge_high_ms: float | None = None
+
+    def latency_ms(self, query_rate: float) -> dict[str, float | None]:
+        """The mean latency of an input, and its range, where so many are queried."""
+        query = query_rate * self.query_ms
+        edges = {
+            "latency_ms": self.edge_ms,
+            "latency_low_ms": self.edge_low_ms,
+            "latency_high_ms": self.edge_high_ms,
+        }
+        return {name: None if edge is None else edge + query for name, edge in edges.items()}
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,7 @@ def evaluate(labels: Labels, keep: np.ndarray, costs: Costs) -> dict[str, Any]:
         "accuracy_kept": _share(int((keep & device_right).sum()), kept),
         "accuracy_queried": _share(int((~keep & cloud_right).sum()), queried),
         "both_wrong_queried": _share(lost, queried),
-        "latency_ms": costs.edge_ms + queried / labels.count * costs.query_ms,
+        **costs.latency_ms(queried / labels.count),
         "bytes_sent": queried * costs.query_bytes,
         "bytes_per_sample": queried * costs.query_bytes / labels.count,
         "queried": queried,
@@ -110,9 +124,10 @@ def table(
 
     A row has method, coverage_target, coverage, coverage_ci, accuracy, accuracy_ci, latency_ms,
     bytes_sent (all of the split), threshold, and the parts that explain them. "cloud only" pays no
-    edge time: nothing has to run on the device.
+    edge time: nothing has to run on the device. Latencies are None where the board has no time.
     """
-    cloud_costs = Costs(0.0, costs.query_ms, costs.query_bytes)
+    no_edge = None if costs.edge_ms is None else 0.0
+    cloud_costs = Costs(no_edge, costs.query_ms, costs.query_bytes)
     rows = [
         _row("on-device only", 1.0, None, labels, np.ones(labels.count, bool), costs),
         _row("cloud only", 0.0, None, labels, np.zeros(labels.count, bool), cloud_costs),
@@ -139,7 +154,7 @@ def _row(
     return head | evaluate(labels, keep, costs)
 
 
-def curve(labels: Labels, scores: np.ndarray, costs: Costs) -> dict[str, list[float]]:
+def curve(labels: Labels, scores: np.ndarray, costs: Costs) -> dict[str, list[Any]]:
     """The whole accuracy-coverage curve: one point per distinct score, from query all to keep all.
 
     Sweeping on the test split shows the scores' quality; it is not how a threshold is chosen.
@@ -156,12 +171,11 @@ def curve(labels: Labels, scores: np.ndarray, costs: Costs) -> dict[str, list[fl
     return _points(kept / labels.count, right / labels.count, costs)
 
 
-def _points(coverage: np.ndarray, accuracy: np.ndarray, costs: Costs) -> dict[str, list[float]]:
-    latency = costs.edge_ms + (1.0 - coverage) * costs.query_ms
+def _points(coverage: np.ndarray, accuracy: np.ndarray, costs: Costs) -> dict[str, list[Any]]:
     return {
         "coverage": coverage.tolist(),
         "accuracy": accuracy.tolist(),
-        "latency_ms": latency.tolist(),
+        "latency_ms": [costs.latency_ms(1.0 - c)["latency_ms"] for c in coverage.tolist()],
     }
 
 

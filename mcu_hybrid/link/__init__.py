@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
 from urllib.parse import parse_qs
 
 from mcu_hybrid.errors import LinkError
 from mcu_hybrid.link.base import Link
 from mcu_hybrid.link.memory import MemoryLink
 
-__all__ = ["Link", "MemoryLink", "open_link"]
+__all__ = ["Link", "MemoryLink", "is_serial_port", "open_link"]
 
 _FORMS = "uart:/dev/ttyACM0?baud=921600, socket://127.0.0.1:5555 or child:PROGRAM"
 _BAUD = 921_600
+_PSEUDO_TERMINAL = re.compile(r"/dev/(pts/.*|pty.*|tty[a-ep-z][0-9a-f]|ttys\d+)")
 
 
 def open_link(url: str) -> Link:
@@ -32,6 +35,13 @@ def open_link(url: str) -> Link:
 
         return ChildLink(rest)
     raise LinkError(f"'{url}' is not a link", f"give one of the forms {_FORMS}")
+
+
+def is_serial_port(url: str) -> bool:
+    """True for a serial port of this machine; a socket or a pseudo-terminal may be an emulator."""
+    scheme, _, rest = url.partition(":")
+    port = rest.partition("?")[0]
+    return scheme == "uart" and not _PSEUDO_TERMINAL.fullmatch(os.path.realpath(port))
 
 
 def _number(text: str, url: str) -> int:

@@ -6,16 +6,16 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mcu_hybrid import extras, manifest
+from mcu_hybrid import extras, latency, manifest
 from mcu_hybrid.board import load_board
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.harness import bench as harness
-from mcu_hybrid.harness import mix, samples
+from mcu_hybrid.harness import mix, samples, timing
 from mcu_hybrid.harness.bench_result import BenchModel, BenchResult
 from mcu_hybrid.harness.device import Device, Inference
 from mcu_hybrid.harness.judge import Judge
@@ -110,6 +110,8 @@ def measure(
         routers=build.facts.get("routers", ()),
         code_bytes=build.image.code_bytes,
         weights_bytes=build.image.weights_bytes,
+        predicted=build.facts.get("predicted_instructions"),
+        code=latency.code_of(build.facts),
     )
     extras.require("the comparison with TFLM", "bench")
     judge = Judge(build.model.data, build.model.file.metadata)
@@ -117,7 +119,8 @@ def measure(
         result = harness.bench(device, build.board, model, inputs, judge=judge, on_event=on_event)
     if options.mix is False or not mix.is_possible(build.board):
         return result
-    return replace(result, mix=_mix(build, inputs[0], judge, on_event))
+    counted = _mix(build, inputs[0], judge, on_event)
+    return timing.with_mix(result, build.board, counted, model.code)
 
 
 def _mix(

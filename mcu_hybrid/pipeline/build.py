@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mcu_hybrid import manifest
+from mcu_hybrid import latency, manifest
 from mcu_hybrid.board import Board, list_boards, load_board
 from mcu_hybrid.codegen import report
 from mcu_hybrid.codegen import tflm as codegen_tflm
@@ -25,7 +25,6 @@ from mcu_hybrid.firmware.fit import check_elf, check_limit, fit_gate
 from mcu_hybrid.firmware.render import render_project
 from mcu_hybrid.firmware.tflm import build_tflm
 from mcu_hybrid.firmware.tflm_tree import open_tflm
-from mcu_hybrid.harness.bench import price
 from mcu_hybrid.image import FirmwareImage, Footprint, read_image
 from mcu_hybrid.pipeline.compile import (
     EngineOptions,
@@ -202,6 +201,7 @@ def _build_aot(work: _Work, folder: Path) -> _Made:
     image = compiler.build(project, work.board, work.tools, on_event=work.on_event)
     check_elf(image, need, work.board)
     check_limit(image, work.engine.ram_limit)
+    layers = report.layer_rows(made.graph, made.lowered)
     facts = {
         "arena_bytes": made.plan.arena_bytes,
         "arena_lower_bound_bytes": made.plan.lower_bound_bytes,
@@ -212,22 +212,28 @@ def _build_aot(work: _Work, folder: Path) -> _Made:
         "ram_limit": work.engine.ram_limit,
         **made.facts(),
         "requantise_forms": requantise_forms(made.lowered),
-        **_predicted(work.board, predicted_instructions(made.lowered)),
+        **_predicted(work, predicted_instructions(made.lowered), layers),
         "routers": router_costs(made.graph, made.lowered),
-        "layers": report.layer_rows(made.graph, made.lowered),
+        "layers": layers,
         "notes": list(made.graph.notes),
     }
     return image, report.plan_json(made.graph, made.plan, made.lowered), facts
 
 
-def _predicted(board: Board, layers: list[int | None]) -> dict[str, Any]:
+def _predicted(
+    work: _Work, counts: list[int | None], layers: list[dict[str, Any]]
+) -> dict[str, Any]:
     """What the cost model says of each layer and of all; None where it does not know a layer."""
-    known = [count for count in layers if count is not None]
-    if len(known) < len(layers):
-        return {"predicted_instructions": layers, "estimate": None}
-    latency_us, basis = price(board, sum(known))
-    estimate = {"instructions": sum(known), "latency_us": latency_us, "latency_basis": basis}
-    return {"predicted_instructions": layers, "estimate": estimate}
+    known = [count for count in counts if count is not None]
+    if len(known) < len(counts):
+        return {"predicted_instructions": counts, "estimate": None}
+    code = latency.code_of({"kernels": work.engine.kernels})
+    parts = latency.parts_of(layers, counts, sum(known))
+    time = latency.estimate(work.board, parts, code)
+    return {
+        "predicted_instructions": counts,
+        "estimate": {"instructions": sum(known), **time.to_json()},
+    }
 
 
 def _build_tflm(work: _Work, folder: Path) -> _Made:

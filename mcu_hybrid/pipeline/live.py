@@ -13,10 +13,11 @@ import numpy as np
 
 from mcu_hybrid import routers
 from mcu_hybrid.cloud.client import CloudClient
-from mcu_hybrid.errors import CloudError, McuHybridError
-from mcu_hybrid.harness import bench
+from mcu_hybrid.errors import CloudError
+from mcu_hybrid.harness import bench, timing
 from mcu_hybrid.harness.device import Device
 from mcu_hybrid.harness.judge import Judge
+from mcu_hybrid.latency import Time, code_of
 from mcu_hybrid.pipeline.build import Build
 from mcu_hybrid.pipeline.cloud import Payload, RunOptions
 from mcu_hybrid.pipeline.split import TestSplit
@@ -37,9 +38,7 @@ class Pass:
     scores: dict[str, list[int]]
     cloud: dict[int, int]
     differing: int
-    edge_us: list[float]
-    estimate: bool
-    basis: str
+    edge: Time  # of the mean inference
     counters: dict[str, Any]
     cloud_us: list[float]
     query_bytes: int
@@ -59,10 +58,11 @@ def stream(
     """Run ``data`` on the board, quantised as ``tensors``; ask the cloud where it says so."""
     hello = device.hello()
     recorder = _Recorder(device, cloud)
-    clock = _clock(build, device)
-    session = HybridSession(recorder, recorder, clock=clock[0], logits=hello.logits)
+    timer = timer_of(build, device)
+    session = HybridSession(recorder, recorder, clock=_clock(timer), logits=hello.logits)
     judge = Judge(build.model.data, build.model.file.metadata) if options.check else None
-    seen = Pass([], {}, {}, 0, [], clock[0].is_estimate, clock[1], {}, [], 0, 0)
+    seen = Pass([], {}, {}, 0, timer.total(0, 0), {}, [], 0, 0)
+    ticks = instructions = 0
     device.reset_stats()
     for i, tensor in enumerate(tensors):
         answer = session.ask(Query(str(i), tensor[None], payload(data.x[i : i + 1])))
@@ -71,13 +71,15 @@ def stream(
         for name, router in routers.ROUTERS.items():
             if router.ID in ran.scores:
                 seen.scores.setdefault(name, []).append(ran.scores[router.ID])
-        seen.edge_us.append(answer.latency.device_us)
+        ticks, instructions = ticks + ran.ticks, instructions + ran.instructions
         if answer.origin == "cloud":
             seen.cloud[i] = answer.label
             seen.cloud_us.append(answer.latency.cloud_us)
         if judge is not None:
             seen.differing += bench.count_differences(ran.outputs, judge.run([tensor[None]]))
         tell("board + cloud", i + 1, len(tensors))
+    count = max(1, len(tensors))
+    seen.edge = timer.total(ticks / count, instructions / count)
     stats = device.stats()
     seen.counters = session.counters.to_json() | {
         "device_kept": stats.kept,
@@ -113,18 +115,21 @@ def outcomes_of(seen: Pass, data: TestSplit, basis: str) -> Outcomes:
     return Outcomes(np.array(seen.device), cloud, np.asarray(data.y), scores, basis)
 
 
-def _clock(build: Build, device: Device) -> tuple[DeviceClock, str]:
-    """Microseconds per tick of this board, whether they are an estimate, and what they rest on."""
-    hello = device.hello()
+def timer_of(build: Build, device: Device) -> timing.Timer:
+    """How this build's times are known on the board at the other end of the link."""
+    work = timing.Work(
+        build.facts["layers"], build.facts.get("predicted_instructions"), code_of(build.facts)
+    )
+    return timing.Timer(build.board, device.hello(), device.link.url, work)
+
+
+def _clock(timer: timing.Timer) -> DeviceClock:
+    """Microseconds per tick, for single answers; None where a tick has no time."""
     ticks = 1_000_000
-    per_tick = hello.tick_instructions
-    us, estimate, basis = bench.latency(build.board, hello, ticks, ticks * per_tick)
-    if us is None:
-        raise McuHybridError(
-            f"{build.board.name} has no time: {basis}",
-            "use a board whose core has cycles per instruction, or a real one",
-        )
-    return DeviceClock(us / ticks, estimate), basis
+    time = timer.total(ticks, ticks * timer.hello.tick_instructions)
+    if time.kind is None or timer.source == "unproved":
+        return DeviceClock(None)
+    return DeviceClock((time.us or 0.0) / ticks, time.kind == "estimate")
 
 
 def ask_the_rest(

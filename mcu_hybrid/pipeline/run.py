@@ -172,10 +172,10 @@ def _result(
     count = len(data.x)
     cloud = np.array([seen.cloud[i] for i in range(count)])
     labels = route_eval.Labels(np.array(seen.device), cloud, np.asarray(data.y))
-    edge_ms = float(np.mean(seen.edge_us)) / 1e3
+    edge_ms, low_ms, high_ms = seen.edge.board_ms()
     cloud_ms = float(np.median(seen.cloud_us)) / 1e3 if seen.cloud_us else 0.0
     query_ms = options.link.query_ms(seen.query_bytes, seen.answer_bytes, cloud_ms)
-    costs = route_eval.Costs(edge_ms, query_ms, seen.query_bytes)
+    costs = route_eval.Costs(edge_ms, query_ms, seen.query_bytes, low_ms, high_ms)
     scores = {
         method: np.array(seen.scores[name])
         for method, name in METHODS.items()
@@ -188,12 +188,15 @@ def _result(
         "oracles": route_eval.oracles(labels, costs),
         "link": options.link.to_json(),
         "edge_ms": edge_ms,
+        "edge_low_ms": low_ms,
+        "edge_high_ms": high_ms,
         "cloud_ms": cloud_ms,
         "query_ms": query_ms,
         "query_bytes": seen.query_bytes,
         "answer_bytes": seen.answer_bytes,
-        "latency_is_estimate": seen.estimate,
-        "latency_basis": seen.basis,
+        "latency_kind": seen.edge.kind,
+        "latency_is_estimate": seen.edge.kind == "estimate",
+        "latency_basis": seen.edge.basis,
         "dataset": data.name,
         "samples": count,
         "calibration_samples": calibration_samples,

@@ -160,12 +160,9 @@ def _result(
         "calibration_samples": evidence.outcomes.count,
         "test_samples": evidence.test.count if evidence.test else 0,
         "answers_of": evidence.outcomes.basis,
-        "costs": {
-            name: {"unit": cost.unit, "edge": cost.edge, "query": cost.mean_query}
-            for name, cost in made.known.items()
-        },
+        "costs": {name: _cost_json(cost) for name, cost in made.known.items()},
         "basis": made.basis,
-        "notes": [*made.notes, *solution.notes],
+        "notes": [*made.notes, *_ends(problem, solution, targets), *solution.notes],
         "curve": curve(
             problem.outcomes, problem.router, problem.costs, problem.setting, _CURVE_POINTS
         ),
@@ -178,6 +175,32 @@ def _result(
         },
         "applied": None,
     }
+
+
+def _cost_json(cost: Cost) -> dict[str, Any]:
+    """Plain data; an estimated edge has its range."""
+    found = {"unit": cost.unit, "edge": cost.edge, "query": cost.mean_query}
+    if cost.edge_range is not None:
+        found |= dict(zip(("edge_low", "edge_high"), cost.edge_range, strict=True))
+    return found
+
+
+def _ends(problem: Problem, solution: Solution, targets: Sequence[Target]) -> list[str]:
+    """Targets that the estimate meets, and the upper end of its range would not."""
+    notes = []
+    for target in targets:
+        metric = target.metric
+        cost = problem.costs.get(metric.name)
+        value = solution.estimates[metric.name].value
+        if cost is None or cost.edge_range is None or value is None:
+            continue
+        worst = value + cost.edge_range[1] - cost.edge
+        if worst > target.value >= value:
+            notes.append(
+                f"{target.text()} holds for the estimate; at the upper end of its range the mean "
+                f"would be {metric.text(worst)}"
+            )
+    return notes
 
 
 def _row(

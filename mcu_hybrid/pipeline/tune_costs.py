@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mcu_hybrid import manifest
+from mcu_hybrid import latency, manifest
 from mcu_hybrid.cloud.linkmodel import DEFAULT, LinkModel
 from mcu_hybrid.errors import InputError, McuHybridError
 from mcu_hybrid.pipeline import bench as bench_step
@@ -25,6 +25,7 @@ from mcu_hybrid.tuning import settings
 from mcu_hybrid.tuning.costs import Cost, Power, given_power, power_of
 from mcu_hybrid.tuning.payloads import payload
 
+_RANGE = ("", "low_", "high_")
 OnEvent = Callable[[str, int, int], None]
 
 
@@ -77,36 +78,59 @@ class _Figures:
     instructions: float | None
     macs: float | None
     basis: str
+    range_ms: tuple[float, float] | None = None  # of an estimate
 
 
 def _device_figures(evidence: Evidence, options: CostOptions, made: Costs) -> _Figures:
     facts = evidence.build.facts if evidence.build else {}
     estimate = facts.get("estimate") or {}
-    figures = _Figures(None, estimate.get("instructions"), facts.get("macs"), "")
     if options.bench is not None:
         figures = _benched(options.bench)
-    elif evidence.run:
-        basis = f"run: {evidence.run['latency_basis']}"
-        figures = _Figures(evidence.run["edge_ms"], figures.instructions, figures.macs, basis)
-    elif estimate.get("latency_us") is not None:
-        basis = f"predicted by the build, {estimate['latency_basis']}"
-        ms = estimate["latency_us"] / 1e3
-        figures = _Figures(ms, figures.instructions, figures.macs, basis)
+    else:
+        time, source = latency.time_of(estimate), "predicted by the build, "
+        if evidence.run:
+            time, source = _time_of_run(evidence.run), "run: "
+        basis = f"{source}{time.basis}"
+        figures = _figures(time, estimate.get("instructions"), facts.get("macs"), basis)
     made.basis["edge_ms"], made.basis["edge"] = figures.ms, figures.basis
+    low, high = figures.range_ms or (None, None)
+    made.basis |= {"edge_low_ms": low, "edge_high_ms": high}
     if figures.ms is None:
+        why = f": {figures.basis}" if figures.basis else ""
         made.missing["latency"] = made.missing["energy"] = InputError(
-            "the time of an input on the device is not known",
-            "measure it: mcu-hybrid bench DIR --out runs/bench, then --bench runs/bench",
+            f"the time of an input on the device is not known{why}",
+            "take it from a board that has one: mcu-hybrid bench DIR --out runs/bench, then "
+            "--bench runs/bench; or bound the queries: --max-query-rate 20%",
         )
+    elif figures.range_ms is not None:
+        us = (1e3 * value for value in (figures.ms, *figures.range_ms))
+        about = latency.milliseconds(*us)
+        made.notes.append(f"the device's time is about {about}, {figures.basis}")
     return figures
+
+
+def _figures(
+    time: latency.Time, instructions: float | None, macs: float | None, basis: str
+) -> _Figures:
+    ms, low, high = time.board_ms()
+    band = None if low is None or high is None else (low, high)
+    return _Figures(ms, instructions, macs, basis, band)
+
+
+def _time_of_run(run: dict[str, Any]) -> latency.Time:
+    """The device's mean time in a run."""
+    if "latency_kind" not in run:
+        return latency.unknown(latency.OLD)
+    us = (None if ms is None else 1e3 * ms for ms in (run[f"edge_{n}ms"] for n in _RANGE))
+    return latency.Time(*us, run["latency_kind"], run["latency_basis"])
 
 
 def _benched(folder: Path) -> _Figures:
     manifest.load(folder, "bench")
     result = json.loads((folder / bench_step.RESULT).read_text())
-    us = result["latency_us"]
-    basis = f"bench on {result['board']}: {result['latency_basis']}"
-    return _Figures(None if us is None else us / 1e3, result["instructions"], result["macs"], basis)
+    time = latency.time_of(result)
+    basis = f"bench on {result['board']}: {time.basis}"
+    return _figures(time, result["instructions"], result["macs"], basis)
 
 
 def _power(evidence: Evidence, options: CostOptions, made: Costs) -> Power | None:
@@ -148,7 +172,7 @@ def _edge_cloud(
     if small.ms is None:
         return
     query_ms = _each(sizes, lambda size: link.query_ms(size, received, cloud_ms))
-    made.known["latency"] = Cost("ms", small.ms, query_ms)
+    made.known["latency"] = Cost("ms", small.ms, query_ms, small.range_ms)
     if link.query_mj(0) is None:
         made.missing["energy"] = InputError(
             f"the link {link.name} has no energy figures",
@@ -157,7 +181,14 @@ def _edge_cloud(
     elif power is not None:
         radio = _each(sizes, lambda size: link.query_mj(size, received) or 0.0)
         wait = query_ms * power.idle_mw / 1e3
-        made.known["energy"] = Cost("mJ", power.edge_mj(small.ms), radio + wait)
+        made.known["energy"] = Cost(
+            "mJ", power.edge_mj(small.ms), radio + wait, _mj(power, small.range_ms)
+        )
+
+
+def _mj(power: Power, range_ms: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The energy of both ends of an estimated time."""
+    return None if range_ms is None else (power.edge_mj(range_ms[0]), power.edge_mj(range_ms[1]))
 
 
 def _each(sizes: float | np.ndarray, function: Callable[[int], float]) -> Any:
@@ -203,9 +234,11 @@ def _device_alone(small: _Figures, power: Power | None, made: Costs) -> None:
     """Abstention: what is not kept costs nothing more."""
     if small.ms is None:
         return
-    made.known["latency"] = Cost("ms", small.ms, 0.0)
+    made.known["latency"] = Cost("ms", small.ms, 0.0, small.range_ms)
     if power is not None:
-        made.known["energy"] = Cost("mJ", power.edge_mj(small.ms), 0.0)
+        made.known["energy"] = Cost(
+            "mJ", power.edge_mj(small.ms), 0.0, _mj(power, small.range_ms)
+        )
 
 
 def _same_device(
@@ -230,16 +263,23 @@ def _same_device(
             macs,
             "scaled by MACs",
         )
+    elif large.range_ms is not None and large.ms is not None:
+        about = latency.milliseconds(*(1e3 * value for value in (large.ms, *large.range_ms)))
+        made.notes.append(f"the global network's time is about {about}, {large.basis}")
     made.basis["global"] = {"macs": macs, "ms": large.ms, "basis": large.basis}
     if small.instructions is not None and large.instructions is not None:
         made.known["instructions"] = settings.same_device(
             small.instructions, large.instructions, "instructions"
         )
     if small.ms is not None and large.ms is not None:
-        made.known["latency"] = settings.same_device(small.ms, large.ms, "ms")
+        made.known["latency"] = replace(
+            settings.same_device(small.ms, large.ms, "ms"), edge_range=small.range_ms
+        )
         if power is not None:
             mj = power.edge_mj(small.ms), power.edge_mj(large.ms)
-            made.known["energy"] = settings.same_device(*mj, "mJ")
+            made.known["energy"] = replace(
+                settings.same_device(*mj, "mJ"), edge_range=_mj(power, small.range_ms)
+            )
 
 
 def _trained_macs(evidence: Evidence) -> float | None:

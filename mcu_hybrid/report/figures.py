@@ -144,6 +144,8 @@ def routing_figures(routing: Mapping[str, Any]) -> list[Figure]:
         {"tickformat": ".0%", "range": [-0.02, 1.02]},
         "Accuracy of the hybrid over the share of inputs that the device answers itself.",
     )
+    if routing.get("edge_ms", 0.0) is None:
+        return [coverage]  # the board has no time
     estimate = ", estimate" if routing.get("latency_is_estimate") else ""
     latency = _routing_figure(
         routing,

@@ -33,10 +33,14 @@ class Routing(TypedDict, total=False):
     curves: dict[str, dict[str, list[float]]]  # method -> route_eval.curve
     oracles: dict[str, Any]  # route_eval.oracles
     link: dict[str, Any]  # LinkModel.to_json
-    edge_ms: float
+    edge_ms: float | None  # None: the board has no time, and no row a latency
+    edge_low_ms: float | None
+    edge_high_ms: float | None
     query_ms: float
     query_bytes: int
+    latency_kind: str | None  # measured, estimate
     latency_is_estimate: bool
+    latency_basis: str
     dataset: str
     samples: int
     calibration_samples: int
@@ -206,7 +210,7 @@ def _table(routing: Routing | None) -> dict[str, Any]:
         if row["method"] not in SINGLE:
             target = row["coverage_target"]
             best[target] = max(best.get(target, 0.0), row["accuracy"])
-    slowest = max((row["latency_ms"] for row in rows), default=0.0)
+    slowest = max((row["latency_ms"] or 0.0 for row in rows), default=0.0)
     digits = 3 if slowest < 10 else 2 if slowest < 100 else 1 if slowest < 1000 else 0
     most = max((row["bytes_sent"] for row in rows), default=0)
     unit, size = next(
@@ -215,7 +219,7 @@ def _table(routing: Routing | None) -> dict[str, Any]:
     texts = [
         _row_texts(row, best)
         | {
-            "latency": f"{row['latency_ms']:,.{digits}f}",
+            "latency": "-" if row["latency_ms"] is None else f"{row['latency_ms']:,.{digits}f}",
             "bytes": f"{row['bytes_sent'] / size:,.{0 if size == 1 else 1}f}",
         }
         for row in rows

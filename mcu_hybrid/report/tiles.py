@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mcu_hybrid import latency
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -54,11 +56,14 @@ def _bench_tiles(bench: Mapping[str, Any]) -> list[Tile]:
         per_mac = bench["instructions"] / bench["macs"] if bench.get("macs") else 0.0
         note = f"{per_mac:.2f} per MAC, {bench['macs']:,} MACs"
         found.append(Tile("instructions", f"{bench['instructions']:,}", "", note, "exact"))
-    if bench.get("latency_us") is not None:
-        estimate = bool(bench.get("latency_is_estimate"))
+    kind = latency.kind_of(bench)
+    if bench.get("latency_us") is not None and kind is not None:
         value, unit = _time(bench["latency_us"])
-        badge = "estimate" if estimate else "measured"
-        found.append(Tile("latency", value, unit, str(bench.get("latency_basis", "")), badge))
+        note = str(bench.get("latency_basis", ""))
+        if bench.get("latency_low_us") is not None:
+            low, high = bench["latency_low_us"], bench["latency_high_us"]
+            note = f"{latency.milliseconds(bench['latency_us'], low, high)}, {note}"
+        found.append(Tile("latency", value, unit, note, kind))
     sram = bench["sram_bytes"]
     note = f"arena {bench['arena_bytes']:,} B"
     if bench.get("stack_bytes") is not None:

@@ -1,8 +1,8 @@
 """What a genome takes on a board, by the code that builds firmware: nothing is estimated twice.
 
 The graph goes through the passes, kernel choice, schedules and planner of ``mcu-hybrid build``.
-Latency is the cost model's instructions (measured per kernel on the virtual boards) at the core's
-cycles per instruction and clock, as ``bench`` prices them.
+Latency is an estimate with a range: the cost model's instructions (counted per kernel on the virtual
+boards) at the core's cycles per instruction and clock, as ``build`` and ``bench`` price them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mcu_hybrid.codegen.lowering import predicted_instructions
 from mcu_hybrid.errors import CapacityError, InputError
 from mcu_hybrid.firmware.fit import STATICS_BYTES, arena_room
 from mcu_hybrid.graph.types import Graph
-from mcu_hybrid.harness.bench import price
+from mcu_hybrid.latency import Time, estimate, parts_of, unknown
 from mcu_hybrid.ops import module, stream
 from mcu_hybrid.pipeline.compile import Compiled, EngineOptions, compile_graph
 
@@ -35,6 +35,7 @@ class Limits:
 class Figures:
     """Base and router on a board; ``latency_us`` is None where the core has no price.
 
+    It is an estimate: the truth lies between ``latency_low_us`` and ``latency_high_us``.
     ``streams`` counts the runs of layers that are computed in strips to save RAM, ``unmeasured``
     the layers whose kernel has no measured cost: they count as their slower, measured kernels.
     """
@@ -42,6 +43,8 @@ class Figures:
     macs: int
     instructions: int | None
     latency_us: float | None
+    latency_low_us: float | None
+    latency_high_us: float | None
     arena_bytes: int
     sram_bytes: int
     weights_bytes: int
@@ -61,10 +64,10 @@ def limits_of(board: Board, limits: Limits) -> Limits:
     Raises:
         InputError: a latency is asked for, and the core's instructions have no price.
     """
-    if limits.latency_us is not None and price(board, 1)[0] is None:
+    if limits.latency_us is not None and board.core.cpi is None:
         raise InputError(
-            f"no cycles per instruction are known for {board.core.name}",
-            "choose a board with a priced core (mcu-hybrid boards), or leave the latency out",
+            f"no cycles per instruction are known for {board.core.name}: {board.name} has no latency",
+            "choose a Cortex-M7 or M4 board (mcu-hybrid boards), or leave the latency out",
             key="--max-latency",
         )
     sram, flash = (
@@ -90,10 +93,13 @@ def figures_of(graph: Graph, board: Board, limits: Limits) -> Figures:
     instructions = sum(known) if len(known) == len(counts) else None
     weights = report.weights_bytes(made.graph, made.lowered)
     code = code_table(board.core.kernel_dirs).predicted(made.lowered)
+    time = _time(made, board, counts)
     return Figures(
         macs=sum(row["macs"] for row in report.layer_rows(graph)),
         instructions=instructions,
-        latency_us=None if instructions is None else price(board, instructions)[0],
+        latency_us=time.us,
+        latency_low_us=time.low_us,
+        latency_high_us=time.high_us,
         arena_bytes=made.plan.arena_bytes,
         sram_bytes=made.plan.arena_bytes + _beside_arena(board),
         weights_bytes=weights,
@@ -102,6 +108,13 @@ def figures_of(graph: Graph, board: Board, limits: Limits) -> Figures:
         streams=len(report.stream_rows(made.graph, made.lowered)),
         unmeasured=sum(c is None for c in predicted_instructions(made.lowered)),
     )
+
+
+def _time(made: Compiled, board: Board, counts: list[int | None]) -> Time:
+    if None in counts:
+        return unknown("a layer's instructions are not known")
+    layers = report.layer_rows(made.graph, made.lowered)
+    return estimate(board, parts_of(layers, counts, sum(count or 0 for count in counts)))
 
 
 def excess(figures: Figures, board: Board, limits: Limits) -> dict[str, float]:

@@ -46,7 +46,9 @@ class Budget:
             return float(macs)
         if self.kind == "latency" and latency_us is None:
             raise InputError(
-                "no latency is known for this board", "give --expected-macs", key="--board"
+                "no latency is known for this board: its core has no cycles per instruction",
+                "choose a Cortex-M7 or M4 board, or give --expected-macs",
+                key="--board",
             )
         return float(latency_us or 0.0) if self.kind == "latency" else 0.0
 

@@ -14,8 +14,8 @@ from mcu_hybrid import nets
 from mcu_hybrid.board import load_board
 from mcu_hybrid.cloud.linkmodel import link_model
 from mcu_hybrid.errors import InputError
-from mcu_hybrid.harness.bench import price
 from mcu_hybrid.nets import checkpoint
+from mcu_hybrid.latency import estimate
 from mcu_hybrid.search import results, spread, study
 from mcu_hybrid.search.evaluate import Candidate, Pool, Predicted, Short, pool_of, train_short
 from mcu_hybrid.search.figures import Limits, limits_of
@@ -84,12 +84,13 @@ def search_step(options: SearchOptions, on_event: OnEvent | None = None) -> dict
     board = load_board(options.board, options.board_dirs)
     limits = limits_of(board, options.limits)
     budget = _budget(options, pool)
-    budget.edge(1, price(board, 1)[0])  # says so where the board has no latency
+    budget.edge(1, estimate(board, 1).us)  # says so where the board has no latency
     cache = (options.cache or options.out / "cache").resolve()
     book = study.open_book(
         options.storage or str(options.out / "study.log"),
         options.study,
-        _question(options, pool, spaces, short, limits, budget),
+        _question(options, pool, spaces, short, limits, budget)
+        | {"us_per_million_instructions": estimate(board, 1e6).us},
         places=options.trials,
         seed=short.seed,
         resume=options.resume or bool(options.storage),

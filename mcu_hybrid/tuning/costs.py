@@ -26,12 +26,14 @@ class Cost:
     """A cost per input: ``edge`` for each, ``query`` on top for those that are queried.
 
     ``query`` is a number, or one per calibration image where queries differ (compressed images).
-    ``unit`` is the text after a value: ms, mJ, B, MACs, instructions.
+    ``unit`` is the text after a value: ms, mJ, B, MACs, instructions. ``edge_range`` is where the
+    truth lies of an ``edge`` that is an estimate; what is solved for goes by the estimate.
     """
 
     unit: str
     edge: float
     query: float | np.ndarray
+    edge_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         values = np.append(np.ravel(self.query), self.edge)

@@ -23,9 +23,12 @@ def table_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
             continue
         row, expected = bounds.get(name), result["expected"][name]
         test = (result["test"] or {}).get(name)
+        title = row["text"] if row else metric.title
+        if "edge_low" in result.get("costs", {}).get(name, {}):
+            title += ", estimate"
         rows.append(
             (
-                row["text"] if row else metric.title,
+                title,
                 _text(metric, expected["value"]),
                 f"{_text(metric, expected['low'])} .. {_text(metric, expected['high'])}",
                 row["guarantee"] if row else "",

@@ -27,6 +27,7 @@ LAYERS = {
         "board",
         "board_types",
         "clock_tree",
+        "latency",
         "strict_toml",
         "image",
         "query",
