@@ -211,13 +211,35 @@ def test_bench(rig: Rig) -> None:
     assert data["sram_bytes"] > data["arena_bytes"] >= PIXELS
     assert ("inference", 5, 5) in events
     counted = rig.board.name in COUNTING
-    assert data["latency_is_estimate"] == counted and data["latency_us"] > 0
+    assert data["latency_is_estimate"] == counted
+    if not counted:  # the process's own time, which is no board's
+        assert data["latency_us"] > 0 and data["latency_kind"] is None
+    elif rig.board.core.cpi is not None:
+        assert data["latency_low_us"] < data["latency_us"] < data["latency_high_us"]
     assert (data["instructions"] is not None) == counted
     if counted:
         by_layer = sum(layer["instructions"] for layer in data["layers"])
         assert by_layer == pytest.approx(data["instructions"], abs=200)
     with pytest.raises(ProtocolError, match="holds model"):
         bench(rig.device, rig.board, replace(model, sha256="0" * 64), images(1))
+
+
+def test_a_board_that_answers_over_a_socket_is_not_measured(rig: Rig) -> None:
+    """An emulator that runs a real board's image says what the board would say."""
+    rows = report.layer_rows(rig.graph)
+    model = BenchModel(rig.sha256, rows, rig.image.code_bytes, rig.image.weights_bytes)
+    told = rig.device.hello()
+    rig.device._hello = replace(told, board="stm32h7", tick_instructions=0)
+    try:
+        blind = bench(rig.device, load_board("stm32h7"), model, images(1))
+        known = replace(model, predicted=[1000] * len(rows))
+        seen = bench(rig.device, load_board("stm32h7"), known, images(1))
+    finally:
+        rig.device._hello = told
+    assert (blind.latency_us, blind.latency_kind) == (None, None)
+    assert "is no serial port" in blind.latency_basis
+    assert seen.latency_kind == "estimate" and seen.instructions is None
+    assert seen.latency_us is not None and seen.latency_us > len(rows) * 1000 * 1.13 / 480
 
 
 def test_one_wrong_value_is_counted(rig: Rig) -> None:

@@ -189,6 +189,9 @@ def test_an_export_takes_its_costs_from_a_bench(made: Path, tmp_path: Path) -> N
     args = ("--bench", tmp_path / "bench", "--power", "500,100", "--max-energy", "60mJ")
     told = call("tune", made / "export", *args, "--link", "wifi", *out)
     assert told["costs"]["latency"]["edge"] == pytest.approx(bench["latency_us"] / 1e3)
+    assert told["costs"]["latency"]["edge_low"] == pytest.approx(bench["latency_low_us"] / 1e3)
+    assert told["costs"]["energy"]["edge_high"] == pytest.approx(bench["latency_high_us"] / 2e3)
+    assert any("not measured on this board" in note for note in told["notes"])
     assert told["costs"]["energy"]["edge"] == pytest.approx(0.5 * bench["latency_us"] / 1e3)
     assert told["basis"]["power"]["basis"] == "given by the user"
 
@@ -225,3 +228,35 @@ def test_a_run_without_calibration_is_tuned_by_the_reference(made: Path, tmp_pat
     outcomes = load_outcomes(tmp_path / "run" / "results.npz")
     whole = load_outcomes(made / "run" / "results.npz")
     assert np.array_equal(outcomes.device, whole.device[:5])
+
+
+def test_a_board_without_a_time_runs_and_refuses_latency_targets(
+    made: Path, tmp_path: Path
+) -> None:
+    build, ran = tmp_path / "build", tmp_path / "run"
+    call("build", made / "export", "--board", "mps2-an385", "--out", build)
+    told = call("run", build, "--limit", 12, "--out", ran)
+    assert told["exact"] is True and told["edge_ms"] is None and told["latency_kind"] is None
+    assert all(row["latency_ms"] is None for row in told["rows"])
+    printed = text("run", build, "--limit", 5, "--no-calibration", "--out", tmp_path / "again")
+    assert "latency: none (no cycles per instruction are known for cortex-m3" in printed
+    refused = fail("tune", ran, "--max-latency", "90ms", "--out", tmp_path / "t")
+    assert "the time of an input on the device is not known: run: no cycles" in refused["message"]
+    assert "--max-query-rate" in refused["hint"]
+    tuned = call("tune", ran, "--max-query-rate", "30%", "--out", tmp_path / "t")
+    assert "latency" not in tuned["expected"] and "latency" not in tuned["costs"]
+    page = Path(call("report", ran, "--out", tmp_path / "report")["report"]).read_text("utf-8")
+    assert "no cycles per instruction are known" in page
+    assert 'id="figure-accuracy-latency"' not in page
+
+
+def test_what_the_upper_end_of_an_estimate_would_break_is_said(made: Path, tmp_path: Path) -> None:
+    edge = call("tune", made / "run", "--max-query-rate", "50%", "--out", tmp_path / "t")
+    cost = edge["costs"]["latency"]
+    bound = cost["edge"] + 0.2 * cost["query"]
+    told = call("tune", made / "run", "--max-latency", f"{bound}ms", "--out", tmp_path / "t")
+    value = told["expected"]["latency"]["value"]
+    at_the_end = value + cost["edge_high"] - cost["edge"]
+    said = any("upper end of its range" in note for note in told["notes"])
+    assert value <= bound and said == (at_the_end > bound)
+    assert "latency <= " in text("tune", made / "run", "--max-latency", "1s", "--out", tmp_path / "t")

@@ -1,0 +1,275 @@
+"""Times: estimates have a range and say so, only a real board's counter on a serial port measures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from own_boards import write_boards
+
+from mcu_hybrid import latency
+from mcu_hybrid.board import board_names, load_board
+from mcu_hybrid.cli.bench import print_bench
+from mcu_hybrid.cli.run import print_run
+from mcu_hybrid.errors import BoardError
+from mcu_hybrid.harness import route_eval
+from mcu_hybrid.harness.timing import Timer, Work
+from mcu_hybrid.link import is_serial_port
+from mcu_hybrid.wire.payloads import Hello
+
+KWS = 2_488_755  # instructions of kws_ref_model
+LAYERS = [
+    {"name": "conv", "op": "CONV_2D", "macs": 3000},
+    {"name": "dense", "op": "FULLY_CONNECTED", "macs": 1000},
+]
+
+
+def hello(tick_instructions: int, tick_hz: int = 480_000_000) -> Hello:
+    told = SimpleNamespace(tick_hz=tick_hz, tick_instructions=tick_instructions)
+    return cast(Hello, told)
+
+
+def timer(board: str, url: str, counts: bool = False, predicted: Any = (2000, 900)) -> Timer:
+    return Timer(load_board(board), hello(40 if counts else 0), url, Work(LAYERS, predicted))
+
+
+# -- what an estimate is
+
+
+@pytest.mark.parametrize(
+    ("board", "code", "cycles", "low", "high"),
+    [
+        ("stm32h7", latency.AOT, 1.13, 0.92, 1.20),
+        ("stm32h7", latency.TFLM, 0.75, 0.92, 1.20),
+        ("stm32f7", latency.AOT, 1.13, 0.92, 1.20),
+        ("mps2-an500", latency.AOT, 1.13, 0.92, 1.20),
+        ("stm32f4", latency.AOT, 1.49 + 0.14, 0.85, 1.15),  # weights from flash at 5 wait states
+        ("stm32f4", latency.TFLM, 1.21, 0.85, 1.15),
+        ("netduinoplus2", latency.AOT, 1.49 + 0.14, 0.85, 1.15),
+        ("nrf52840dk", latency.AOT, 1.49, 0.95, 1.35),
+    ],
+)
+def test_cycles_and_range(board: str, code: str, cycles: float, low: float, high: float) -> None:
+    found = load_board(board)
+    time = latency.estimate(found, 1_000_000, code)
+    us = 1e12 * cycles / found.estimate_clock_hz
+    assert time.us == pytest.approx(us)
+    assert (time.low_us, time.high_us) == pytest.approx((us * low, us * high))
+    assert time.kind == "estimate" and latency.MODELLED in time.basis and "estimate" in time.basis
+
+
+def test_the_wording() -> None:
+    told = latency.text_of(latency.estimate(load_board("stm32h7"), KWS).to_json())
+    assert told.startswith(
+        "about 5.9 ms (5.4-7.0), modelled from measured instruction timings, not measured on this "
+        "board"
+    )
+
+
+def test_a_core_without_timings_has_no_time() -> None:
+    for name in board_names():
+        board = load_board(name)
+        priced = board.core.name.startswith(("cortex-m7", "cortex-m4"))
+        time = latency.estimate(board, 1000)
+        assert (time.us is not None) == (time.kind == "estimate") == priced, name
+        assert priced or latency.text_of(time.to_json()).startswith("-   no cycles")
+
+
+def test_the_weights_of_a_fully_connected_layer_widen_the_range() -> None:
+    board = load_board("stm32h7")
+    parts = latency.parts_of(LAYERS, [2000, 900], 2950)
+    assert [part.instructions for part in parts] == [2000, 900, 50]
+    assert [part.dense_bytes for part in parts] == [None, 1000, None]
+    dense = latency.estimate(board, parts[1:2])
+    assert dense.us is not None and dense.us > 900 * 1.13 / 480  # streamed from flash
+    assert dense.low_us == pytest.approx(0.75 * dense.us)
+    assert dense.high_us == pytest.approx(1.25 * dense.us)
+    wide = latency.estimate(load_board("nrf52840dk"), parts[1:2])
+    assert (wide.low_us or 0) / (wide.us or 1) == pytest.approx(0.75)
+    assert (wide.high_us or 0) / (wide.us or 1) == pytest.approx(1.35)
+    shared = latency.parts_of(LAYERS, [2000, None], 4000)  # by MACs where a layer is not known
+    assert [part.instructions for part in shared] == [3000, 1000, 0]
+
+
+def test_a_counted_mix_prices_a_cortex_m4() -> None:
+    board = load_board("mps2-an386")
+    time = latency.estimate(board, [latency.Part(1000, None, 1600.0)])
+    assert time.us == pytest.approx((1600 + 0.14 * 1000) / 180)
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("cycles = { aot = 1.1 }", "cycles_range"),
+        ("cycles_range = [-8, 20]", "cycles"),
+        ("cycles = { aot = 0 }\ncycles_range = [-8, 20]", "cycles"),
+        ("cycles = { tflm = 1.0 }\ncycles_range = [-8, 20]", "cycles"),
+        ("cycles = { aot = 1.1, gcc = 2 }\ncycles_range = [-8, 20]", "cycles.gcc"),
+        ("cycles = { aot = 1.1 }\ncycles_range = [8, 20]", "cycles_range"),
+        ("cycles = { aot = 1.1 }\ncycles_range = [-8]", "cycles_range"),
+    ],
+)
+def test_a_wrong_price_is_an_error(tmp_path: Path, line: str, key: str) -> None:
+    spoil = ("cores.toml", "kernel_dirs", f"{line}\nkernel_dirs")
+    with pytest.raises(BoardError) as told:
+        load_board("own", [write_boards(tmp_path, spoil)])
+    assert told.value.key.endswith(key)
+
+
+# -- what is measured
+
+
+@pytest.mark.parametrize(
+    ("board", "url", "kind"),
+    [
+        ("stm32h7", "uart:/dev/ttyACM0?baud=921600", "measured"),
+        ("nrf52840dk", "uart:COM7", "measured"),
+        ("stm32h7", "socket://127.0.0.1:5555", "estimate"),  # an emulator that says it is the board
+        ("stm32h7", "uart:/dev/pts/3", "estimate"),
+        ("mps2-an500", "uart:/dev/ttyACM0", "estimate"),
+        ("mps3-an547", "socket://127.0.0.1:5555", None),
+        ("native", "child:firmware", None),
+        ("native", "socket://127.0.0.1:5555", None),
+    ],
+)
+def test_only_a_real_boards_counter_measures(board: str, url: str, kind: str | None) -> None:
+    time = timer(board, url).total(480_000, 0)
+    assert time.kind == kind
+    data = time.to_json()
+    assert data["latency_is_estimate"] == (kind == "estimate")
+    printed = latency.text_of(data)
+    if kind == "measured":
+        assert time.us == pytest.approx(1000) and printed.startswith("1.000 ms, measured")
+    else:
+        assert "measured:" not in time.basis and (kind is None) == printed.startswith("-")
+        assert time.board_ms()[0] != pytest.approx(1.0)
+
+
+def test_an_emulated_boards_layers_are_the_builds_prediction() -> None:
+    emulated = timer("stm32h7", "socket://localhost:5555")
+    assert emulated.layer(0, 999_999, 0).us == pytest.approx(2000 * 1.13 / 480)
+    assert "socket://localhost:5555 is no serial port" in emulated.total(999_999, 0).basis
+    blind = timer("stm32h7", "socket://localhost:5555", predicted=None)
+    assert blind.total(999_999, 0).us is None and blind.layer(0, 999_999, 0).us is None
+    counting = timer("mps2-an500", "socket://localhost:5555", counts=True)
+    assert counting.layer(0, 50, 2000).us == pytest.approx(2000 * 1.13 / 480)
+
+
+def test_a_pseudo_terminal_is_no_serial_port(tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    try:
+        alias = tmp_path / "ttyACM0"
+        alias.symlink_to(os.ttyname(slave))
+        assert not is_serial_port(f"uart:{os.ttyname(slave)}?baud=115200")
+        assert not is_serial_port(f"uart:{alias}")
+    finally:
+        os.close(master)
+        os.close(slave)
+    for port in ("/dev/ttyUSB0", "/dev/ttyS3", "/dev/ttyAMA0", "/dev/cu.usbmodem1", "COM3"):
+        assert is_serial_port(f"uart:{port}?baud=921600")
+    assert not is_serial_port("child:/dev/ttyACM0")
+
+
+# -- what is printed
+
+
+@pytest.mark.parametrize(
+    ("us", "low", "high", "text"),
+    [
+        (147.2, 135.4, 176.7, "0.15 ms (0.14-0.18)"),
+        (24_981, 22_983, 29_977, "25.0 ms (23.0-30.0)"),
+        (512_345.0, 450_000.0, 575_000.0, "512 ms (450-575)"),
+        (3.1, 2.3, 3.9, "0.0031 ms (0.0023-0.0039)"),
+        (5870.0, None, None, "5.9 ms"),
+    ],
+)
+def test_digits(us: float, low: float | None, high: float | None, text: str) -> None:
+    assert latency.milliseconds(us, low, high) == text
+
+
+def test_results_of_the_first_version() -> None:
+    old = {"latency_us": 4100.0, "latency_is_estimate": True, "latency_basis": "estimate (+-15 %)"}
+    assert latency.kind_of(old) == "estimate" and latency.time_of(old).us is None
+    seen = {"latency_us": 1.0, "latency_is_estimate": False}
+    assert latency.kind_of(seen | {"latency_basis": "measured: ticks at 1 Hz"}) is None
+    assert latency.kind_of(seen | {"latency_basis": "host process: ticks at 1 Hz"}) is None
+
+
+def bench(board: str, time: latency.Time, cycles: dict[str, int] | None) -> dict[str, Any]:
+    found = load_board(board)
+    mix = {"instructions": 1000, "classes": {"alu": 1000}, "registers": {}, "m4_cycles": cycles}
+    layer = {"op": "CONV_2D", "name": "a", "macs": 10, "instructions": 1000, "share": 1.0}
+    return {
+        "board": board,
+        "core": found.core.name,
+        "engine": "aot",
+        "instructions": 1000,
+        "ticks": 25,
+        "tick_hz": 25_000_000,
+        "macs": 10,
+        "layers": [layer | time.to_json()],
+        "sram_bytes": 1,
+        "arena_bytes": 1,
+        "stack_bytes": 1,
+        "flash": {"code_bytes": 1, "weights_bytes": 1},
+        "routers": [],
+        "exact": None,
+        "mix": {"total": mix, "m4_basis": "table", "layers": [{"mix": mix}]},
+        **time.to_json(),
+    }
+
+
+def test_bench_prints_milliseconds_a_layer(capsys: pytest.CaptureFixture[str]) -> None:
+    board = load_board("mps2-an500")
+    print_bench(bench("mps2-an500", latency.estimate(board, 1000 * KWS), None))
+    told = capsys.readouterr().out
+    assert "ms, estimate (range)" in told and "M4 cycles" not in told
+    assert "5,859 (5,390-7,031)" in told
+    cycles = {"low": 1400, "estimate": 1500, "high": 1600}
+    print_bench(bench("mps2-an386", latency.estimate(load_board("mps2-an386"), 1000), cycles))
+    assert "M4 cycles" in capsys.readouterr().out
+    print_bench(bench("mps3-an547", latency.estimate(load_board("mps3-an547"), 1000), None))
+    told = capsys.readouterr().out
+    assert "latency       -   no cycles per instruction" in told and "ms" not in told.split()
+
+
+def test_a_run_without_a_time_has_empty_latencies(capsys: pytest.CaptureFixture[str]) -> None:
+    labels = route_eval.Labels(np.array([0, 1]), np.array([0, 0]), np.array([0, 0]))
+    costs = route_eval.Costs(None, 40.0, 100)
+    scored = {"router": route_eval.Scores(np.array([0, 1]), np.array([0, 1]))}
+    rows = route_eval.table(labels, scored, costs)
+    assert all(row["latency_ms"] is None for row in rows)
+    curve = route_eval.curve(labels, np.array([0, 1]), costs)
+    assert curve["latency_ms"] == [None] * len(curve["coverage"])
+    result = {
+        "rows": rows,
+        "dataset": "d",
+        "samples": 2,
+        "board": "mps2-an385",
+        "link": {"title": "a link"},
+        "deployed": {"coverage": 0.5},
+        "router": "learned",
+        "edge_ms": None,
+        "query_ms": 40.0,
+        "latency_kind": None,
+        "latency_basis": "no cycles per instruction are known",
+        "counters": {"kept": 1, "queried": 1, "fallbacks": {}},
+        "cloud_failed": {},
+        "exact": None,
+    }
+    print_run(result)
+    told = capsys.readouterr().out
+    assert "latency: none (no cycles per instruction are known); 40.00 ms per query" in told
+
+
+def test_a_runs_estimate_has_a_range() -> None:
+    costs = route_eval.Costs(6.0, 40.0, 100, 5.5, 7.0)
+    assert costs.latency_ms(0.5) == {
+        "latency_ms": 26.0,
+        "latency_low_ms": 25.5,
+        "latency_high_ms": 27.0,
+    }
