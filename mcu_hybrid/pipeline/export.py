@@ -57,9 +57,8 @@ def export_step(
         )
     if options.router:
         routers.router_id(options.router)  # said before the conversion
+    extras.require("export", "export", *(["train"] if source.is_dir() or options.data else []))
     package = exporter()
-    if source.is_dir() or options.data:
-        extras.require("export", "export", "train")
     trained = manifest.load(source, "train") if source.is_dir() else None
     if options.global_onnx is not None and not options.global_onnx.is_file():
         raise InputError("no such file", "give an ONNX file", path=options.global_onnx)
