@@ -64,7 +64,8 @@ def command(
     """Measure SOURCE (any int8 .tflite, an export or a build folder) on a board, over serial.
 
     Builds and flashes where needed. Every output is compared with TFLM's host interpreter, bit for
-    bit; the figures are those of the second inference. Exit code 1 where an output differs.
+    bit; the figures are those of the second inference. Exit code 1 where an output differs. Where
+    TFLM refuses the model or dies of it, "exact" says "not compared" and why (exit code 0).
 
     Example: mcu-hybrid bench model.tflite --board mps2-an500 --runs 20
     """
@@ -183,7 +184,7 @@ def print_mix(mix: dict) -> None:
 
 def _exact(data: dict) -> str:
     if data["exact"] is None:
-        return "not compared"
+        return f"not compared: {data['not_compared'] or 'there was no judge'}"
     runs = data["runs"] - 1
     if data["exact"]:
         return f"yes, {runs} inputs equal TFLM bit for bit"

@@ -168,7 +168,15 @@ def print_build(facts: dict, out: Path) -> None:
     _print_front(facts.get("front", []))
     for note in facts["notes"]:
         click.echo(f"  note: {note}")
+    click.echo(f"  {answers_line(facts)}")
     click.echo(f"  build {facts['build_id']} in {out}")
+
+
+def answers_line(facts: dict) -> str:
+    """Who made the answers that the board's self-test compares with."""
+    reason = facts.get("known_answers_reason")
+    line = f"known answers by {facts.get('known_answers_by', 'our own interpreter')}"
+    return f"{line} ({reason})" if reason else line
 
 
 def router_line(row: dict, instructions: int | None, share: float | None) -> str:

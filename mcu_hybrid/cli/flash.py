@@ -8,6 +8,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from mcu_hybrid.cli.build import answers_line
 from mcu_hybrid.cli.common import board_dirs_option, json_option, print_json, progress
 
 
@@ -52,9 +53,11 @@ def command(
     with progress(as_json) as on_event:
         done = flash_step(build, port=port, flasher=flasher, dry_run=dry_run, on_event=on_event)
     if as_json:
-        print_json(asdict(done))
+        keys = ("known_answers_by", "known_answers_reason")
+        print_json(asdict(done) | {key: build.facts.get(key) for key in keys})
         return
     for argv in done.commands:
         click.echo(shlex.join(argv))
     if not dry_run:
         click.echo(f"{done.board} runs build {done.build_id} (verified); console {done.url}")
+        click.echo(answers_line(build.facts))

@@ -34,12 +34,8 @@ def input_bytes(seed: int, count: int) -> np.ndarray:
     return (x >> np.uint32(24)).astype(np.uint8)
 
 
-def known_answers(graph: Graph, seeds: Sequence[int] = SEEDS) -> tuple[KnownAnswer, ...]:
-    """Run the reference interpreter once per seed."""
-    return tuple(_answer(graph, seed) for seed in seeds)
-
-
-def _answer(graph: Graph, seed: int) -> KnownAnswer:
+def inputs_of(graph: Graph, seed: int) -> list[np.ndarray]:
+    """The graph's inputs that a seed stands for."""
     tensors = [graph.tensor(i) for i in graph.inputs]
     stream = input_bytes(seed, sum(t.bytes for t in tensors)).tobytes()
     inputs, at = [], 0
@@ -47,7 +43,19 @@ def _answer(graph: Graph, seed: int) -> KnownAnswer:
         data = np.frombuffer(stream, tensor.dtype, tensor.elements, at)
         inputs.append(data.reshape(tensor.shape))
         at += tensor.bytes
+    return inputs
+
+
+def checksum(outputs: Sequence[np.ndarray]) -> int:
+    """The checksum of one inference's outputs."""
     crc = 0
-    for output in interp.run(graph, inputs):
+    for output in outputs:
         crc = zlib.crc32(np.ascontiguousarray(output).tobytes(), crc)
-    return KnownAnswer(seed, crc)
+    return crc
+
+
+def known_answers(graph: Graph, seeds: Sequence[int] = SEEDS) -> tuple[KnownAnswer, ...]:
+    """Run the reference interpreter once per seed."""
+    return tuple(
+        KnownAnswer(seed, checksum(interp.run(graph, inputs_of(graph, seed)))) for seed in seeds
+    )

@@ -17,7 +17,7 @@ from mcu_hybrid.errors import ProtocolError
 from mcu_hybrid.harness import timing
 from mcu_hybrid.harness.bench_result import BenchModel, BenchResult, LayerTime
 from mcu_hybrid.harness.device import Device, Inference, Profile
-from mcu_hybrid.harness.judge import Judge
+from mcu_hybrid.harness.judge import Judge, Unjudged
 from mcu_hybrid.ops import route_features
 from mcu_hybrid.wire.payloads import Hello, SelfTest, Stats
 
@@ -60,9 +60,10 @@ def bench(
 
 @dataclass
 class _Runs:
-    """The inferences that count, and how they compare; ``judged`` where there was a judge."""
+    """The inferences that count, and how they compare; ``judged`` where all were compared."""
 
     judged: bool
+    reason: str | None = None  # why not
     results: list[Inference] = field(default_factory=list)
     differing_inputs: list[int] = field(default_factory=list)
     differing_values: int = 0
@@ -80,8 +81,12 @@ def _run_all(
     for number, sample in enumerate(inputs):
         result = infer(device, sample, features)
         runs.results.append(result)
-        if judge is not None:
-            expected = judge.run(sample)
+        if judge is not None and runs.judged:
+            try:
+                expected = judge.run(sample)
+            except Unjudged as error:  # what the board did is worth keeping
+                runs.judged, runs.reason = False, error.message
+                continue
             count = count_differences(result.outputs, expected[:-1] if features else expected)
             runs.differing_values += count
             runs.differing_inputs += [number] if count else []
@@ -119,8 +124,9 @@ def _result(
         ticks_min=min(result.ticks for result in runs.results),
         ticks_max=max(result.ticks for result in runs.results),
         self_test=asdict(self_test),
-        exact=runs.differing_values == 0 if runs.judged else None,
+        exact=False if runs.differing_values else True if runs.judged else None,
         differing_outputs=runs.differing_values if runs.judged else None,
+        not_compared=runs.reason,
         differing_inputs=tuple(runs.differing_inputs),
         outputs=tuple(_model_outputs(result, hello) for result in runs.results),
         routers=_router_costs(model.routers, profile, counted),

@@ -46,7 +46,9 @@ class LayerTime:
 
 @dataclass(frozen=True)
 class BenchResult:
-    """The figures, of the second inference; ``exact`` is None where there was no judge.
+    """The figures, of the second inference; ``exact`` is None where nothing was compared.
+
+    ``not_compared`` says why then: TFLM refuses the model, or died of it.
 
     ``differing_outputs`` counts output values that differ from the judge's, over all inferences.
     ``instructions`` is None on boards that count cycles or time. ``latency_us`` is what
@@ -88,6 +90,7 @@ class BenchResult:
     outputs: tuple[tuple[bytes, ...], ...] = field(repr=False)
     routers: tuple[dict[str, Any], ...] = ()
     mix: ModelMix | None = None
+    not_compared: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the outputs' bytes."""

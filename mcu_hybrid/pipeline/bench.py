@@ -18,7 +18,7 @@ from mcu_hybrid.harness import bench as harness
 from mcu_hybrid.harness import mix, samples, timing
 from mcu_hybrid.harness.bench_result import BenchModel, BenchResult
 from mcu_hybrid.harness.device import Device, Inference
-from mcu_hybrid.harness.judge import Judge
+from mcu_hybrid.harness.judge import Judge, Unjudged
 from mcu_hybrid.pipeline.build import DEFAULT_ENGINE, Build, EngineOptions, build_step
 from mcu_hybrid.pipeline.flash import on_board, open_for
 from mcu_hybrid.process import Tools
@@ -114,17 +114,27 @@ def measure(
         code=latency.code_of(build.facts),
     )
     extras.require("the comparison with TFLM", "bench")
-    judge = Judge(build.model.data, build.model.file.metadata)
+    judge, reason = _judge(build)
     with on_board(build, port=options.port, on_event=on_event) as device:
         result = harness.bench(device, build.board, model, inputs, judge=judge, on_event=on_event)
+    if reason is not None:
+        result = replace(result, not_compared=reason)
     if options.mix is False or not mix.is_possible(build.board):
         return result
     counted = _mix(build, inputs[0], judge, on_event)
     return timing.with_mix(result, build.board, counted, model.code)
 
 
+def _judge(build: Build) -> tuple[Judge | None, str | None]:
+    """The judge, or why there is none: the board's figures are worth having without it too."""
+    try:
+        return Judge(build.model.data, build.model.file.metadata), None
+    except Unjudged as error:
+        return None, error.message
+
+
 def _mix(
-    build: Build, sample: Sequence[np.ndarray], judge: Judge, on_event: OnEvent | None
+    build: Build, sample: Sequence[np.ndarray], judge: Judge | None, on_event: OnEvent | None
 ) -> mix.ModelMix:
     """On a virtual board of its own: the one that was measured is not slowed down by a log."""
 

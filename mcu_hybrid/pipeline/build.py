@@ -26,6 +26,7 @@ from mcu_hybrid.firmware.render import render_project
 from mcu_hybrid.firmware.tflm import build_tflm
 from mcu_hybrid.firmware.tflm_tree import open_tflm
 from mcu_hybrid.image import FirmwareImage, Footprint, read_image
+from mcu_hybrid.pipeline.answers import make_answers
 from mcu_hybrid.pipeline.compile import (
     EngineOptions,
     Model,
@@ -190,11 +191,13 @@ def _build_aot(work: _Work, folder: Path) -> _Made:
     made = compile_model(work.model, work.board, work.engine, work.on_event)
     need = report.footprint(made.graph, made.plan, made.lowered)
     fit_gate(work.board, need, work.others)
+    answers = make_answers(work.model, made.graph, work.on_event)
     files = emit(
         made.graph,
         made.plan,
         digest=bytes.fromhex(work.model.file.sha256),
         metadata=work.model.file.metadata,
+        answers=answers.values,
         lowered=made.lowered,
     )
     project = render_project(folder, work.board, files, kernels=kernel_stems(made.lowered))
@@ -216,6 +219,7 @@ def _build_aot(work: _Work, folder: Path) -> _Made:
         "routers": router_costs(made.graph, made.lowered),
         "layers": layers,
         "notes": list(made.graph.notes),
+        **answers.facts(),
     }
     return image, report.plan_json(made.graph, made.plan, made.lowered), facts
 
@@ -248,8 +252,13 @@ def _build_tflm(work: _Work, folder: Path) -> _Made:
     tree.require(split(model.graph).kinds)
     need = codegen_tflm.footprint(model.data, model.graph)
     fit_gate(work.board, need, work.others)
+    answers = make_answers(model, model.graph, work.on_event)
     files = codegen_tflm.emit_tflm(
-        model.data, model.graph, metadata=model.file.metadata, library=tree.describe()
+        model.data,
+        model.graph,
+        metadata=model.file.metadata,
+        answers=answers.values,
+        library=tree.describe(),
     )
     project = render_project(folder, work.board, files, kernels=need.kernels, engine="tflm")
     image = build_tflm(project, work.board, tree, work.tools, on_event=work.on_event)
@@ -261,6 +270,7 @@ def _build_tflm(work: _Work, folder: Path) -> _Made:
         "layers": layers,
         "routers": network_costs(model.graph, split(model.graph).layers),
         "notes": list(model.graph.notes),
+        **answers.facts(),
     }
     return image, report.plan_json(model.graph, plan(model.graph)), facts
 

@@ -6,20 +6,29 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 from cli_rig import run
 
-from mcu_hybrid.harness.judge import Judge
+from mcu_hybrid.harness.judge import Judge, Unjudged
 
 
 @pytest.fixture
-def wrong_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A judge whose first output value is one step off, for every input."""
+def build(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A build for the host, made while the judge was right."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")
+    model, out = shared / "models" / "hello_world_int8.tflite", tmp_path / "build"
+    assert run("build", model, "--board", "native", "--out", out)[0] == 0
+    return out
+
+
+@pytest.fixture
+def wrong_judge(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A judge whose first output value is one step off, for every input."""
     right = Judge.run
 
     def off_by_one(judge: Judge, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -32,9 +41,9 @@ def wrong_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("wrong_judge")
-def test_outputs_that_differ_end_with_an_error(shared: Path, tmp_path: Path) -> None:
-    model, out = shared / "models" / "hello_world_int8.tflite", tmp_path / "bench"
-    arguments = ("bench", model, "--board", "native", "--runs", 3, "--out", out)
+def test_outputs_that_differ_end_with_an_error(build: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bench"
+    arguments = ("bench", build, "--runs", 3, "--out", out)
     code, printed, said = run(*arguments, "--json")
     assert code == 1
     told = json.loads(printed)  # the result, whole, and nothing else
@@ -48,3 +57,21 @@ def test_outputs_that_differ_end_with_an_error(shared: Path, tmp_path: Path) -> 
     assert code == 1
     assert "NO: 3 values differ from TFLM over 3 inputs" in printed
     assert said.count("error:") == 1
+
+
+@pytest.mark.parametrize("when", ["prepared", "ran"])
+def test_a_judge_that_dies_leaves_the_boards_figures(
+    build: Path, when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*args: object) -> NoReturn:
+        raise Unjudged(f"TFLM itself died (SIGSEGV) while it {when} the model")
+
+    monkeypatch.setattr(Judge, "__init__" if when == "prepared" else "run", die)
+    code, printed, said = run("bench", build, "--runs", 3, "--out", tmp_path / "b", "--json")
+    told = json.loads(printed)
+    assert code == 0 and "error" not in said
+    assert told["exact"] is None and told["differing_outputs"] is None
+    assert told["not_compared"] == f"TFLM itself died (SIGSEGV) while it {when} the model"
+    assert told["ticks"] > 0 and len(told["layers"]) > 0
+    code, printed, said = run("bench", build, "--runs", 3)
+    assert code == 0 and "not compared: TFLM itself died (SIGSEGV)" in printed
