@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from mcu_hybrid.cli.common import (
+    INPUT_SHAPE,
     SIZE,
     board_dirs_option,
     board_option,
@@ -65,6 +66,14 @@ _ENGINE_OPTIONS = (
         help="Flash for code without constants, as 16000 or 16K: the fastest kernels that fit "
         "together. Default: smaller code where it costs less than 1 % more instructions.",
     ),
+    click.option(
+        "--input-shape",
+        "input_shapes",
+        type=INPUT_SHAPE,
+        multiple=True,
+        metavar="[NAME=]1xHxWxC",
+        help="Size of an input that SOURCE, a .tflite, leaves open, as 1x96x96x3.",
+    ),
     click.option("--tflm-root", type=click.Path(path_type=Path), help="Your TFLM checkout."),
     click.option("--tflm-lib", type=click.Path(path_type=Path), help="Its static library (.a)."),
 )
@@ -81,6 +90,7 @@ def with_engine(function: Callable[..., None]) -> Callable[..., None]:
         optimize: str,
         ram_limit: int | None,
         code_budget: int | None,
+        input_shapes: tuple[tuple[str, tuple[int, ...]], ...],
         tflm_root: Path | None,
         tflm_lib: Path | None,
         **values: Any,
@@ -88,7 +98,16 @@ def with_engine(function: Callable[..., None]) -> Callable[..., None]:
         from mcu_hybrid.pipeline.build import EngineOptions, tflm_tree_of
 
         tree = tflm_tree_of(tflm_root, tflm_lib)
-        options = EngineOptions(engine, tree, kernels, fold_dead, optimize, ram_limit, code_budget)
+        options = EngineOptions(
+            engine,
+            tree,
+            kernels,
+            fold_dead,
+            optimize,
+            ram_limit,
+            code_budget,
+            input_shapes=input_shapes,
+        )
         function(engine=options, **values)
 
     for option in reversed(_ENGINE_OPTIONS):

@@ -41,6 +41,21 @@ class _Size(click.ParamType):
         return size
 
 
+class _InputShape(click.ParamType):
+    """A size as 1x96x96x3, or NAME=1x96x96x3 for one of several inputs."""
+
+    name = "shape"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return (name, shape), the name "" where there is none; a usage error for others."""
+        if isinstance(value, tuple):
+            return value
+        name, _, text = str(value).rpartition("=")
+        if not re.fullmatch(r"[1-9]\d{0,9}([xX,][1-9]\d{0,9}){0,7}", text.strip()):
+            self.fail(f"'{value}' is no shape; give it as 1x96x96x3", param, ctx)
+        return name, tuple(int(size) for size in re.split("[xX,]", text.strip()))
+
+
 SIZE = _Size()
 _QUIET = "mcu_hybrid.quiet"
 
@@ -121,6 +136,7 @@ def is_verbose() -> bool:
     return logging.getLogger("mcu_hybrid").isEnabledFor(logging.DEBUG)
 
 
+INPUT_SHAPE = _InputShape()
 ROUTER_NAMES = ("learned", "entropy", "max-prob", "margin", "none")  # without importing numpy
 
 

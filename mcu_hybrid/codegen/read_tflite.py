@@ -7,14 +7,22 @@ format (flatbuffer.py) and what each operator's options mean (ops/).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mcu_hybrid import ops
-from mcu_hybrid.codegen import flatbuffer
+from mcu_hybrid.codegen import flatbuffer, shape_ops
 from mcu_hybrid.codegen.float_edges import Edges, take_off_edges
+from mcu_hybrid.codegen.input_shapes import (
+    require_fixed_inputs,
+    require_fixed_views,
+    signature,
+    with_input_shapes,
+)
 from mcu_hybrid.codegen.model_kind import require_full_integer
-from mcu_hybrid.errors import ModelError, UnsupportedOp
+from mcu_hybrid.codegen.shape_ops import fold_shapes
+from mcu_hybrid.errors import InputError, ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
 from mcu_hybrid.graph.verify import verify
 from mcu_hybrid.ops.base import RawOp
@@ -56,7 +64,24 @@ def read_tflite(data: bytes, name: str) -> ModelFile:
     return ModelFile(graph, hashlib.sha256(data).hexdigest(), metadata)
 
 
-def _read_graph(model: Any, name: str, size: int) -> Graph:
+def fix_input_shapes(data: bytes, name: str, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
+    """The file with these input shapes, by the input's name ("": the only one), and what follows.
+
+    Raises:
+        InputError: a shape is none of this model's inputs.
+        ModelError: the file is damaged, or a shape in it does not follow.
+    """
+    with flatbuffer.guarded(name):
+        model = flatbuffer.open_model(data, name)
+        try:
+            edges, raw_tensors = _read_edges(model, len(data))
+            return with_input_shapes(data, edges, raw_tensors, shapes)
+        except InputError as error:
+            raise type(error)(error.message, error.hint, path=name) from error
+
+
+def _read_edges(model: Any, size: int) -> tuple[Edges, list[Any]]:
+    """The graph as it stands in the file, and the schema's tensors."""
     if model.SubgraphsLength() != 1:
         raise ModelError(
             f"has {model.SubgraphsLength()} subgraphs, expected one",
@@ -65,9 +90,9 @@ def _read_graph(model: Any, name: str, size: int) -> Graph:
     raw_graph = model.Subgraphs(0)
     if max(raw_graph.TensorsLength(), raw_graph.OperatorsLength()) > size:
         raise ModelError("lists more entries than it has bytes", flatbuffer.DAMAGED_HINT)
+    raw_tensors = [raw_graph.Tensors(i) for i in range(raw_graph.TensorsLength())]
     tensors = tuple(
-        flatbuffer.read_tensor(model, raw_graph.Tensors(i), i, size)
-        for i in range(raw_graph.TensorsLength())
+        flatbuffer.read_tensor(model, raw, i, size) for i, raw in enumerate(raw_tensors)
     )
     raw_ops = [
         _raw_op(model, raw_graph.Operators(i), tensors) for i in range(raw_graph.OperatorsLength())
@@ -75,12 +100,21 @@ def _read_graph(model: Any, name: str, size: int) -> Graph:
     inputs = tuple(raw_graph.Inputs(i) for i in range(raw_graph.InputsLength()))
     outputs = tuple(raw_graph.Outputs(i) for i in range(raw_graph.OutputsLength()))
     _require_indices(tensors, raw_ops, inputs, outputs)
-    edges = take_off_edges(Edges(tensors, tuple(raw_ops), inputs, outputs))
+    return Edges(tensors, tuple(raw_ops), inputs, outputs), raw_tensors
+
+
+def _read_graph(model: Any, name: str, size: int) -> Graph:
+    edges, raw_tensors = _read_edges(model, size)
+    signatures = [signature(raw) for raw in raw_tensors]
+    require_fixed_inputs(edges, signatures)
+    edges = fold_shapes(edges)
+    require_fixed_views(edges, signatures)
+    edges = take_off_edges(edges)
     require_full_integer(edges)
     _require_supported(edges.ops)
     _require_batch_one(edges)
     typed = tuple(_typed(raw) for raw in edges.ops)
-    return Graph(name, tensors, typed, edges.inputs, edges.outputs, edges.notes)
+    return Graph(name, edges.tensors, typed, edges.inputs, edges.outputs, edges.notes)
 
 
 def _raw_op(model: Any, raw: Any, tensors: tuple[Any, ...]) -> RawOp:
@@ -97,7 +131,7 @@ def _raw_op(model: Any, raw: Any, tensors: tuple[Any, ...]) -> RawOp:
 
 def _options(raw: Any, kind: str, layer: str) -> dict[str, Any]:
     """The options of an operator that we run, or take off; of others nobody reads them."""
-    if kind not in ops.OPS and kind != "DEQUANTIZE":
+    if kind not in ops.OPS and kind != "DEQUANTIZE" and kind not in shape_ops.READ:
         return {}
     try:
         return flatbuffer.read_options(raw, kind)

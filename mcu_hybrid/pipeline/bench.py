@@ -152,6 +152,12 @@ def _mix(
 
 def _require_engine(build: Build, wanted: EngineOptions) -> None:
     """Refuse an option that the build was not made with; the defaults ask for nothing."""
+    if wanted.input_shapes:
+        raise InputError(
+            "is built already; --input-shape is for a .tflite",
+            "build it with --input-shape, or give bench the .tflite",
+            path=build.folder,
+        )
     for option, value, usual in (
         ("engine", wanted.name, DEFAULT_ENGINE.name),
         ("kernels", wanted.kernels, DEFAULT_ENGINE.kernels),

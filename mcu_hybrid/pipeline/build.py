@@ -16,7 +16,7 @@ from mcu_hybrid.codegen.emit import emit
 from mcu_hybrid.codegen.lowering import kernel_stems, predicted_instructions, requantise_forms
 from mcu_hybrid.codegen.passes import run_passes
 from mcu_hybrid.codegen.plan import plan
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.codegen.read_tflite import fix_input_shapes, read_tflite
 from mcu_hybrid.codegen.router_cost import network_costs, router_costs
 from mcu_hybrid.codegen.tflm_networks import split
 from mcu_hybrid.errors import InputError, ModelError
@@ -37,6 +37,7 @@ from mcu_hybrid.process import Tools
 
 OnEvent = Callable[[str, int, int], None]
 MODEL = "model.tflite"
+InputShapes = Sequence[tuple[str, tuple[int, ...]]]
 DEFAULT_ENGINE = EngineOptions()
 PLAN = "plan.json"
 
@@ -64,8 +65,13 @@ def model_path(source: Path) -> Path:
     return source
 
 
-def read_model(path: Path) -> Model:
-    """Read a .tflite; raises ModelError or UnsupportedOp naming the layer."""
+def read_model(path: Path, input_shapes: InputShapes = ()) -> Model:
+    """Read a .tflite; raises ModelError or UnsupportedOp naming the layer.
+
+    Args:
+        input_shapes: (name, shape) of inputs whose size the file leaves open; the model is then the
+            file with these sizes in it.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -73,6 +79,8 @@ def read_model(path: Path) -> Model:
             f"cannot be read: {error.strerror}", "give an int8 .tflite", path=path
         ) from error
     try:
+        if input_shapes:
+            data = fix_input_shapes(data, path.name, dict(input_shapes))
         file = read_tflite(data, path.name)
         return Model(data, file, run_passes(file.graph, file.metadata))
     except ModelError as error:
@@ -102,7 +110,7 @@ def build_step(
         MissingTool: no compiler.
     """
     path = model_path(source)
-    model = read_model(path)
+    model = read_model(path, engine.input_shapes)
     origin = model.file.sha256
     if tuned is not None:
         model = _with_route(model, tuned, path)

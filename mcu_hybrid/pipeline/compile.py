@@ -78,7 +78,8 @@ class EngineOptions:
     ``optimize`` is "speed", "ram" or "balanced" (codegen/schedule/choose.py); ``ram_limit`` are the
     bytes that arena and statics may take (the stack comes on top); None: what the board has.
     ``code_budget`` are the bytes that code may take, without constants (codegen/code_budget.py);
-    None: smaller code where it costs few instructions.
+    None: smaller code where it costs few instructions. ``input_shapes`` are (name, shape) of inputs
+    whose size the file leaves open, "" for the only one (codegen/input_shapes.py).
     """
 
     name: str = "aot"
@@ -88,6 +89,7 @@ class EngineOptions:
     optimize: str = "speed"
     ram_limit: int | None = None
     code_budget: int | None = None
+    input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 def compile_model(
