@@ -17,7 +17,7 @@ from mcu_hybrid.codegen.tflite_cut import cut
 from mcu_hybrid.codegen.tflm_arena import arena_bound
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
-from mcu_hybrid.tflite_file import without_absent_bias
+from mcu_hybrid.tflite_file import builtin_code, without_absent_bias
 
 LINK = "ROUTE_FEATURES"  # ours; everything else is TFLM's
 ALIGN = 16  # of a flatbuffer in flash
@@ -158,9 +158,26 @@ def flatbuffers(data: bytes, nets: Networks) -> tuple[bytes, bytes]:
     ports = (list(file.InputsAsNumpy()), list(file.OutputsAsNumpy()))
     whole = (ins, outs) == ports and len(nets.base.ops) == file.OperatorsLength()
     base = _filled(without_absent_bias(data) if whole else cut(data, ins, outs))
+    _require_known(base, nets)
     if nets.router is None:
         return base, b""
     return base, _filled(cut(data, indices(nets.router.inputs), indices(nets.router.outputs)))
+
+
+def _require_known(part: bytes, nets: Networks) -> None:
+    """The graph may have lost operators that the file still has: those that compute shapes."""
+    model = tflite.Model.GetRootAsModel(part, 0)
+    names = {code: name for name, code in vars(tflite.BuiltinOperator).items()}
+    known = {vars(tflite.BuiltinOperator)[kind] for kind in nets.kinds}
+    graph = model.Subgraphs(0)
+    for number in range(graph.OperatorsLength()):  # a list of codes may name more than is used
+        code = builtin_code(model.OperatorCodes(graph.Operators(number).OpcodeIndex()))
+        if code not in known:
+            raise UnsupportedOp(
+                f"the engine tflm does not run {names.get(code, code)}",
+                "build with --engine aot",
+                path=nets.graph.name,
+            )
 
 
 def _filled(data: bytes) -> bytes:
