@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import rich_click as click
 from click.core import ParameterSource
 
 from mcu_hybrid.cli.common import json_option, out_option, print_json, progress
+
+_NAMED = 12  # classes, on one line
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
@@ -29,7 +32,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     help="digits, an image folder (one folder per class), a zip of one, an .npz with x and y, "
     "or module:function.",
 )
-@click.option("--size", help="Resize images: 32 or 32x48 (height x width).")
+@click.option("--size", help="Resize images, of any source: 32 or 32x48 (height x width).")
 @click.option(
     "--base", default="reference", show_default=True, help="module:function -> nn.Module."
 )
@@ -76,6 +79,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     help="Quantisation-aware training; auto = where int8 loses more than 0.5 points.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a run that was ended; same options.")
+@click.option("--restart", is_flag=True, help="Start anew, though an ended run could go on.")
 @click.option(
     "--config",
     "config_file",
@@ -101,6 +105,7 @@ def command(
     out: Path,
     as_json: bool,
     resume: bool,
+    restart: bool,
     config_file: Path | None,
     settings: tuple[str, ...],
     **values: Any,
@@ -122,9 +127,20 @@ def command(
     }
     config = build_config(config_file, given, settings)
 
+    if resume and restart:
+        raise click.UsageError("give --resume or --restart, not both")
     height_width = parse_size(size)
     with progress(as_json) as on_event:
-        facts = train_step(data, config, out, size=height_width, resume=resume, on_event=on_event)
+        facts = train_step(
+            data,
+            config,
+            out,
+            size=height_width,
+            resume=resume,
+            restart=restart,
+            on_event=on_event,
+            on_told=None if as_json else _tell,
+        )
     if as_json:
         print_json({"out": str(out)} | facts)
         return
@@ -140,6 +156,45 @@ def command(
         f"hybrid  {told['int8']['hybrid_accuracy']:.1%} at {told['coverage_target']:.0%} coverage; "
         f"{_points(told['quantisation_loss']['hybrid'])} lost to int8, "
         f"{_points(told['routing_loss']['int8'])} to routing"
+    )
+    for warning in facts["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def _tell(kind: str, figures: Mapping[str, Any]) -> None:
+    """What is trained on, before it is; then a line an epoch, on stderr like all progress."""
+    if kind == "data":
+        for line in data_lines(figures):
+            click.echo(line)
+    elif kind == "epoch":
+        click.echo(epoch_line(figures), err=True)
+
+
+def data_lines(data: Mapping[str, Any]) -> list[str]:
+    """Classes, splits, what was left out and what is worth knowing (training.data.describe)."""
+    classes, images = data["classes"], data["images"]
+    named = [f"{name} {count}" for name, count in list(classes.items())[:_NAMED]]
+    if len(classes) > _NAMED:
+        named.append(f"... ({min(classes.values())} to {max(classes.values())} each)")
+    height, width, channels = data["shape"]
+    own = ", a test split of its own" if data["own_test_split"] else ""
+    lines = [
+        f"data    {sum(classes.values()):,} images {height}x{width}x{channels}{own}",
+        f"classes {len(classes)}: {', '.join(named)}",
+        "splits  "
+        + ", ".join(f"{name} {n:,} ({data['shares'][name]:.0%})" for name, n in images.items()),
+    ]
+    lines += [f"left out: {count:,} {reason}" for reason, count in data["left_out"].items()]
+    return lines + [f"note: {note}" for note in data["notes"]]
+
+
+def epoch_line(figures: Mapping[str, Any]) -> str:
+    """One epoch (or round) of one network."""
+    minutes, seconds = divmod(round(figures["seconds_left"]), 60)
+    return (
+        f"  {figures['label']:<8}{figures['epoch']:>4}/{figures['epochs']}  "
+        f"loss {figures['loss']:.4f}  accuracy {figures['accuracy']:6.1%}  "
+        f"{minutes}:{seconds:02} left"
     )
 
 

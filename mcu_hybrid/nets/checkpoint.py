@@ -6,6 +6,7 @@ author, except the user's own module:function that builds the network again.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,8 +84,9 @@ class Splits:
 
     def save(self, path: Path) -> None:
         """Write the .npz."""
+        whole = io.BytesIO()
         np.savez_compressed(
-            path,
+            whole,
             x_fit=self.x_fit,
             x_calibration=self.x_calibration,
             y_calibration=self.y_calibration,
@@ -94,6 +96,7 @@ class Splits:
             digest=np.array(self.digest),
             **{f"index_{name}": array for name, array in self.indices.items()},
         )
+        path.write_bytes(whole.getbuffer())
 
 
 def load_splits(path: Path) -> Splits:
@@ -122,7 +125,7 @@ def save_hybrid(hybrid: Hybrid, path: Path) -> None:
     import torch
 
     router, head = hybrid.router, hybrid.router.head
-    torch.save(
+    whole = saved(
         {
             "version": _VERSION,
             "base": hybrid.base.state_dict(),
@@ -143,9 +146,18 @@ def save_hybrid(hybrid: Hybrid, path: Path) -> None:
                 "sample": torch.as_tensor(router.sample),
                 "features": router.features,
             },
-        },
-        path,
+        }
     )
+    path.write_bytes(whole)
+
+
+def saved(value: Any) -> bytes:
+    """What torch.save writes; torch and numpy name no cause when the disk is full, a file does."""
+    import torch
+
+    whole = io.BytesIO()
+    torch.save(value, whole)
+    return whole.getvalue()
 
 
 def load_hybrid(path: Path) -> Hybrid:

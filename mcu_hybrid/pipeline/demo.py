@@ -57,7 +57,7 @@ def demo_step(
     run_options = RunOptions(link_model(options.link), limit=options.limit)
     _check_ahead(out, board)
     config = replace(options.training, seed=options.seed)
-    train_step(options.data, config, out / "train", on_event=on_event)
+    train_step(options.data, config, out / "train", restart=True, on_event=on_event)
     export_step(out / "train", out / "export", on_event=on_event)
     build = build_step(out / "export", board, out / "build", board_dirs=dirs, on_event=on_event)
     flash_step(build, on_event=on_event)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mcu_hybrid import extras, manifest, nets
+from mcu_hybrid.errors import InputError, ManifestError, McuHybridError
 from mcu_hybrid.training.config import HybridConfig
 
 OnEvent = Callable[[str, int, int], None]
+OnTold = Callable[[str, Mapping[str, Any]], None]
 
 
 def train_step(
@@ -20,7 +23,9 @@ def train_step(
     *,
     size: tuple[int, int] | None = None,
     resume: bool = False,
+    restart: bool = False,
     on_event: OnEvent | None = None,
+    on_told: OnTold | None = None,
 ) -> dict[str, Any]:
     """Train into the folder ``out``; returns the manifest's facts.
 
@@ -28,8 +33,10 @@ def train_step(
 
     Args:
         data_spec: ``digits``, an image folder, a zip of one, an .npz, or module:function.
-        size: height and width to resize images of a folder or zip to.
+        size: height and width to resize images to.
         resume: go on with the run that was ended; data and config must be the same.
+        restart: start anew though there is an ended run to go on with; else that is refused.
+        on_told: is given the facts about the data, and each epoch's figures.
     """
     extras.require("train", "train")
     from mcu_hybrid.training.data import load_data
@@ -37,10 +44,17 @@ def train_step(
 
     config = _self_contained(config.check())
     manifest.check_target(out, "train")
+    _check_ended_run(out, resume, restart)
     data = load_data(data_spec, size=size, on_event=on_event)
-    with manifest.writing(out, "train") as draft:
+    with _kept_or_told(out, resume), manifest.writing(out, "train") as draft:
         facts = train(
-            config, data, draft.folder, on_event, state_file=state_file(out), resume=resume
+            config,
+            data,
+            draft.folder,
+            on_event,
+            state_file=state_file(out),
+            resume=resume,
+            on_told=on_told,
         )
         draft.facts.update(facts)
         draft.facts["data"] = dict(facts["data"]) | {
@@ -55,6 +69,38 @@ def train_step(
 def state_file(out: Path) -> Path:
     """Where a training run into ``out`` keeps what it can be resumed from."""
     return out.with_name(f"{out.name}.resume.pt")
+
+
+def _check_ended_run(out: Path, resume: bool, restart: bool) -> None:
+    """Hours of an ended run are not thrown away because an option was forgotten."""
+    if not resume and not restart and state_file(out).exists():
+        raise InputError(
+            "a training into this folder was ended before it was done, and can go on",
+            "add --resume to go on (same options), or --restart to start anew",
+            path=state_file(out),
+        )
+    if restart:
+        state_file(out).unlink(missing_ok=True)
+
+
+@contextmanager
+def _kept_or_told(out: Path, resume: bool) -> Iterator[None]:
+    """A full disk is named and the state kept; a run that can only fail again leaves none."""
+    try:
+        yield
+    except ManifestError:
+        raise
+    except InputError:
+        if not resume:
+            state_file(out).unlink(missing_ok=True)
+        raise
+    except OSError as error:
+        hint = "make room, or choose another --out"
+        if state_file(out).exists():
+            hint = "make room, and go on with --resume"
+        raise McuHybridError(
+            f"{error.filename or out}: cannot be written: {error.strerror or error}", hint
+        ) from error
 
 
 def _self_contained(config: HybridConfig) -> HybridConfig:

@@ -109,6 +109,10 @@ class HybridConfig:
         for key in _NOT_NEGATIVE:
             if not getattr(self, key) >= 0:
                 raise _wrong(key, "must not be negative")
+        for field in fields(self):
+            value, most = getattr(self, field.name), _most(field.name, type(field.default))
+            if most is not None and value > most:
+                raise _wrong(field.name, f"is {value:g}, must be at most {most:g}")
         for key, good, message in self._rules():
             if not good:
                 raise _wrong(key, message)
@@ -157,6 +161,21 @@ _NOT_NEGATIVE = (
     *("base_last_layers", "global_last_layers", "weight_decay", "router_weight_decay"),
     *("coverage_weight", "both_wrong_weight", "focal_gamma", "qat_points"),
 )
+
+
+# Beyond these torch cannot say what it lacks: floats overflow, memory or threads run out.
+_MOST: dict[str, float] = {
+    **dict.fromkeys(("base_width", "global_width"), 4096),
+    **dict.fromkeys(("batch", "router_batch"), 1 << 20),
+    **dict.fromkeys(("threads", "router_views"), 1024),
+    "weight_decay": 1e6,
+    "router_weight_decay": 1e6,
+}
+_MOST_OF_TYPE = {int: 1 << 31, float: 1e30}
+
+
+def _most(key: str, kind: type) -> float | None:
+    return _MOST.get(key, _MOST_OF_TYPE.get(kind))
 
 
 def from_json(data: Mapping[str, Any]) -> HybridConfig:

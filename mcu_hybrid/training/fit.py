@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from mcu_hybrid.training import accelerate
+from mcu_hybrid.training import accelerate, finite
 from mcu_hybrid.training.augment import Views, random_view, to_float
 from mcu_hybrid.training.state import Journal, copied, rng_state, set_rng_state
 
 OnEvent = Callable[[str, int, int], None]
+OnTold = Callable[[str, Mapping[str, Any]], None]  # ("data" or "epoch", figures)
 
 
 def fit_classifier(
@@ -32,6 +34,7 @@ def fit_classifier(
     label: str,
     journal: Journal | None = None,
     on_event: OnEvent | None = None,
+    on_told: OnTold | None = None,
 ) -> list[dict[str, Any]]:
     """Train in place with AdamW and a one-cycle schedule; returns loss and accuracy per epoch.
 
@@ -40,6 +43,9 @@ def fit_classifier(
         views: augmentation, None for none.
         smoothing: of the labels, 0..1.
         journal: its section ``label`` is where an ended run goes on, and is kept up to date.
+
+    Raises:
+        InputError: the loss is no number any more.
     """
     if epochs == 0:  # the user's weights, used as they are
         net.eval()
@@ -56,7 +62,10 @@ def fit_classifier(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total, pct_start=rise)
     journal = journal or Journal()
     history = _restore(journal.get(label), net, optimiser, schedule, generator)
-    for epoch in range(len(history), epochs):
+    what = label or "network"
+    option = "global_lr" if label.startswith("global") else "base_lr"
+    first, started = len(history), time.monotonic()
+    for epoch in range(first, epochs):
         net.train()
         loss_sum, right, seen = 0.0, 0, 0
         for part in random_batches(len(x), steps, generator):
@@ -69,13 +78,19 @@ def fit_classifier(
             loss.backward()
             optimiser.step()
             schedule.step()
-            loss_sum += loss.item() * len(part)
+            loss_sum += finite.loss_value(loss, what, option, lr) * len(part)
             right += int((logits.argmax(1) == targets[part]).sum())
             seen += len(part)
         history.append({"epoch": epoch, "loss": loss_sum / seen, "accuracy": right / seen})
+        if epoch + 1 == epochs:
+            finite.check_net(net, x, what, option, lr)
         journal.put(label, _kept(net, optimiser, schedule, generator, history))
         if on_event:
             on_event(label, epoch + 1, epochs)
+        if on_told:
+            pace_s = (time.monotonic() - started) / (epoch + 1 - first)
+            left = {"label": what, "epochs": epochs, "seconds_left": pace_s * (epochs - epoch - 1)}
+            on_told("epoch", history[-1] | left | {"epoch": epoch + 1})
     net.cpu().eval()
     return history
 

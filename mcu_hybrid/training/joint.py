@@ -21,7 +21,8 @@ and averaged weights (phase.py). Which images teach whom:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,11 +35,11 @@ from mcu_hybrid.nets.penultimate import feature_count
 from mcu_hybrid.nets.sight import Sight
 from mcu_hybrid.ops import route_features
 from mcu_hybrid.routers import breakdown, learned
-from mcu_hybrid.training import accelerate, losses
+from mcu_hybrid.training import accelerate, finite, losses
 from mcu_hybrid.training.augment import Views, random_view, to_float
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.crossfit import Fold, held_out_logits
-from mcu_hybrid.training.fit import predict
+from mcu_hybrid.training.fit import OnTold, predict
 from mcu_hybrid.training.phase import Phase
 from mcu_hybrid.training.state import Journal, copied
 
@@ -97,20 +98,37 @@ class Rounds:
             self._read_folds(material.folds)
         self.best: dict[str, Any] = {"mean_accuracy": -1.0}
 
-    def run(self, on_event: OnEvent | None = None) -> tuple[nn.Module, list[dict[str, Any]]]:
+    def run(
+        self, on_event: OnEvent | None = None, on_told: OnTold | None = None
+    ) -> tuple[nn.Module, list[dict[str, Any]]]:
         """All rounds, or those that a resumed journal has left; returns the head and a row each."""
         rows = self._resume()
         order = ORDER[self.config.parts]
-        for number in range(len(rows), self.config.rounds + 1):
+        first, started = len(rows), time.monotonic()
+        for number in range(first, self.config.rounds + 1):
             told = {name: self.turn(name) for name in (order if number else ("router",))}
             rows.append({"round": number, "loss": told, **self._judge(number)})
             self._keep(rows)
             if on_event:
                 on_event("round", number, self.config.rounds)
+            if on_told:
+                pace_s = (time.monotonic() - started) / (number + 1 - first)
+                on_told("epoch", self._told(rows[-1], pace_s))
         for name, phase in self.phases.items():
             phase.net.load_state_dict(self.best[name])
             phase.net.cpu().eval()
         return self.head, rows
+
+    def _told(self, row: Mapping[str, Any], pace_s: float) -> dict[str, Any]:
+        """A round's figures as those of an epoch: the last phase's loss, the hybrid's accuracy."""
+        return {
+            "label": "round",
+            "epoch": row["round"],
+            "epochs": self.config.rounds,
+            "loss": list(row["loss"].values())[-1],
+            "accuracy": row["plain"]["hybrid_accuracy"],
+            "seconds_left": pace_s * (self.config.rounds - row["round"]),
+        }
 
     def turn(self, name: str) -> float:
         """One phase, the other two networks in eval mode and unchanged; the mean loss."""
@@ -153,6 +171,7 @@ class Rounds:
             logits = accelerate.forward(phase.net, accelerate.channels_last(images))
             loss = losses.weighted_cross_entropy(logits, y[part], weights[part], smoothing)
             total.append(phase.step(loss))
+        finite.check_net(phase.net, sources.x_fit, name, f"round_{name}_lr", phase.lr)
         return float(np.mean(total))
 
     def queried(self) -> torch.Tensor:
@@ -237,6 +256,7 @@ class Rounds:
                 seed=config.seed + 3 + i,
                 last_layers=last[i],
                 freeze_norm=config.freeze_batch_norm and i > 0,
+                name=name,
             )
             for i, name in enumerate(ORDER[3])
         }

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mcu_hybrid.training import finite
 from mcu_hybrid.training.fit import random_batches, weight_groups
 from mcu_hybrid.training.state import rng_state, set_rng_state
 
@@ -38,14 +39,17 @@ class Phase:
         seed: int,
         last_layers: int = 0,
         freeze_norm: bool = False,
+        name: str = "network",
     ) -> None:
         """Prepare ``phases`` phases of ``iterations`` batches each.
 
         Args:
             warm_up: share of the steps with a rising learning rate.
             last_layers, freeze_norm: as for ``freeze``.
+            name: "router", "global" or "base", for errors.
         """
         self.net, self.ema, self.done, self.iterations = net, ema, 0, iterations
+        self.name, self.lr = name, lr
         steps = iterations * phases
         self.still = freeze(net, last_layers, freeze_norm)
         self.average = copy.deepcopy(net).eval() if ema else net
@@ -77,6 +81,7 @@ class Phase:
 
     def step(self, loss: torch.Tensor) -> float:
         """One step of the optimiser, the schedule and the average; returns the loss."""
+        value = finite.loss_value(loss, self.name, f"round_{self.name}_lr", self.lr)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
@@ -84,7 +89,7 @@ class Phase:
         self.done += 1
         if self.ema:
             self._follow(min(self.ema, (1 + self.done) / (10 + self.done)))
-        return float(loss.item())
+        return value
 
     def _follow(self, decay: float) -> None:
         with torch.no_grad():

@@ -21,7 +21,7 @@ from mcu_hybrid.nets.checkpoint import RouterParts
 from mcu_hybrid.nets.int8_sim import Int8Sim, fake_quant, fake_quant_weight
 from mcu_hybrid.routers.breakdown import hybrid_accuracy
 from mcu_hybrid.routers.learned import Collapsed, score_range
-from mcu_hybrid.training import losses
+from mcu_hybrid.training import finite, losses
 from mcu_hybrid.training.augment import Views, random_view, to_float
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.fit import predict, weight_groups
@@ -106,11 +106,12 @@ def tune_base(
             with torch.no_grad():
                 wanted = torch.softmax(teacher(images), 1)
             loss = losses.weighted_cross_entropy(sim(images), wanted, weights[part])
+            value = finite.loss_value(loss, "int8 base", "qat_lr", config.qat_lr)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
-            total += loss.item() / steps
+            total += value / steps
         sim.live = False
         told.append(total)
         if on_event:
@@ -224,6 +225,7 @@ def tune_head(
         score = sim(x[part])
         gates = torch.stack([torch.zeros_like(score), score], 1)
         loss = losses.router_objective(gates, query[part], both_wrong[part], config)
+        finite.loss_value(loss, "int8 router", "router_lr", config.router_lr)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

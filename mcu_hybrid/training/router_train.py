@@ -18,6 +18,7 @@ from mcu_hybrid.nets.checkpoint import RouterParts
 from mcu_hybrid.nets.penultimate import with_features
 from mcu_hybrid.ops import route_features
 from mcu_hybrid.routers import learned
+from mcu_hybrid.training import finite
 from mcu_hybrid.training.augment import Views, random_view, to_float
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.losses import router_labels, router_objective
@@ -221,11 +222,12 @@ def _fit_head(
             batches = list(order.tensor_split(max(1, len(inputs) // config.router_batch)))
         part = batches.pop()
         loss = router_objective(head(inputs[part]), query[part], both_wrong[part], config)
+        value = finite.loss_value(loss, "router", "router_lr", config.router_lr)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
-        losses.append(float(loss.item()))
+        losses.append(value)
         if on_event and (step % 50 == 49 or step + 1 == config.router_steps):
             on_event("router", step + 1, config.router_steps)
     head.eval()

@@ -18,12 +18,12 @@ from torch import nn
 from mcu_hybrid import nets
 from mcu_hybrid.nets.checkpoint import RouterParts
 from mcu_hybrid.nets.int8_sim import Int8Sim
-from mcu_hybrid.training import qat
+from mcu_hybrid.training import finite, qat
 from mcu_hybrid.training.augment import Views
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.crossfit import Fold, cross_fit
 from mcu_hybrid.training.data import Dataset
-from mcu_hybrid.training.fit import fit_classifier
+from mcu_hybrid.training.fit import OnTold, fit_classifier
 from mcu_hybrid.training.joint import GLOBAL_SMOOTHING, Material, Rounds
 from mcu_hybrid.training.router_train import Examples, collect, device_rows, fit_router
 from mcu_hybrid.training.state import Journal
@@ -48,6 +48,7 @@ class Run:
     views: Views
     journal: Journal
     on_event: OnEvent | None = None
+    on_told: OnTold | None = None
 
     def images(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Images uint8 NHWC and classes of a split."""
@@ -82,20 +83,24 @@ def bootstrap(
     x, y = run.images("fit")
     if among is not None:
         x, y = x[among], y[among]
+    lr = config.global_lr if large else config.base_lr
+    name = "global" if large else "base"
+    finite.check_net(net, x, name, f"{name}_lr", lr)  # the user's weights, perhaps
     history = fit_classifier(
         net,
         x,
         y,
         epochs=config.global_epochs if large else config.base_epochs,
         batch=min(config.batch, len(y)),
-        lr=config.global_lr if large else config.base_lr,
+        lr=lr,
         weight_decay=config.weight_decay,
         smoothing=GLOBAL_SMOOTHING if large else 0.0,
         views=run.views if config.augment else None,
         seed=config.seed,
-        label=label or ("global" if large else "base"),
+        label=label or name,
         journal=run.journal,
         on_event=run.on_event,
+        on_told=run.on_told,
     )
     return net.eval(), history
 
@@ -133,7 +138,7 @@ def rounds(
     select = select_mask(y, run.config.select_share, run.config.seed)
     material = Material(*run.images("fit"), x[~select], y[~select], x[select], y[select], made)
     state = Rounds(base, global_, material, run.config, run.views, run.journal)
-    return state, state.run(run.on_event)[1]
+    return state, state.run(run.on_event, run.on_told)[1]
 
 
 def int8_base(run: Run, base: nn.Module, state: Rounds | None) -> tuple[Int8Sim, dict[str, Any]]:

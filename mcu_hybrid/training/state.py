@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from mcu_hybrid.errors import InputError
+from mcu_hybrid.nets.checkpoint import saved
 
 _VERSION = 1
 
@@ -53,8 +54,13 @@ class Journal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_name(self.path.name + ".part")
         whole = {"version": _VERSION, "identity": self.identity, "sections": self.sections}
-        torch.save(whole, part)
-        os.replace(part, self.path)
+        data = saved(whole)
+        try:
+            part.write_bytes(data)
+            os.replace(part, self.path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
 
     def _read(self) -> dict[str, Any]:
         if self.path is None or not self.path.is_file():

@@ -25,9 +25,10 @@ from mcu_hybrid.training.augment import Views, usual_views
 from mcu_hybrid.training.breakdown import breakdown_of
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.data import Dataset
-from mcu_hybrid.training.fit import predict
+from mcu_hybrid.training.fit import OnTold, predict
 from mcu_hybrid.training.stages import Run
 from mcu_hybrid.training.state import Journal
+from mcu_hybrid.training.verdict import warnings_of
 
 OnEvent = Callable[[str, int, int], None]
 HISTORY = "history.json"
@@ -45,6 +46,7 @@ def train(
     *,
     state_file: Path | None = None,
     resume: bool = False,
+    on_told: OnTold | None = None,
 ) -> dict[str, Any]:
     """Train, write hybrid.pt, splits.npz and history.json into ``out_dir``, return the facts.
 
@@ -52,6 +54,7 @@ def train(
         state_file: kept up to date while it trains, so that an ended run can go on; the caller
             removes it when the result is safe. None for none.
         resume: go on from ``state_file``; on one thread the result is the same to the bit.
+        on_told: is given the facts about the data, and each epoch's figures.
 
     Raises:
         InputError: the config or a network of the user is not usable.
@@ -61,9 +64,13 @@ def train(
     started = time.monotonic()
     config = resolve(config.check(), data)
     splits = data_module.split(data, _shares(config), config.splits_from)
+    described = data_module.describe(data, splits)
+    if on_told:
+        on_told("data", described)
     kept = _kept(data, splits, config.seed)
     journal = Journal(state_file, config.to_json() | {"data": data.digest}, resume)
-    run = Run(config, data, splits, kept.x_fit, _views(config, data), journal, on_event)
+    views = _views(config, data)
+    run = Run(config, data, splits, kept.x_fit, views, journal, on_event, on_told)
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads or threads)
     accelerate.keep_memory()
@@ -75,7 +82,13 @@ def train(
     checkpoint.save_hybrid(hybrid, out_dir / checkpoint.CHECKPOINT)
     kept.save(out_dir / checkpoint.SPLITS)
     (out_dir / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
-    facts = _facts(hybrid, data, splits) | {"losses": history["losses"], "int8": history["int8"]}
+    facts = _facts(hybrid, data, splits["calibration"]) | {
+        "data": described,
+        "losses": history["losses"],
+        "int8": history["int8"],
+    }
+    seen = data.y[splits["calibration"]]
+    facts["warnings"] = warnings_of(facts["calibration"], facts["losses"], seen, data.labels)
     return {**facts, "config": config.to_json(), "seconds": round(time.monotonic() - started, 1)}
 
 
@@ -168,9 +181,8 @@ def _kept(data: Dataset, splits: dict[str, np.ndarray], seed: int) -> Splits:
     )
 
 
-def _facts(hybrid: Hybrid, data: Dataset, splits: dict[str, np.ndarray]) -> dict[str, Any]:
+def _facts(hybrid: Hybrid, data: Dataset, part: np.ndarray) -> dict[str, Any]:
     """Sizes and float accuracies; the calibration split stands for what the router will meet."""
-    part = splits["calibration"]
     classes = [predict(net, data.x[part]).argmax(1) for net in (hybrid.base, hybrid.global_)]
     sizes = {}
     for name, net in (("base", hybrid.base), ("global", hybrid.global_)):
@@ -178,7 +190,6 @@ def _facts(hybrid: Hybrid, data: Dataset, splits: dict[str, np.ndarray]) -> dict
         sizes[f"{name}_parameters"] = sum(p.numel() for p in net.parameters())
     sizes["router_macs"] = hybrid.router.head.w1.size + hybrid.router.head.w2.size
     return {
-        "data": data_module.describe(data, splits),
         "calibration": evaluate.room(classes[0], classes[1], data.y[part]),
         **sizes,
     }
