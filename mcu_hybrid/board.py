@@ -34,7 +34,7 @@ __all__ = [
 CODES = ("aot", "ref", "tflm")  # whose instructions a core's cycles price (latency.py)
 TICK_KINDS = ("cycles", "timer", "ns")
 CONSOLE_KINDS = ("uart", "socket", "pipe")
-DEBUG_TOOLS = ("openocd", "pyocd")
+DEBUG_TOOLS = ("openocd", "pyocd", "recover")
 DEFAULT_PLACEMENT = {"code": "flash", "data": "ram", "stack": "ram", "arena": "ram"}
 DEFAULT_STACK_BYTES = 8192
 # VTOR takes a multiple of the table's size, rounded up to a power of two (Armv7-M B3.2.5).
@@ -296,7 +296,7 @@ def _platforms() -> list[str]:
 def _flasher_names() -> list[str]:
     # The file names, not the modules: boards are read on layer 1, below the flashers.
     files = (Path(__file__).parent / "flashers").glob("*.py")
-    return sorted(p.stem for p in files if p.stem not in ("__init__", "base"))
+    return sorted(p.stem for p in files if p.stem != "base" and not p.stem.startswith("_"))
 
 
 def _folders(extra_dirs: Sequence[Path]) -> list[Path]:

@@ -66,9 +66,11 @@ class Tick:
 class Chip:
     """Memories, clock and core; ``placement`` maps code, data, stack and arena to region kinds.
 
-    ``debug`` holds what the flashing tools call the chip, by tool (``openocd``, ``pyocd``);
-    ``limits`` what it bears less than its port's family, in Hz. What weights in its flash add to the core's price: ``flash_cycles`` to each instruction of our kernels,
-    ``flash_byte_cycles`` to each byte of a fully connected layer; ``cycles_range`` is then its own.
+    ``debug`` holds what the flashing tools call the chip, by tool (``openocd``, ``pyocd``), and as
+    ``recover`` OpenOCD's command that erases and opens a locked one;
+    ``limits`` what it bears less than its port's family, in Hz. What weights in its flash add to
+    the core's price: ``flash_cycles`` to each instruction of our kernels, ``flash_byte_cycles`` to
+    each byte of a fully connected layer; ``cycles_range`` is then its own.
     """
 
     name: str

@@ -79,22 +79,34 @@ class Tools:
                 argv,
                 executable=program,
                 cwd=cwd,
+                stdin=subprocess.DEVNULL,  # a tool that asks must fail, not wait for ever
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 timeout=timeout_s,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise ToolError(f"{argv[0]} did not end within {timeout_s:g} s", argv=argv) from error
-        output = done.stdout.decode("utf-8", "replace")
+            raise ToolError(
+                f"{argv[0]} did not end within {timeout_s:g} s: {shlex.join(argv)}",
+                argv=argv,
+                tail=_tail(_text(error.stdout)),
+            ) from error
+        output = _text(done.stdout)
         seconds = time.monotonic() - started
         _LOG.debug("%s   (%.1f s, exit code %d)", shlex.join(argv), seconds, done.returncode)
         if check and done.returncode != 0:
-            tail = "\n".join(output.splitlines()[-25:])
             raise ToolError(
                 f"{argv[0]} failed with exit code {done.returncode}: {shlex.join(argv)}",
                 argv=argv,
                 code=done.returncode,
-                tail=tail,
+                tail=_tail(output),
             )
         return Result(argv, done.returncode, output)
+
+
+def _text(output: bytes | None) -> str:
+    return (output or b"").decode("utf-8", "replace")
+
+
+def _tail(output: str) -> str:
+    return "\n".join(output.splitlines()[-25:])

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, NoReturn
 import rich_click as click
 
 from mcu_hybrid.cli.build import router_line, with_engine
-from mcu_hybrid.cli.common import board_dirs_option, json_option, print_json, progress, table
+from mcu_hybrid.cli.common import (
+    board_dirs_option,
+    json_option,
+    print_json,
+    probe_option,
+    progress,
+    table,
+)
 from mcu_hybrid.errors import McuHybridError
 from mcu_hybrid.latency import milliseconds, text_of
 
@@ -39,6 +46,7 @@ if TYPE_CHECKING:
     "--output", "outputs", type=click.Path(path_type=Path), help="Write all outputs, raw int8."
 )
 @click.option("--port", default="", help="Serial port or link URL of the board.")
+@probe_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to keep bench.json in.")
 @click.option(
     "--mix/--no-mix",
@@ -55,6 +63,7 @@ def command(
     inputs: Path | None,
     outputs: Path | None,
     port: str,
+    probe: str,
     out: Path | None,
     mix: bool | None,
     engine: EngineOptions,
@@ -71,7 +80,7 @@ def command(
     """
     from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
 
-    options = BenchOptions(runs, inputs, outputs, port, engine, board_dirs, mix)
+    options = BenchOptions(runs, inputs, outputs, port, engine, board_dirs, mix, probe)
     with progress(as_json) as on_event:
         result = bench_step(source, board_name, options, out=out, on_event=on_event)
     data = result.to_json()

@@ -202,6 +202,12 @@ def progress(as_json: bool = False) -> Iterator[OnEvent]:
         yield draw
 
 
+def probe_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--probe, of every verb that may flash a board."""
+    text = "Serial number of the board's debug probe (see doctor).  [default: that of the port]"
+    return click.option("--probe", default="", metavar="SERIAL", help=text)(command)
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; columns whose cells look like numbers are right-aligned."""
     from rich.console import Console

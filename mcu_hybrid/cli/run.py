@@ -11,6 +11,7 @@ from mcu_hybrid.cli.common import (
     board_dirs_option,
     json_option,
     print_json,
+    probe_option,
     progress,
     table,
 )
@@ -56,6 +57,7 @@ from mcu_hybrid.latency import text_of
     help="Stream the calibration split too and keep its answers, for tune.",
 )
 @click.option("--port", default="", help="Serial port or link URL of the board.")
+@probe_option
 @click.option("--out", type=click.Path(path_type=Path), default="runs/run", show_default=True)
 @board_dirs_option
 @json_option
@@ -74,6 +76,7 @@ def command(
     router: str | None,
     calibration: bool,
     port: str,
+    probe: str,
     out: Path,
     board_dirs: tuple[Path, ...],
     as_json: bool,
@@ -95,7 +98,7 @@ def command(
 
     height_width = parse_size(size)
     options = RunOptions(
-        link_model(link), cloud, model, token, deadline, limit, check, port, router or ""
+        link_model(link), cloud, model, token, deadline, limit, check, port, router or "", probe
     )
     extras.require("run", *(["bench"] if check else []), *([] if cloud else ["cloud"]))
     check_target(out, "run")

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from mcu_hybrid.board_types import Board
 from mcu_hybrid.errors import BoardError, MissingTool
-from mcu_hybrid.flashers.base import Commands, Flasher, FlashResult, OnEvent
+from mcu_hybrid.flashers._attach import DEFAULT_ATTACH, Attach
+from mcu_hybrid.flashers.base import (
+    Commands,
+    Flasher,
+    FlashResult,
+    OnEvent,
+)
 from mcu_hybrid.flashers.native import Native
 from mcu_hybrid.flashers.openocd import OpenOcd
 from mcu_hybrid.flashers.pyocd import PyOcd
@@ -16,7 +22,7 @@ from mcu_hybrid.flashers.stlink import StLink
 from mcu_hybrid.image import FirmwareImage
 from mcu_hybrid.process import INSTALL_HINTS, Tools
 
-__all__ = ["FLASHERS", "Commands", "FlashResult", "Flasher", "OnEvent", "choose", "flash"]
+__all__ = ["FLASHERS", "Attach", "Commands", "FlashResult", "Flasher", "OnEvent", "choose", "flash"]
 
 FLASHERS: dict[str, Flasher] = {
     flasher.name: flasher for flasher in (OpenOcd(), PyOcd(), StLink(), Qemu(), Native())
@@ -31,19 +37,26 @@ def flash(
     *,
     dry_run: bool = False,
     on_event: OnEvent | None = None,
+    attach: Attach = DEFAULT_ATTACH,
 ) -> FlashResult:
     """Flash, or with ``dry_run`` only tell the commands; a virtual board is left running.
 
     Raises:
-        BoardError: ``flasher`` is not one of the board's.
+        BoardError: ``flasher`` is not one of the board's, or the chip has no lock to open.
         MissingTool: the flasher's tool, or every one of the board's, is not installed.
         ToolError: the tool failed.
     """
+    if attach.recover and "recover" not in board.chip.debug:
+        raise BoardError(
+            f"{board.name} has no lock that --recover could open", "leave --recover out"
+        )
+    if attach.probe and board.is_virtual:
+        raise BoardError(f"{board.name} is a virtual board: it has no probe", "leave --probe out")
     chosen = choose(board, tools, flasher, dry_run=dry_run)
     if dry_run:
-        return FlashResult(chosen.name, chosen.commands(board, image), "")
+        return FlashResult(chosen.name, chosen.commands(board, image, attach), "")
     image.check_fits(board)
-    return chosen.flash(board, image, tools, on_event)
+    return chosen.flash(board, image, tools, on_event, attach)
 
 
 def choose(

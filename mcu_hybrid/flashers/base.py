@@ -6,12 +6,14 @@ How one tool is called is in the file of its name; which one is taken is in ``__
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from mcu_hybrid.board_types import Board
-from mcu_hybrid.errors import BoardError, InputError
+from mcu_hybrid.errors import BoardError, InputError, MissingTool, ToolError
+from mcu_hybrid.flashers import _faults as faults
+from mcu_hybrid.flashers._attach import DEFAULT_ATTACH, Attach
 from mcu_hybrid.image import FirmwareImage
 from mcu_hybrid.process import Tools
 
@@ -37,11 +39,18 @@ class Flasher(Protocol):
     def available(self, tools: Tools) -> bool:
         """True where the tool is installed."""
 
-    def commands(self, board: Board, image: FirmwareImage) -> Commands:
+    def commands(
+        self, board: Board, image: FirmwareImage, attach: Attach = DEFAULT_ATTACH
+    ) -> Commands:
         """The argv lists that put the image on the board, in order."""
 
     def flash(
-        self, board: Board, image: FirmwareImage, tools: Tools, on_event: OnEvent | None
+        self,
+        board: Board,
+        image: FirmwareImage,
+        tools: Tools,
+        on_event: OnEvent | None,
+        attach: Attach = DEFAULT_ATTACH,
     ) -> FlashResult:
         """Put the image on the board and leave it running."""
 
@@ -56,15 +65,44 @@ class ProgramFlasher:
         """True where the tool is installed."""
         return tools.find(self.tool) is not None
 
-    def commands(self, board: Board, image: FirmwareImage) -> Commands:
+    def commands(
+        self, board: Board, image: FirmwareImage, attach: Attach = DEFAULT_ATTACH
+    ) -> Commands:
         """The argv lists that put the image on the board, in order."""
         raise NotImplementedError
 
     def flash(
-        self, board: Board, image: FirmwareImage, tools: Tools, on_event: OnEvent | None
+        self,
+        board: Board,
+        image: FirmwareImage,
+        tools: Tools,
+        on_event: OnEvent | None,
+        attach: Attach = DEFAULT_ATTACH,
     ) -> FlashResult:
-        """Run the commands one after the other; raises ToolError with the tool's last words."""
-        commands = self.commands(board, image)
+        """Run the commands; where the chip is not reached, once more with it held in reset.
+
+        Raises:
+            ToolError: with the tool's last words, and the next step where they are known.
+        """
+        try:
+            return self._run(self.commands(board, image, attach), tools, on_event)
+        except MissingTool:
+            raise
+        except ToolError as error:
+            told = faults.explain(error, board, attach)
+            # A tool that timed out has been waited for long enough.
+            if told is not error or attach.recover or error.code is None:
+                raise told from error
+            first = error
+        if on_event:
+            on_event(f"{self.name}, chip held in reset", 0, 1)
+        held = self.commands(board, image, replace(attach, under_reset=True))
+        try:
+            return self._run(held, tools, on_event)
+        except ToolError as error:
+            raise faults.twice(first, error, board, attach) from error
+
+    def _run(self, commands: Commands, tools: Tools, on_event: OnEvent | None) -> FlashResult:
         for n, argv in enumerate(commands):
             tools.run(argv, timeout_s=300.0)
             if on_event:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from mcu_hybrid.board_types import Board
-from mcu_hybrid.errors import ToolError
+from mcu_hybrid.flashers._attach import DEFAULT_ATTACH, Attach
 from mcu_hybrid.flashers.base import (
     Commands,
-    FlashResult,
-    OnEvent,
     ProgramFlasher,
     debug_name,
 )
 from mcu_hybrid.image import FirmwareImage
-from mcu_hybrid.process import Tools
+
+SEGGER = 0x1366
 
 
 class PyOcd(ProgramFlasher):
@@ -21,25 +20,23 @@ class PyOcd(ProgramFlasher):
     name = "pyocd"
     tool = "pyocd"
 
-    def commands(self, board: Board, image: FirmwareImage) -> Commands:
-        """One command: erase the sectors needed, write, reset."""
-        target = debug_name(board, "pyocd")
-        return ((self.tool, "flash", "--target", target, "--erase", "sector", str(image.elf)),)
+    def commands(
+        self, board: Board, image: FirmwareImage, attach: Attach = DEFAULT_ATTACH
+    ) -> Commands:
+        """One command: erase the sectors needed, write, reset; -W: do not wait for a probe."""
+        argv = [self.tool, "flash", "-W"]
+        if attach.probe:
+            argv += ["-u", _serial(board, attach.probe)]
+        argv += ["--target", debug_name(board, "pyocd")]
+        if attach.under_reset:
+            argv += ["-O", "connect_mode=under-reset"]
+        if "recover" in board.chip.debug:
+            # By itself pyOCD erases a locked chip without a word.
+            argv += ["-O", f"auto_unlock={'true' if attach.recover else 'false'}"]
+        return ((*argv, "--erase", "sector", str(image.elf)),)
 
-    def flash(
-        self, board: Board, image: FirmwareImage, tools: Tools, on_event: OnEvent | None
-    ) -> FlashResult:
-        """Run it; a chip that comes in a pack which is not installed is named as such."""
-        try:
-            return super().flash(board, image, tools, on_event)
-        except ToolError as error:
-            if "not recognized" not in error.tail:
-                raise
-            target = debug_name(board, "pyocd")
-            raise ToolError(
-                f"pyocd does not know the chip {target} yet",
-                f"pyocd pack install {target}",
-                argv=error.argv,
-                code=error.code,
-                tail=error.tail,
-            ) from error
+
+def _serial(board: Board, probe: str) -> str:
+    """A J-Link's number has leading zeros on USB, and none with pyOCD."""
+    is_jlink = any(vendor == SEGGER for vendor, _ in board.console.usb)
+    return probe.lstrip("0") if is_jlink else probe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mcu_hybrid.board_types import Board
 from mcu_hybrid.emulate import qemu
+from mcu_hybrid.flashers._attach import DEFAULT_ATTACH, Attach
 from mcu_hybrid.flashers.base import Commands, FlashResult, OnEvent
 from mcu_hybrid.image import FirmwareImage
 from mcu_hybrid.process import Tools
@@ -19,12 +20,19 @@ class Qemu:
         """True where the emulator is installed."""
         return tools.find(self.tool) is not None
 
-    def commands(self, board: Board, image: FirmwareImage) -> Commands:
+    def commands(
+        self, board: Board, image: FirmwareImage, attach: Attach = DEFAULT_ATTACH
+    ) -> Commands:
         """The emulator's argv, with a port that is free now."""
         return (qemu.command(board, image.elf, qemu.free_port()),)
 
     def flash(
-        self, board: Board, image: FirmwareImage, tools: Tools, on_event: OnEvent | None
+        self,
+        board: Board,
+        image: FirmwareImage,
+        tools: Tools,
+        on_event: OnEvent | None,
+        attach: Attach = DEFAULT_ATTACH,
     ) -> FlashResult:
         """Start the board; the result's URL opens its console."""
         running = qemu.start(board, image.elf, tools, image.build_id)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from mcu_hybrid.board_types import Board
-from mcu_hybrid.flashers.base import Commands, ProgramFlasher, binary
+from mcu_hybrid.flashers._attach import DEFAULT_ATTACH, Attach
+from mcu_hybrid.flashers.base import (
+    Commands,
+    ProgramFlasher,
+    binary,
+)
 from mcu_hybrid.image import FirmwareImage
 
 
@@ -13,7 +18,14 @@ class StLink(ProgramFlasher):
     name = "stlink"
     tool = "st-flash"
 
-    def commands(self, board: Board, image: FirmwareImage) -> Commands:
+    def commands(
+        self, board: Board, image: FirmwareImage, attach: Attach = DEFAULT_ATTACH
+    ) -> Commands:
         """One command: the flat binary goes to the start of the region that holds the code."""
         start = f"0x{board.placed('code').start:08x}"
-        return ((self.tool, "--reset", "write", str(binary(image)), start),)
+        argv = [self.tool]
+        if attach.probe:
+            argv += ["--serial", attach.probe]
+        if attach.under_reset:
+            argv.append("--connect-under-reset")
+        return ((*argv, "--reset", "write", str(binary(image)), start),)

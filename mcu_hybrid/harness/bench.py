@@ -195,9 +195,7 @@ def _require_model(hello: Hello, model: BenchModel) -> None:
         )
 
 
-def _layer_times(
-    timer: timing.Timer, profile: Profile, counted: bool
-) -> tuple[LayerTime, ...]:
+def _layer_times(timer: timing.Timer, profile: Profile, counted: bool) -> tuple[LayerTime, ...]:
     total = (profile.instructions if counted else profile.ticks) or 1
     rows = []
     for n, (row, time) in enumerate(zip(timer.work.layers, profile.rows, strict=True)):

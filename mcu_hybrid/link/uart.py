@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mcu_hybrid.errors import LinkError
+from mcu_hybrid.link import usb as usb_ports
 
 # pyserial reconfigures the port whenever its timeout changes: it stays fixed, and reads add up.
 _SLICE_S = 0.02
@@ -17,27 +18,59 @@ _SLICE_S = 0.02
 
 def list_ports() -> list[str]:
     """The serial ports of this machine, each with its description."""
-    from serial.tools import list_ports
-
-    return [f"{port.device} ({port.description})" for port in sorted(list_ports.comports())]
+    return [f"{port.device} ({port.description})" for port in usb_ports.serial_ports()]
 
 
-def find_port(usb: Sequence[tuple[int, int]]) -> str:
-    """The one serial port with one of these (vendor, product) ids; raises LinkError naming all."""
-    from serial.tools import list_ports
+def find_port(usb: Sequence[tuple[int, int]], probe: str = "", interface: int = 0) -> str:
+    """The console of the one board with one of these (vendor, product) ids; LinkError names all.
 
-    ports = sorted(list_ports.comports())
-    found = [port.device for port in ports if (port.vid, port.pid) in usb]
+    Args:
+        probe: serial number of the board's debug probe, "" for any.
+        interface: which of the probe's serial ports is the console.
+    """
+    found = consoles(usb, probe, interface)
     if len(found) == 1:
-        return str(found[0])
-    ids = ", ".join(f"{vid:04x}:{pid:04x}" for vid, pid in usb)
+        return found[0].device
     if found:
         raise LinkError(
-            f"several boards are plugged in: {', '.join(found)}", f"choose: --port {found[0]}"
+            f"several boards are plugged in: {', '.join(named(port) for port in found)}",
+            choose_hint(found),
         )
-    there = ", ".join(port.device for port in ports) or "none"
-    raise LinkError(
-        f"no serial port with the board's USB id ({ids}); ports found: {there}",
+    raise no_port(usb, probe)
+
+
+def consoles(
+    usb: Sequence[tuple[int, int]], probe: str = "", interface: int = 0
+) -> list[usb_ports.Port]:
+    """The console of every board with one of these ids: the ports of one probe are one board."""
+    ports = [port for port in usb_ports.serial_ports() if (port.vid, port.pid) in usb]
+    groups = usb_ports.by_device([port for port in ports if same_serial(port.serial, probe)])
+    return [group[min(interface, len(group) - 1)] for group in groups]
+
+
+def same_serial(serial: str, wanted: str) -> bool:
+    """True where ``wanted`` is "" or the serial number, leading zeros and case apart."""
+    return not wanted or serial.lstrip("0").lower() == wanted.lstrip("0").lower()
+
+
+def named(port: usb_ports.Port) -> str:
+    """Port and probe serial, for messages."""
+    return f"{port.device} (probe {port.serial})" if port.serial else port.device
+
+
+def choose_hint(found: Sequence[usb_ports.Port]) -> str:
+    """How to say which board is meant."""
+    serial = next((port.serial for port in found if port.serial), "")
+    return f"choose: --port {found[0].device}" + (f", or --probe {serial}" if serial else "")
+
+
+def no_port(usb: Sequence[tuple[int, int]], probe: str = "") -> LinkError:
+    """No board is plugged in, or not the one of this probe."""
+    ids = ", ".join(f"{vid:04x}:{pid:04x}" for vid, pid in usb)
+    there = ", ".join(named(port) for port in usb_ports.serial_ports()) or "none"
+    what = f"no serial port of probe {probe}" if probe else "no serial port"
+    return LinkError(
+        f"{what} with the board's USB id ({ids}); ports found: {there}",
         "plug the board in, or give --port",
     )
 

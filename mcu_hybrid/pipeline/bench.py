@@ -41,6 +41,7 @@ class BenchOptions:
     engine: EngineOptions = DEFAULT_ENGINE
     board_dirs: Sequence[Path] = ()
     mix: bool | None = False
+    probe: str = ""
 
 
 def bench_step(
@@ -115,7 +116,8 @@ def measure(
     )
     extras.require("the comparison with TFLM", "bench")
     judge, reason = _judge(build)
-    with on_board(build, port=options.port, on_event=on_event) as device:
+    board = on_board(build, port=options.port, probe=options.probe, on_event=on_event)
+    with board as device:
         result = harness.bench(device, build.board, model, inputs, judge=judge, on_event=on_event)
     if reason is not None:
         result = replace(result, not_compared=reason)

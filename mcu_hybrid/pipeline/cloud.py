@@ -34,6 +34,7 @@ class RunOptions:
     check: bool = True  # compare every device output with TFLM
     port: str = ""
     router: str = ""  # decides on the board; "" = the build's own
+    probe: str = ""  # serial number of the debug probe; "" = that of the port
 
 
 @contextmanager

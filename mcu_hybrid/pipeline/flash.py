@@ -10,19 +10,25 @@ from typing import Any
 
 from mcu_hybrid.board import Board, list_boards, load_board
 from mcu_hybrid.emulate import qemu, state
-from mcu_hybrid.errors import BoardError, InputError, LinkError, LinkTimeout, ProtocolError
-from mcu_hybrid.flashers import flash
+from mcu_hybrid.errors import BoardError, InputError, LinkError, LinkTimeout, MissingTool
+from mcu_hybrid.flashers import Attach, choose, flash
 from mcu_hybrid.harness.device import Device
-from mcu_hybrid.link.uart import find_port
+from mcu_hybrid.link import uart
+from mcu_hybrid.pipeline.attach import Attached, attach, is_url, probe_of, uart_url
 from mcu_hybrid.pipeline.build import Build, open_build
 from mcu_hybrid.process import Tools
+from mcu_hybrid.wire.payloads import Hello
 
 OnEvent = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Flashed:
-    """What was started or written, its commands as run (or planned), and where its console is."""
+    """What was started or written, its commands as run (or planned), and where its console is.
+
+    ``probe`` is the debug probe's serial number ("" where it was left to the tool), ``clock_hz``
+    what the board runs at (0 where nothing ran), ``notes`` what the user should know.
+    """
 
     board: str
     flasher: str
@@ -30,13 +36,35 @@ class Flashed:
     url: str
     build_id: str
     verified: bool
+    probe: str = ""
+    clock_hz: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the board is reached; all of it is found where it is not given.
+
+    Args:
+        port: serial port or link URL of the console.
+        probe: serial number of the debug probe; "" takes that of the port.
+        flasher: one of the board's; None takes the first whose tool is installed.
+        recover: first unlock the chip, which erases all of it.
+    """
+
+    port: str = ""
+    probe: str = ""
+    flasher: str | None = None
+    recover: bool = False
 
 
 def flash_step(
     build: Build,
     *,
     port: str = "",
+    probe: str = "",
     flasher: str | None = None,
+    recover: bool = False,
     dry_run: bool = False,
     tools: Tools | None = None,
     on_event: OnEvent | None = None,
@@ -45,46 +73,95 @@ def flash_step(
 
     Args:
         port: serial port or link URL; "" finds the board's own.
+        probe: serial number of the debug probe; "" takes that of the port.
         flasher: one of the board's; None takes the first whose tool is installed.
+        recover: first unlock the chip, which erases all of it.
 
     Raises:
         MissingTool: no tool of the board is installed.
+        BoardError: another board is plugged in.
+        LinkTimeout: the tool did its work, and the board does not answer.
         ProtocolError: the board answers with another build id.
     """
-    board = build.board
-    if board.is_virtual and not dry_run:
-        # Until it is verified: a second flash of this board waits, and then replaces it.
-        with state.locked(board.name):
-            return _flash(build, port, flasher, dry_run, tools, on_event)
-    return _flash(build, port, flasher, dry_run, tools, on_event)
-
-
-def _flash(
-    build: Build,
-    port: str,
-    flasher: str | None,
-    dry_run: bool,
-    tools: Tools | None,
-    on_event: OnEvent | None,
-) -> Flashed:
-    board = build.board
-    done = flash(
-        board, build.image, tools or Tools(dry_run), flasher, dry_run=dry_run, on_event=on_event
-    )
+    way = Way(port, probe, flasher, recover)
+    if not dry_run:
+        choose(build.board, tools or Tools(), flasher)  # before a port is opened
+    there = _find(build.board, way, dry_run)
     if dry_run:
-        return Flashed(board.name, done.flasher, done.argv, "", build.image.build_id, False)
-    url = done.url or console_url(board, port)
-    with Device.open(url, build_id=build.image.build_id):
-        pass
-    return Flashed(board.name, done.flasher, done.argv, url, build.image.build_id, True)
+        attach_by = Attach(there.probe, recover=recover)
+        planned = flash(
+            build.board, build.image, tools or Tools(True), flasher, dry_run=True, attach=attach_by
+        )
+        names = (build.board.name, planned.flasher, planned.argv)
+        return Flashed(*names, "", build.image.build_id, False, there.probe)
+    if not build.board.is_virtual:
+        return _flash_there(build, there, way, tools or Tools(), on_event)
+    # Until it is verified: a second flash of this board waits, and then replaces it.
+    with state.locked(build.board.name):
+        return _flash_there(build, there, way, tools or Tools(), on_event)
 
 
-def console_url(board: Board, port: str = "") -> str:
+def _flash_there(
+    build: Build, there: Attached, way: Way, tools: Tools, on_event: OnEvent | None
+) -> Flashed:
+    board, build_id = build.board, build.image.build_id
+    for note in (there.note, _what_goes(board) if way.recover else ""):
+        if note and on_event:
+            on_event(note, 0, 1)
+    attach_by = Attach(there.probe, recover=way.recover)
+    done = flash(board, build.image, tools, way.flasher, on_event=on_event, attach=attach_by)
+    url = done.url or there.url or console_url(board, way.port, way.probe)
+    hello = _verified(board, url, build_id)
+    notes = tuple(note for note in (there.note, slow_clock(board, hello)) if note)
+    where = (url, build_id, True, there.probe, hello.clock_hz, notes)
+    return Flashed(board.name, done.flasher, done.argv, *where)
+
+
+def _find(board: Board, way: Way, dry_run: bool) -> Attached:
+    """The board on the desk; without a URL where its probe brings no port (or is not there)."""
+    if board.is_virtual:
+        return Attached("", way.probe, None)
+    if dry_run:
+        return Attached("", way.probe or (probe_of(way.port) if way.port else ""), None)
+    if not way.port and not uart.consoles(board.console.usb, way.probe, board.console.interface):
+        return Attached("", way.probe, None)
+    return attach(board, way.port, way.probe)
+
+
+def _verified(board: Board, url: str, build_id: str) -> Hello:
+    try:
+        with Device.open(url, build_id=build_id) as device:
+            return device.hello()
+    except LinkTimeout as error:
+        if board.is_virtual:
+            raise
+        raise LinkTimeout(
+            f"{board.name} was flashed, and does not answer at {url}",
+            "is that its console? name another by --port; or press the board's reset button and "
+            "run: mcu-hybrid bench DIR",
+        ) from error
+
+
+def _what_goes(board: Board) -> str:
+    return f"unlocking erases all of {board.name}: its flash and UICR (pin reset, supply, keys)"
+
+
+def slow_clock(board: Board, hello: Hello) -> str:
+    """What to say of a board that could not start its clock; "" where it did."""
+    if board.is_virtual or hello.clock_hz == board.chip.clock_hz:
+        return ""
+    return (
+        f"{board.name} runs at {hello.clock_hz / 1e6:g} MHz, not {board.chip.clock_hz / 1e6:g}: "
+        "supply, crystal or PLL did not get ready, so it took its internal oscillator"
+    )
+
+
+def console_url(board: Board, port: str = "", probe: str = "") -> str:
     """The link URL of a board's console: that of the running virtual board, or its serial port."""
-    if "://" in port or port.startswith(("uart:", "child:")):
+    if is_url(port):
         return port
     if port:
-        return f"uart:{port}?baud={board.console.baud}"
+        return uart_url(board, port)
     if board.is_virtual:
         running = qemu.running(board.name)
         if running is None:
@@ -93,26 +170,34 @@ def console_url(board: Board, port: str = "") -> str:
                 f"mcu-hybrid flash DIR --board {board.name}",
             )
         return running.url
-    return f"uart:{find_port(board.console.usb)}?baud={board.console.baud}"
+    return uart_url(board, uart.find_port(board.console.usb, probe, board.console.interface))
 
 
 @contextmanager
-def on_board(build: Build, *, port: str = "", on_event: OnEvent | None = None) -> Iterator[Device]:
+def on_board(
+    build: Build, *, port: str = "", probe: str = "", on_event: OnEvent | None = None
+) -> Iterator[Device]:
     """The build running on its board: as it is where it runs already, flashed otherwise.
 
     A virtual board that runs this build goes on running; otherwise one is started for the time of
     the ``with``, apart from any that runs another build. A virtual one that ``port`` names is taken
-    as it is.
+    as it is, and so is whatever answers behind a socket.
 
     Raises:
         LinkError: the port cannot be opened (said before anything is flashed).
+        LinkTimeout: the board does not answer, and cannot be flashed from here.
         ProtocolError: the board answers with another build id.
     """
     board, build_id = build.board, build.image.build_id
     if port or not board.is_virtual:
-        if not board.is_virtual and not _runs_already(build, port):
-            flash_step(build, port=port, on_event=on_event)
-        with Device.open(console_url(board, port), build_id=build_id) as device:
+        is_stream = is_url(port) and not port.startswith("uart:")
+        url = port
+        if not board.is_virtual and not is_stream:
+            url = _running_at(build, Way(port, probe), on_event)
+        with Device.open(console_url(board, url), build_id=build_id) as device:
+            note = slow_clock(board, device.hello())
+            if note and on_event:
+                on_event(note, 0, 1)
             yield device
         return
     running = qemu.running(board.name)
@@ -122,13 +207,21 @@ def on_board(build: Build, *, port: str = "", on_event: OnEvent | None = None) -
         yield stack.enter_context(Device.open(running.url, build_id=build_id))
 
 
-def _runs_already(build: Build, port: str) -> bool:
-    """False where the board is silent or runs another build; LinkError where the port is bad."""
+def _running_at(build: Build, way: Way, on_event: OnEvent | None) -> str:
+    """The console of the real board that runs this build, flashed where it does not yet."""
+    there = attach(build.board, way.port, way.probe)
+    hello = there.hello
+    if hello is not None and hello.build_id == build.image.build_id:
+        return there.url
     try:
-        with Device.open(console_url(build.board, port), wait_s=1.0) as device:
-            return device.hello().build_id == build.image.build_id
-    except (LinkTimeout, ProtocolError):
-        return False
+        _flash_there(build, there, way, Tools(), on_event)
+    except MissingTool as error:
+        state = f"runs build {hello.build_id}" if hello else "does not answer"
+        raise LinkTimeout(
+            f"{build.board.name} {state} at {there.url}, and {error.message}",
+            f"is it powered, and the port right? To flash it: {error.hint}",
+        ) from error
+    return there.url
 
 
 def open_for(folder: Path, board_name: str | None, board_dirs: Sequence[Path] = ()) -> Build:
@@ -141,6 +234,19 @@ def open_for(folder: Path, board_name: str | None, board_dirs: Sequence[Path] = 
             path=folder,
         )
     return build
+
+
+def board_to_stop(folder: Path, board_name: str | None, board_dirs: Sequence[Path] = ()) -> str:
+    """The board named, else that of the build; raises InputError where there is neither."""
+    if board_name is not None:
+        return board_name
+    if not (folder / "manifest.json").is_file():
+        raise InputError(
+            "is no build folder, and no board is named",
+            "mcu-hybrid flash BUILD --stop, or: mcu-hybrid flash --board NAME --stop",
+            path=folder,
+        )
+    return open_build(folder, board_dirs).board.name
 
 
 def stop_board(name: str, board_dirs: Sequence[Path] = ()) -> bool:

@@ -66,7 +66,8 @@ def run_step(
     tensors = to_int8(build.model.graph, data.x)
     payload = payload_form(cloud, data.x.shape[1:])
     require_classes(build, cloud)
-    with on_board(build, port=options.port, on_event=on_event) as device, _routed(device, route):
+    board = on_board(build, port=options.port, probe=options.probe, on_event=on_event)
+    with board as device, _routed(device, route):
         seen = stream(build, device, cloud, data, tensors, payload, options, tell)
         failed = ask_the_rest(cloud, data, payload, seen, tell)
         splits = {OUTCOMES: outcomes_of(seen, data, f"board {build.board.name}")}

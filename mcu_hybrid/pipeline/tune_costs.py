@@ -236,9 +236,7 @@ def _device_alone(small: _Figures, power: Power | None, made: Costs) -> None:
         return
     made.known["latency"] = Cost("ms", small.ms, 0.0, small.range_ms)
     if power is not None:
-        made.known["energy"] = Cost(
-            "mJ", power.edge_mj(small.ms), 0.0, _mj(power, small.range_ms)
-        )
+        made.known["energy"] = Cost("mJ", power.edge_mj(small.ms), 0.0, _mj(power, small.range_ms))
 
 
 def _same_device(
