@@ -19,7 +19,7 @@ from mcu_hybrid.errors import ToolError
 from mcu_hybrid.process import INSTALL_HINTS, Tools
 
 DISTRIBUTION = "mcu-hybrid"
-EXTRAS = ("train", "export", "bench", "cloud", "report")
+GATHERED = ("all", "dev")  # extras that only name others
 # Programs of a step: (program, what for, argument that prints the version).
 COMPILERS = (
     ("arm-none-eabi-gcc", "firmware for boards"),
@@ -31,6 +31,8 @@ QEMU = "qemu-system-arm"
 QEMU_INSTALL = INSTALL_HINTS[QEMU]
 NEWLIB_INSTALL = "sudo apt-get install libnewlib-arm-none-eabi"
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)([^;]*?)\s*(?:;(.*))?$")
+_EXTRA = re.compile(r"extra\s*==\s*['\"]([A-Za-z0-9._-]+)['\"]")
+_INNER = re.compile(r"\[([^\]]*)\]")
 _VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
 
 
@@ -46,6 +48,7 @@ class Check:
 
 def examine(tools: Tools | None = None) -> list[Check]:
     """Run all checks, in the order in which a user meets the things."""
+    from mcu_hybrid.harness.doctor_flash import check_boards
     from mcu_hybrid.harness.doctor_ports import check_ports, check_probes
 
     tools = tools or Tools()
@@ -56,6 +59,7 @@ def examine(tools: Tools | None = None) -> list[Check]:
         check_qemu(tools),
         *check_packages(),
         check_flash_tools(tools),
+        *check_boards(tools),
         *check_probes(),
         *check_ports(),
     ]
@@ -99,7 +103,7 @@ def check_qemu(tools: Tools) -> Check:
 
 
 def check_flash_tools(tools: Tools) -> Check:
-    """One of the tools for real boards is enough."""
+    """One of the tools for real boards is enough; which board it can flash: ``doctor_flash.py``."""
     there = [tool for tool in FLASH_TOOLS if tools.find(tool)]
     if there:
         return Check("flashing tools", True, ", ".join(there), "")
@@ -115,7 +119,7 @@ def check_packages() -> Iterator[Check]:
         fix = f"{sys.executable} -m pip install -e ."
         yield Check("packages", False, f"{DISTRIBUTION} is not installed, only found", fix)
         return
-    for extra in EXTRAS:
+    for extra in _extras(requires):
         wanted = list(_of_extra(requires, extra))
         missing = [f'"{name}{limits}"' for name, limits in wanted if not _installed(name)]
         names = [name for name, _ in wanted if _installed(name)]
@@ -124,12 +128,24 @@ def check_packages() -> Iterator[Check]:
         yield Check(f"packages [{extra}]", not missing, found, fix)
 
 
+def _extras(requires: list[str]) -> list[str]:
+    """All extras that name packages, in the order of setup.cfg."""
+    named = (found[1] for line in requires for found in [_EXTRA.search(line)] if found)
+    return [extra for extra in dict.fromkeys(named) if extra not in GATHERED]
+
+
 def _of_extra(requires: list[str], extra: str) -> Iterator[tuple[str, str]]:
     """(package, version limits) of the requirements that this extra adds."""
     for line in requires:
         match = _REQUIREMENT.match(line)
-        if match and re.search(rf"extra\s*==\s*['\"]{extra}['\"]", match[3] or ""):
-            yield match[1], match[2].strip().strip("()")
+        found = _EXTRA.search((match[3] or "") if match else "")
+        if match and found and found[1] == extra:
+            inner = _INNER.match(match[2].strip())
+            if match[1] != DISTRIBUTION:
+                yield match[1], match[2].strip().strip("()")
+            elif inner:  # mcu-hybrid[train]: what that extra names
+                for other in inner[1].split(","):
+                    yield from _of_extra(requires, other.strip())
 
 
 def _installed(name: str) -> bool:

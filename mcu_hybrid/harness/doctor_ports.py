@@ -1,4 +1,4 @@
-"""The doctor's look at plugged-in boards: serial ports, who may open them and who holds them.
+"""The doctor's look at plugged-in boards: probes, ports, boards, who may open and who holds them.
 
 On Linux the answers come from /sys and /proc; elsewhere only what pyserial tells is checked.
 """
@@ -13,23 +13,23 @@ from pathlib import Path
 from mcu_hybrid.board import list_boards
 from mcu_hybrid.errors import McuHybridError
 from mcu_hybrid.harness.doctor import Check
+from mcu_hybrid.link import usb
 
-PROBE_VENDORS = {0x0483: "ST-LINK", 0x1366: "J-Link", 0x0D28: "CMSIS-DAP"}
 UDEV_RULE = "/etc/udev/rules.d/70-mcu-hybrid.rules"
 
 
 def check_ports() -> Iterator[Check]:
-    """Every serial port: the board it belongs to, whether we may open it, who holds it."""
-    from serial.tools import list_ports
-
-    names = _board_names()
-    ports = sorted(list_ports.comports())
+    """Every serial port on USB: its probe and board, whether we may open it, who holds it."""
+    names = board_names()
+    ports = [port for port in usb.serial_ports() if port.vid or port.description not in ("", "n/a")]
     if not ports:
         yield Check("serial ports", True, "none (no board is plugged in)", "")
     for port in ports:
+        kind = usb.probe_kind(port.vid, port.pid, port.description)
+        label = port.description
+        label += f", {kind} {port.serial}".rstrip() if kind else ""
         board = names.get((port.vid, port.pid), "")
-        label = f"{port.description}" + (f", board {board}" if board else "")
-        yield check_port(port.device, label)
+        yield check_port(port.device, label + (f", board {board}" if board else ""))
 
 
 def check_port(device: str, label: str) -> Check:
@@ -46,20 +46,23 @@ def check_port(device: str, label: str) -> Check:
     return Check(name, True, f"{label}: free", "")
 
 
-def check_probes(sysfs: Path = Path("/sys/bus/usb/devices")) -> Iterator[Check]:
-    """Every debug probe on USB: whether its device file may be opened for flashing."""
-    for folder in sorted(sysfs.glob("*")) if sysfs.is_dir() else []:
-        vendor = _hex(folder / "idVendor")
-        if vendor not in PROBE_VENDORS:
-            continue
-        node = "/dev/bus/usb/{:03d}/{:03d}".format(
-            *(_int(folder / n) for n in ("busnum", "devnum"))
-        )
-        name = f"{PROBE_VENDORS[vendor]} probe"
-        if os.access(node, os.R_OK | os.W_OK):
-            yield Check(name, True, f"{node}: may be opened", "")
+def check_probes(sysfs: Path = usb.SYSFS) -> Iterator[Check]:
+    """Every debug probe: its serial number, its ports, its board, and whether it may be opened."""
+    names, seen = board_names(), set[str]()
+    for probe in usb.probes(sysfs):
+        name = f"{probe.kind} probe {probe.serial}".rstrip()
+        name += f" ({probe.node})" if name in seen else ""
+        seen.add(name)
+        board = names.get((probe.vid, probe.pid), "") if probe.ports or probe.pid else ""
+        port = ", ".join(port.device for port in probe.ports) or "no serial port"
+        about = f"{port}, board {board or 'unknown'}"
+        if not probe.node:
+            yield Check(name, True, about, "")
+        elif os.access(probe.node, os.R_OK | os.W_OK):
+            yield Check(name, True, f"{about}; {probe.node}: may be opened", "")
         else:
-            yield Check(name, False, f"{node}: no permission", _udev_fix(vendor))
+            found = f"{about}; {probe.node}: no permission"
+            yield Check(name, False, found, _udev_fix(probe.vid))
 
 
 def _udev_fix(vendor: int) -> str:
@@ -70,7 +73,7 @@ def _udev_fix(vendor: int) -> str:
     )
 
 
-def _board_names() -> dict[tuple[int, int], str]:
+def board_names() -> dict[tuple[int, int], str]:
     """Boards by USB id; those that share an adapter are listed together."""
     names: dict[tuple[int, int], str] = {}
     try:
@@ -104,14 +107,3 @@ def _group(device: str) -> str:
     except (OSError, KeyError):
         return "dialout"
     return "dialout" if name == "root" else name
-
-
-def _hex(path: Path) -> int:
-    return _int(path, 16)
-
-
-def _int(path: Path, base: int = 10) -> int:
-    try:
-        return int(path.read_text(), base)
-    except (OSError, ValueError):
-        return 0

@@ -55,7 +55,7 @@ class Probe:
 def probe_kind(vid: int, pid: int, product: str = "") -> str:
     """What a USB device is as a debug probe; "" where it is none."""
     if vid == STLINK:
-        return "ST-LINK" if pid in STLINK_PRODUCTS else ""
+        return "ST-LINK" if pid in STLINK_PRODUCTS or pid == 0 else ""  # 0: not readable
     if vid == SEGGER:
         return "J-Link"
     cmsis = vid == ARM or (vid == RASPBERRY and pid in RASPBERRY_PRODUCTS)

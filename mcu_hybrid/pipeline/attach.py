@@ -13,7 +13,7 @@ from mcu_hybrid.board import Board, list_boards
 from mcu_hybrid.errors import BoardError, LinkError, LinkTimeout, McuHybridError, ProtocolError
 from mcu_hybrid.harness.device import Device
 from mcu_hybrid.link import uart
-from mcu_hybrid.link.usb import Port, port_named
+from mcu_hybrid.link.usb import Port, port_named, probe_kind, probes
 from mcu_hybrid.wire.payloads import Hello
 
 HELLO_WAIT_S = 2.0
@@ -48,7 +48,7 @@ def attach(board: Board, port: str = "", probe: str = "") -> Attached:
     if len(found) > 1:
         return _by_answer(board, found)
     url = uart_url(board, found[0].device)
-    there = Attached(url, probe or found[0].serial, ask(url))
+    there = Attached(url, probe or _serial(found[0]), ask(url))
     return _checked(board, there, is_sure=bool(probe), port=found[0])
 
 
@@ -62,20 +62,39 @@ def is_url(port: str) -> bool:
     return "://" in port or port.startswith(("uart:", "child:"))
 
 
-def ask(url: str, wait_s: float = HELLO_WAIT_S) -> Hello | None:
+def ask(url: str) -> Hello | None:
     """What the firmware there says about itself; None where it is silent or speaks otherwise."""
     try:
-        with Device.open(url, wait_s=wait_s) as device:
+        with Device.open(url, wait_s=HELLO_WAIT_S) as device:
             return device.hello()
     except (LinkTimeout, ProtocolError):
         return None
 
 
 def probe_of(port: str) -> str:
-    """The serial number of the USB device that brings this port; "" where it has none."""
+    """The serial number of the debug probe that brings this port; "" where none does."""
     device = port.removeprefix("uart:").partition("?")[0]
     known = None if is_url(device) else port_named(device)
-    return known.serial if known else ""
+    return _serial(known) if known else ""
+
+
+def require_one_probe(board: Board) -> None:
+    """Raise LinkError where several probes could be the board's: a tool would take any of them."""
+    vendors = {vid for vid, pid in board.console.usb if probe_kind(vid, pid)}
+    found = [probe for probe in probes() if probe.vid in vendors or not vendors]
+    if len(found) < 2:
+        return
+    said = ", ".join(
+        f"{probe.name} ({', '.join(port.device for port in probe.ports) or 'no serial port'})"
+        for probe in found
+    )
+    serial = next((probe.serial for probe in found if probe.serial), "SERIAL")
+    raise LinkError(f"several debug probes are plugged in: {said}", f"choose: --probe {serial}")
+
+
+def _serial(port: Port) -> str:
+    """Not that of a plain USB-to-serial adapter: no tool knows it."""
+    return port.serial if probe_kind(port.vid, port.pid, port.description) else ""
 
 
 def _of_port(board: Board, port: str, probe: str) -> tuple[str, str]:
@@ -95,7 +114,7 @@ def _by_answer(board: Board, found: Sequence[Port]) -> Attached:
     ours = [(port, hello) for port, hello in answers if hello and _is_ours(board, hello)]
     if len(ours) == 1:
         port, hello = ours[0]
-        return Attached(uart_url(board, port.device), port.serial, hello)
+        return Attached(uart_url(board, port.device), _serial(port), hello)
     said = ", ".join(
         f"{uart.named(port)} {f'is {hello.board}' if hello else 'does not answer'}"
         for port, hello in answers

@@ -14,12 +14,21 @@ from mcu_hybrid.errors import BoardError, InputError, LinkError, LinkTimeout, Mi
 from mcu_hybrid.flashers import Attach, choose, flash
 from mcu_hybrid.harness.device import Device
 from mcu_hybrid.link import uart
-from mcu_hybrid.pipeline.attach import Attached, attach, is_url, probe_of, uart_url
+from mcu_hybrid.pipeline.attach import (
+    Attached,
+    attach,
+    is_url,
+    probe_of,
+    require_one_probe,
+    uart_url,
+)
 from mcu_hybrid.pipeline.build import Build, open_build
 from mcu_hybrid.process import Tools
 from mcu_hybrid.wire.payloads import Hello
 
 OnEvent = Callable[[str, int, int], None]
+# A board that was just flashed or plugged in may still be starting.
+ANSWER_WAIT_S = 8.0
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,8 @@ def _flash_there(
     build: Build, there: Attached, way: Way, tools: Tools, on_event: OnEvent | None
 ) -> Flashed:
     board, build_id = build.board, build.image.build_id
+    if not there.probe and not board.is_virtual:
+        require_one_probe(board)
     for note in (there.note, _what_goes(board) if way.recover else ""):
         if note and on_event:
             on_event(note, 0, 1)
@@ -123,14 +134,15 @@ def _find(board: Board, way: Way, dry_run: bool) -> Attached:
         return Attached("", way.probe, None)
     if dry_run:
         return Attached("", way.probe or (probe_of(way.port) if way.port else ""), None)
-    if not way.port and not uart.consoles(board.console.usb, way.probe, board.console.interface):
-        return Attached("", way.probe, None)
-    return attach(board, way.port, way.probe)
+    there = Attached("", way.probe, None)
+    if way.port or uart.consoles(board.console.usb, way.probe, board.console.interface):
+        there = attach(board, way.port, way.probe)
+    return there
 
 
 def _verified(board: Board, url: str, build_id: str) -> Hello:
     try:
-        with Device.open(url, build_id=build_id) as device:
+        with Device.open(url, build_id=build_id, wait_s=ANSWER_WAIT_S) as device:
             return device.hello()
     except LinkTimeout as error:
         if board.is_virtual:
@@ -194,7 +206,8 @@ def on_board(
         url = port
         if not board.is_virtual and not is_stream:
             url = _running_at(build, Way(port, probe), on_event)
-        with Device.open(console_url(board, url), build_id=build_id) as device:
+        url = console_url(board, url)
+        with Device.open(url, build_id=build_id, wait_s=ANSWER_WAIT_S) as device:
             note = slow_clock(board, device.hello())
             if note and on_event:
                 on_event(note, 0, 1)

@@ -118,7 +118,8 @@ def test_a_port_without_permission_names_the_group(monkeypatch: pytest.MonkeyPat
 def test_a_probe_without_permission_gets_a_udev_rule(tmp_path: Path) -> None:
     device = tmp_path / "1-1"
     device.mkdir()
-    for name, text in {"idVendor": "0483", "busnum": "250", "devnum": "251"}.items():
+    facts = {"idVendor": "0483", "idProduct": "374b", "busnum": "250", "devnum": "251"}
+    for name, text in facts.items():
         (device / name).write_text(text + "\n")
     (check,) = doctor_ports.check_probes(tmp_path)
     assert check.name == "ST-LINK probe"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_tools import FakeTools
 
 from mcu_hybrid.board import Board, list_boards, load_board
 from mcu_hybrid.errors import BoardError, CapacityError, InputError, MissingTool, ToolError
-from mcu_hybrid.flashers import FLASHERS, choose, flash
+from mcu_hybrid.flashers import FLASHERS, Attach, choose, flash
 from mcu_hybrid.image import FirmwareImage, Segment
+from mcu_hybrid.process import Result, Tools
 
 ELF = "{dir}/firmware.elf"
 PROGRAM = "program {{{dir}/firmware.elf}} verify reset exit"
@@ -197,6 +200,164 @@ def test_openocd_without_a_known_probe_says_what_to_add(image: FirmwareImage) ->
     board = replace(board, console=replace(board.console, usb=()))
     with pytest.raises(BoardError, match=r"add console\.usb"):
         flash(board, image, FakeTools("openocd"), "openocd")
+
+
+PROBE = "0669FF303430484257142935"
+UNDER_RESET = "reset_config srst_only srst_nogate connect_assert_srst"
+# flasher, what is added by a probe, by a chip held in reset: as in the tools' own help
+ATTACHED = [
+    (
+        "openocd",
+        (*STLINK, "-c", f"adapter serial {PROBE}", "-f", "target/stm32h7x_dual_bank.cfg"),
+        ("-f", "target/stm32h7x_dual_bank.cfg", "-c", UNDER_RESET, "-c", "program"),
+    ),
+    (
+        "pyocd",
+        ("pyocd", "flash", "-W", "-u", PROBE, "--target"),
+        ("--target", "stm32h743xx", "-O", "connect_mode=under-reset", "--erase", "sector"),
+    ),
+    (
+        "stlink",
+        ("st-flash", "--serial", PROBE, "--reset", "write"),
+        ("st-flash", "--connect-under-reset", "--reset", "write"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("flasher", "by_probe", "in_reset"), ATTACHED)
+def test_every_flasher_takes_a_probe_and_tries_under_reset(
+    flasher: str, by_probe: tuple[str, ...], in_reset: tuple[str, ...], image: FirmwareImage
+) -> None:
+    board, tool = load_board("stm32h7"), FLASHERS[flasher].tool
+    done = flash(board, image, FakeTools(tool), flasher, attach=Attach(PROBE))
+    assert " ".join(by_probe) in " ".join(done.argv[0])
+    tools = FakeTools(tool, failing={tool: "Error: unable to connect to the target"})
+    with pytest.raises(ToolError) as caught:
+        flash(board, image, tools, flasher)
+    assert len(tools.planned) == 2
+    assert " ".join(in_reset) not in " ".join(tools.planned[0])
+    assert " ".join(in_reset) in " ".join(tools.planned[1])
+    assert "neither running nor held in reset" in caught.value.message
+    assert "powered" in caught.value.hint
+
+
+class OnceShut(FakeTools):
+    """A chip whose firmware shuts the debugger out: only held in reset it is reached."""
+
+    def run(self, argv: Sequence[str], **named: Any) -> Result:
+        if "--connect-under-reset" not in argv:
+            self.planned.append(tuple(argv))
+            raise ToolError("st-flash failed", argv=argv, code=1, tail="Failed to enter SWD mode")
+        return super().run(argv, **named)
+
+
+def test_the_second_try_is_enough(image: FirmwareImage) -> None:
+    done = flash(load_board("stm32h7"), image, OnceShut("st-flash"), "stlink")
+    assert "--connect-under-reset" in done.argv[0]
+
+
+def test_the_j_links_number_is_as_each_tool_has_it(image: FirmwareImage) -> None:
+    board = load_board("nrf52840dk")
+    image = replace(image, segments=(Segment(0, 16),))
+    attach = Attach("000683123456")
+    (argv,) = flash(board, image, FakeTools("pyocd"), "pyocd", attach=attach).argv
+    assert argv[argv.index("-u") + 1] == "683123456"
+    (argv,) = flash(board, image, FakeTools("openocd"), "openocd", attach=attach).argv
+    assert "adapter serial 000683123456" in argv
+
+
+# tool, its words (as printed with nothing plugged in, by the versions of Debian 12 and pyOCD 0.46)
+NO_PROBE = [
+    ("openocd", "Info : clock speed 2000 kHz\nError: open failed\n** OpenOCD init failed **"),
+    ("openocd", "swd\nError: No J-Link device found\n"),
+    ("openocd", "Error: unable to find a matching CMSIS-DAP device"),
+    ("pyocd", "No connected debug probes\n0000836 E No target device available [load_cmd]"),
+    ("pyocd", "No connected debug probe matches unique ID '123'"),
+    ("pyocd", "Waiting for a debug probe to be connected..."),
+    ("stlink", "2026-11-30T18:27:01 WARN usb.c: Couldn't find any ST-Link devices"),
+]
+
+
+@pytest.mark.parametrize(("flasher", "words"), NO_PROBE)
+def test_no_probe_gets_a_next_step_and_no_second_try(
+    flasher: str, words: str, image: FirmwareImage
+) -> None:
+    tool = FLASHERS[flasher].tool
+    tools = FakeTools(tool, failing={tool: words})
+    with pytest.raises(ToolError) as caught:
+        flash(load_board("stm32h7"), image, tools, flasher)
+    assert "no debug probe of stm32h7 is plugged in" in caught.value.message
+    assert words.splitlines()[-1] in caught.value.message
+    assert "plug the board in" in caught.value.hint and "doctor" in caught.value.hint
+    assert len(tools.planned) == 1
+    with pytest.raises(ToolError, match="no debug probe with serial number 12 is plugged in"):
+        flash(load_board("stm32h7"), image, tools, flasher, attach=Attach("12"))
+
+
+@pytest.mark.parametrize(
+    ("words", "says", "hint"),
+    [
+        (
+            "libusb_open() failed with LIBUSB_ERROR_ACCESS\nError: open failed",
+            "no permission to open the debug probe",
+            "udev rule",
+        ),
+        ("LIBUSB_ERROR_BUSY", "another program holds the debug probe", "close it"),
+        ("Error: Multiple devices found", "several debug probes", "--probe SERIAL"),
+    ],
+)
+def test_other_faults_of_a_probe(words: str, says: str, hint: str, image: FirmwareImage) -> None:
+    tools = FakeTools("openocd", failing={"openocd": words})
+    with pytest.raises(ToolError) as caught:
+        flash(load_board("stm32h7"), image, tools)
+    assert says in caught.value.message and hint in caught.value.hint
+    assert len(tools.planned) == 1
+
+
+LOCKED = [
+    ("openocd", "****** WARNING ******\nnRF52 device has AP lock engaged (see UICR APPROTECT"),
+    ("pyocd", "0000414 W NRF52840 APPROTECT enabled: not automatically unlocking [target_nRF52]"),
+]
+
+
+@pytest.mark.parametrize(("flasher", "words"), LOCKED)
+def test_a_locked_chip_is_never_erased_unasked(
+    flasher: str, words: str, image: FirmwareImage
+) -> None:
+    board = load_board("nrf52840dk")
+    image = replace(image, segments=(Segment(0, 16),))
+    tools = FakeTools(flasher, failing={flasher: words})
+    with pytest.raises(ToolError) as caught:
+        flash(board, image, tools, flasher)
+    assert "locked (APPROTECT)" in caught.value.message
+    assert "--recover" in caught.value.hint
+    for lost in ("erases all of the chip", "flash", "bootloader", "UICR", "pin reset"):
+        assert lost in caught.value.hint
+    ((*argv,),) = tools.planned
+    assert "nrf52_recover" not in argv and "auto_unlock=true" not in argv
+
+
+def test_recover_erases_and_flashes(image: FirmwareImage, tmp_path: Path) -> None:
+    board = load_board("nrf52840dk")
+    image = replace(image, segments=(Segment(0, 16),))
+    way = Attach(recover=True)
+    program = ("-c", PROGRAM.format(dir=tmp_path))
+    (argv,) = flash(board, image, FakeTools("openocd"), "openocd", attach=way).argv
+    assert argv[-6:] == ("-c", "init", "-c", "nrf52_recover", *program)
+    (argv,) = flash(board, image, FakeTools("pyocd"), "pyocd", attach=way).argv
+    assert "auto_unlock=true" in argv
+    with pytest.raises(BoardError, match="stm32h7 has no lock that --recover could open"):
+        flash(load_board("stm32h7"), image, FakeTools("openocd"), attach=way)
+
+
+def test_a_tool_that_hangs_keeps_its_words_and_gets_no_input(tmp_path: Path) -> None:
+    waits = tmp_path / "waits"
+    waits.write_text("#!/bin/sh\necho asking; read line || echo closed; exec sleep 30\n")
+    waits.chmod(0o755)
+    with pytest.raises(ToolError) as caught:
+        Tools().run([str(waits)], timeout_s=1.0)
+    assert caught.value.tail == "asking\nclosed"
+    assert "did not end within 1 s" in caught.value.message
 
 
 def test_progress_is_reported(image: FirmwareImage) -> None:
