@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/device.py                    the tables, as markdown
     .venv/bin/python benchmarks/device.py --write            docs/device.{md,json,svg} too
+    .venv/bin/python benchmarks/device.py --reprice          these again: no bench, new estimates
     .venv/bin/python benchmarks/device.py --update-baseline  record intended changes
 
 Counts are executed instructions of the second inference under the emulator: the same on every
@@ -20,7 +21,7 @@ from typing import Any
 import device_figure
 import device_table
 
-from mcu_hybrid import __version__
+from mcu_hybrid import __version__, latency
 from mcu_hybrid.board import load_board
 from mcu_hybrid.pipeline.bench import BenchOptions, measure
 from mcu_hybrid.pipeline.build import EngineOptions, build_step
@@ -74,6 +75,29 @@ def baseline(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def reprice(row: dict[str, Any]) -> dict[str, Any]:
+    """A recorded row with the times that its instructions are estimated at today."""
+    board, layers = load_board(row["board"]), row["layers"]
+    counts = [layer["instructions"] for layer in layers]
+    total = latency.estimate(board, latency.parts_of(layers, counts, row["instructions"]))
+    parts = latency.parts_of(layers, counts, sum(counts))
+    keys = ("latency_us", "latency_low_us", "latency_high_us")
+    for layer, part in zip(layers, parts, strict=False):
+        time = latency.estimate(board, [part]).to_json()
+        layer.update({key: time[key] for key in keys})
+    return row | total.to_json()
+
+
+def _write(results: dict[str, dict[str, Any]], peers: dict[str, Any], targets: Any) -> None:
+    head = (
+        f"Written by `benchmarks/device.py --write`, version {__version__}. Instructions are "
+        "executed ones, second inference, QEMU `-icount`."
+    )
+    (DOCS / "device.md").write_text(device_table.document(results, peers, targets, head))
+    (DOCS / "device.json").write_text(json.dumps(results, indent=1) + "\n")
+    device_figure.write(results, peers, DOCS / "device.svg")
+
+
 def main() -> None:
     """Measure and print; write where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -81,27 +105,27 @@ def main() -> None:
     parser.add_argument("--model", action="append", help=f"default: {', '.join(NAMES)}")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--write", action="store_true", help="write docs/device.{md,json,svg}")
+    parser.add_argument("--reprice", action="store_true", help="no bench: docs/device.json again")
     parser.add_argument("--update-baseline", action="store_true")
     options = parser.parse_args()
+    peers = json.loads((HERE / "peers.json").read_text())
+    targets = json.loads((HERE / "targets.json").read_text())
+    if options.reprice:
+        known = json.loads((DOCS / "device.json").read_text())
+        _write({key: reprice(row) for key, row in known.items()}, peers, targets)
+        return
     results = {
         f"{name}@{board}": run(name, board)
         for name in options.model or NAMES
         for board in options.board or BOARDS
     }
-    peers = json.loads((HERE / "peers.json").read_text())
-    targets = json.loads((HERE / "targets.json").read_text())
     if options.write:
-        head = (
-            f"Written by `benchmarks/device.py --write`, version {__version__}. Instructions are "
-            "executed ones, second inference, QEMU `-icount`."
-        )
-        (DOCS / "device.md").write_text(device_table.document(results, peers, targets, head))
-        (DOCS / "device.json").write_text(json.dumps(results, indent=1) + "\n")
-        device_figure.write(results, peers, DOCS / "device.svg")
+        _write(results, peers, targets)
     if options.update_baseline:
         known = json.loads(BASELINE.read_text()) if BASELINE.is_file() else {}
         BASELINE.write_text(json.dumps(known | baseline(results), indent=1) + "\n")
     text = device_table.markdown(results, peers, targets)
+    text += "\n\n" + device_table.cycles_markdown(results, peers)
     print(json.dumps(results, indent=1) if options.json else text)
 
 

@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/device_figure.py     again from docs/device.json
 
-Models differ by four orders of magnitude, so a bar's length is the share of what TFLM with
+Instructions are not time: device.md has estimated cycles. Models differ by four orders of
+magnitude, so a bar's length is the share of what TFLM with
 CMSIS-NN needs; the count stands behind the bar.
 """
 
@@ -41,7 +42,8 @@ def draw(results: Rows, peers: Mapping[str, Any]) -> Figure:
         _panel(panel, core, {k: row for k, row in results.items() if row["core"] == core}, peers)
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper left", ncols=3, frameon=False, fontsize=9)
-    source = textwrap.fill(f"Peers: {peers['source']}", 95 * len(cores))
+    note = "Instructions, not time: in estimated cycles the distances are smaller (device.md)."
+    source = note + "\n" + textwrap.fill(f"Peers: {peers['source']}", 95 * len(cores))
     figure.supxlabel(source, x=0.01, ha="left", fontsize=7, color="#5b6470")
     return figure
 

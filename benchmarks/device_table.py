@@ -1,4 +1,4 @@
-"""The engine's figures as markdown: speed beside the peers and the goals, then memory and flash.
+"""The engine's figures as markdown: speed beside the peers and the goals, memory and flash, time.
 
 A result's key is "model@board"; "model/all@board" where dead channels were kept, "model/ram@board"
 where the schedule of the smallest arena was built. targets.json names models in the same way.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from mcu_hybrid import latency
+from mcu_hybrid.board import load_board
 
 Rows = Mapping[str, Mapping[str, Any]]
 ALL = "/all"  # behind the name of a model that was built with all its channels
@@ -21,12 +24,15 @@ MEMORY = (
 
 
 def document(results: Rows, peers: Mapping[str, Any], targets: Mapping[str, Any], head: str) -> str:
-    """docs/device.md: ``head``, the figure, and both tables."""
+    """docs/device.md: ``head``, the figure, and the tables."""
     parts = (
         "# Device benchmark",
         f"{head} Peers: {peers['source']}",
         "![Executed instructions per inference beside the peers](device.svg)",
         markdown(results, peers, targets),
+        "## Cycles and time, both estimates",
+        cycles_text(results),
+        cycles_markdown(results, peers),
         f"Goals (`benchmarks/targets.json`): {targets['source']}",
         "MAC/instr: multiply-accumulates of the model as it is given, per executed instruction; "
         "work that is left out (dead channels) counts as done, as in MLPerf Tiny.",
@@ -46,6 +52,74 @@ def markdown(results: Rows, peers: Mapping[str, Any], targets: Mapping[str, Any]
         (_memory(key, row, peers, targets) for key, row in results.items()),
     )
     return "\n".join([*speed, "", *memory])
+
+
+CYCLES = (
+    "Fewer instructions are not as much less time: our kernels load with LDM and LDRD, which are "
+    "one instruction and several cycles. Nothing here was timed on hardware: cycles are "
+    "instructions times the cycles per instruction that published instruction timings give for this code "
+    "(`boards/cores.toml`; [engine.md](engine.md), Time): ours {ours}, TFLM with CMSIS-NN "
+    "{theirs}, on Cortex-M7 and on M4 without wait states. Ranges: {ranges}. Milliseconds are those "
+    "of the board named, and on the STM32F446 count the wait states of its flash. Cortex-M55 has no "
+    "measured timings: instructions only."
+)
+
+
+def cycles_markdown(results: Rows, peers: Mapping[str, Any]) -> str:
+    """Estimated cycles beside those of TFLM with CMSIS-NN by the same model, and milliseconds."""
+    rows = (_cycles(key, row, peers) for key, row in results.items())
+    return "\n".join(
+        _table(
+            "model|core|M cycles (range)|TFLM+CMSIS-NN, M cycles|fewer instructions by|"
+            "fewer cycles by|ms, estimate (range)|exact",
+            (list(row) for row in rows if row is not None),
+        )
+    )
+
+
+def _cycles(key: str, row: Mapping[str, Any], peers: Mapping[str, Any]) -> Iterable[str] | None:
+    """One row; None where the core's instructions have no price."""
+    board = load_board(row["board"])
+    core = board.core
+    ours = latency.cycles_per_instruction(core)
+    theirs = latency.cycles_per_instruction(core, latency.TFLM)
+    if ours is None or theirs is None:
+        return None
+    mine = row["instructions"] * ours
+    below, above = core.cycles_range
+    cmsis = peer_of(key, row["core"], peers).get("tflm_cmsis_nn")
+    peer = None if cmsis is None else cmsis * theirs
+    time = latency.milliseconds(*(row[f"latency_{n}us"] for n in ("", "low_", "high_")))
+    return (
+        label(key),
+        row["core"],
+        f"{_millions(mine)} ({_millions(mine * (1 - below))}-{_millions(mine * (1 + above))})",
+        "-" if peer is None else _millions(peer),
+        "-" if cmsis is None else f"{cmsis / row['instructions']:.1f}x",
+        "-" if peer is None else f"{peer / mine:.1f}x",
+        f"{time}, {board.priced_chip.title}",
+        "yes" if row["exact"] else "NO",
+    )
+
+
+def _millions(count: float) -> str:
+    return f"{count / 1e6:.4f}" if count < 1e4 else f"{count / 1e6:.2f}"
+
+
+def cycles_text(results: Rows) -> str:
+    """What the table of cycles rests on."""
+    cores = {(core := load_board(row["board"]).core).name: core for row in results.values()}
+    priced = [core for core in cores.values() if core.cpi is not None]
+
+    def each(code: str) -> str:
+        found = (latency.cycles_per_instruction(core, code) for core in priced)
+        return " and ".join(f"{value:g}" for value in found)
+
+    ranges = ", ".join(
+        f"{core.name} -{100 * core.cycles_range[0]:.0f} .. +{100 * core.cycles_range[1]:.0f} %"
+        for core in priced
+    )
+    return CYCLES.format(ours=each(latency.AOT), theirs=each(latency.TFLM), ranges=ranges)
 
 
 def label(key: str) -> str:

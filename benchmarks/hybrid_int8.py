@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from hybrid_plan import BOARD
 from torch import nn
 
+from mcu_hybrid import latency
 from mcu_hybrid.board import load_board
 from mcu_hybrid.codegen.lowering import predicted_instructions
 from mcu_hybrid.codegen.passes import run_passes
@@ -76,18 +78,22 @@ def simple_scores(graph: Graph, tensor: int, logits: np.ndarray) -> dict[str, np
 
 
 def edge_facts(file: ModelFile) -> dict[str, Any]:
-    """What the device's part costs on the budget's board: predicted ms, arena, weights."""
+    """What the device's part costs on the budget's board: instructions, arena, weights."""
     board = load_board(BOARD)
     graph = graph_of(file)
     made = compile_model(Model(b"", file, graph), board, EngineOptions())
     counts = [count or 0 for count in predicted_instructions(made.lowered)]
-    cpi = board.core.cpi or 1.0
     return {
-        "edge_ms": 1e3 * sum(counts) * cpi / board.estimate_clock_hz,
         "instructions": sum(counts),
         "arena_bytes": made.plan.arena_bytes,
         "weights_bytes": weights_bytes(made.graph, made.lowered),
     }
+
+
+def edge_ms(edge: Mapping[str, Any]) -> dict[str, float | None]:
+    """The time of ``edge_facts``: what is kept are instructions, priced when they are read."""
+    time = latency.estimate(load_board(BOARD), edge["instructions"])
+    return dict(zip(("edge_ms", "edge_low_ms", "edge_high_ms"), time.board_ms(), strict=True))
 
 
 def graph_of(file: ModelFile) -> Graph:

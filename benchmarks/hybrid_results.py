@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from hybrid_cache import Stage
+from hybrid_int8 import edge_ms
 from hybrid_methods import ANSWERS
 from hybrid_plan import (
     ABLATIONS,
@@ -102,8 +103,7 @@ def _runs(
         for method, stage, column, sent in sources:
             # The other heads run on the base: their own few products do not show.
             priced = router if stage is stages["baselines"] else stage
-            edge_ms = priced.facts["edge"]["edge_ms"]
-            costs = _costs(edge_ms, sent, link)
+            costs = _costs(edge_ms(priced.facts["edge"])["edge_ms"] or 0.0, sent, link)
             known, seen = (_scored(world, stage, column, s) for s in ("calibration", "test"))
             runs.append(Run(method, seed, known, seen, costs))
     return runs
@@ -141,15 +141,15 @@ def _answers(stage: Stage, column: str, split: str) -> list[np.ndarray]:
         return [file[f"{column}|{split}|{k}"] for k in ("score", "edge", "cloud")]
 
 
-def _costs(edge_ms: float, sent: int, link: LinkModel) -> UnitCosts:
+def _costs(device_ms: float, sent: int, link: LinkModel) -> UnitCosts:
     """Device time as predicted for the board; in a query the core sleeps and the radio works."""
     power = power_of(load_board(BOARD))
     query_ms = link.query_ms(sent, ANSWER_BYTES, CLOUD_MS)
     return UnitCosts(
-        edge_ms,
+        device_ms,
         query_ms,
         link.on_air_bytes(sent),
-        power.edge_mj(edge_ms),
+        power.edge_mj(device_ms),
         power.wait_mj(query_ms) + (link.query_mj(sent, ANSWER_BYTES) or 0.0),
     )
 
@@ -188,7 +188,7 @@ def _networks(
         "global_accuracy": global_.facts["accuracy"],
         "arena_bytes": edge["arena_bytes"],
         "weights_bytes": edge["weights_bytes"],
-        "edge_ms": edge["edge_ms"],
+        **edge_ms(edge),
         "instructions": edge["instructions"],
         "board": BOARD,
     }

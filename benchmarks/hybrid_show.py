@@ -16,6 +16,7 @@ import numpy as np
 from hybrid_plan import ABLATIONS, TITLES
 
 from mcu_hybrid.harness.methods import COVERAGES
+from mcu_hybrid.latency import milliseconds
 from mcu_hybrid.report import html
 
 FIRST_SHOWN = ("whole", "trained on, margin", "margin", "entropy", "appealnet, white box")
@@ -28,6 +29,13 @@ _KEEPS = {
 }
 
 
+def _edge(networks: dict[str, Any]) -> str:
+    """The device's time with its range; "no time" where its core has none."""
+    ends = (networks.get(f"edge_{end}ms") for end in ("", "low_", "high_"))
+    us = [None if ms is None else 1e3 * ms for ms in ends]
+    return "no time" if us[0] is None else milliseconds(us[0], us[1], us[2])
+
+
 def markdown(result: dict[str, Any]) -> list[str]:
     """The tables as text."""
     names = list(dict.fromkeys(row["method"] for row in result["rows"]))
@@ -36,7 +44,7 @@ def markdown(result: dict[str, Any]) -> list[str]:
     lines = [
         f"{result['dataset']}: {result['images']}; base {networks['base_macs'] / 1e6:.2f} M MACs, "
         f"{networks['arena_bytes'] / 1024:.0f} KB arena, {networks['weights_bytes'] / 1024:.0f} KB "
-        f"weights, {networks['edge_ms']:.1f} ms on {networks['board']} (predicted); "
+        f"weights, about {_edge(networks)} on {networks['board']} (an estimate); "
         f"global {networks['global_macs'] / 1e6:.1f} M MACs",
         "",
         "Accuracy in % (95 % interval), mean of the seeds, int8 on the device, thresholds from the "

@@ -10,12 +10,16 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mcu_hybrid import latency
+from mcu_hybrid.board import load_board
 from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
 from mcu_hybrid.report.svg import write_accuracy_coverage_svg
 
+BOARD = "mps2-an500"
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 FIGURE = ROOT / "docs" / "img" / "accuracy-coverage.svg"
@@ -32,15 +36,17 @@ NAMES = (
 
 def demo_table(run: dict[str, Any], bench: dict[str, Any]) -> str:
     """The demo's table as markdown, with what it rests on."""
+    mark = ", estimate" if run["latency_kind"] == "estimate" else ""
     lines = [
-        "| method | target | coverage on test (95 % interval) | accuracy | mean latency | sent |",
+        "| method | target | coverage on test (95 % interval) | accuracy | mean latency"
+        f"{mark} | sent |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for row in run["rows"]:
         low, high = row["coverage_ci"]
         lines.append(
             f"| {row['method']} | {row['coverage_target']:.0%} | {row['coverage']:.1%} "
-            f"({low:.1%} .. {high:.1%}) | {row['accuracy']:.1%} | {row['latency_ms']:.2f} ms | "
+            f"({low:.1%} .. {high:.1%}) | {row['accuracy']:.1%} | {_ms(row['latency_ms'])} | "
             f"{row['bytes_sent']:,} |"
         )
     lines += [
@@ -48,32 +54,48 @@ def demo_table(run: dict[str, Any], bench: dict[str, Any]) -> str:
         f"`make demo`, one seed: {run['samples']} test inputs on `{bench['board']}`, "
         f"{bench['instructions']:,} instructions an inference, arena {bench['arena_bytes']:,} B, "
         f"every output equal to TFLM's. Thresholds: {run['calibration_samples']} other "
-        f"images. Latency is an estimate: edge {run['edge_ms']:.2f} ms (instructions x 0.79 cycles "
-        f"at 480 MHz) + {run['query_ms']:.1f} ms per query over the stated Wi-Fi link. With this "
-        "few inputs a point is noise; `benchmarks/hybrid_digits.py` averages seeds.",
+        f"images. Latency: edge {latency.text_of(bench)}; + {run['query_ms']:.1f} ms per query "
+        "over the stated Wi-Fi link. With this few inputs a point is noise; "
+        "`benchmarks/hybrid_digits.py` averages seeds.",
     ]
     return "\n".join(lines)
 
 
-def device_table() -> str:
-    """Instructions, memory and flash of the shared models on the virtual Cortex-M7."""
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} ms"
+
+
+def benched() -> dict[str, dict[str, Any]]:
+    """The shared models on the virtual Cortex-M7, by name."""
+    return {
+        name: bench_step(MODELS / f"{name}.tflite", BOARD, BenchOptions(runs=3)).to_json()
+        for name in NAMES
+    }
+
+
+def device_table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Instructions, estimated time, memory and flash of each model."""
+    chip = load_board(BOARD).priced_chip
     lines = [
-        "| model | MACs | instructions | per MAC | RAM in use | code | weights | equals TFLM |",
-        "|---|---:|---:|---:|---:|---:|---:|---|",
+        "| model | MACs | instructions | per MAC | ms, estimate (range) | RAM in use | code | "
+        "weights | equals TFLM |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
-    for name in NAMES:
-        result = bench_step(MODELS / f"{name}.tflite", "mps2-an500", BenchOptions(runs=3)).to_json()
+    for name, result in results.items():
+        us = (result[f"latency_{end}us"] for end in ("", "low_", "high_"))
         count = result["instructions"]
         lines.append(
             f"| {name} | {result['macs']:,} | {count:,} | {count / result['macs']:.2f} | "
-            f"{result['sram_bytes']:,} B | {result['flash']['code_bytes']:,} B | "
+            f"{latency.milliseconds(*us, unit=False)} | {result['sram_bytes']:,} B | "
+            f"{result['flash']['code_bytes']:,} B | "
             f"{result['flash']['weights_bytes']:,} B | {'yes' if result['exact'] else 'NO'} |"
         )
     lines += [
         "",
-        "`mcu-hybrid bench MODEL.tflite --board mps2-an500`: executed instructions of the second "
-        "inference on a Cortex-M7, exact and repeatable. RAM counts arena with input and output, "
-        "all statics, and the stack (painted).",
+        f"`mcu-hybrid bench MODEL.tflite --board {BOARD}`: executed instructions of the second "
+        "inference on a Cortex-M7, exact and repeatable. Milliseconds are those of a "
+        f"{chip.title} at {chip.clock_hz / 1e6:g} MHz, {latency.MODELLED}. RAM counts arena with "
+        "input and output, all statics, and the stack (painted).",
     ]
     return "\n".join(lines)
 
@@ -96,7 +118,7 @@ def main() -> None:
     write_accuracy_coverage_svg(run, FIGURE, "Handwritten digits: accuracy over coverage")
     text = put(README.read_text("utf-8"), "demo table", demo_table(run, bench))
     if MODELS.is_dir():
-        text = put(text, "device table", device_table())
+        text = put(text, "device table", device_table(benched()))
     README.write_text(text, "utf-8")
 
 

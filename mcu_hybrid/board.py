@@ -6,6 +6,7 @@ and compiler flags. Nothing here compiles, flashes or opens a port. Every error 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -173,7 +174,7 @@ def _cycles(table: Table) -> dict[str, Any]:
     cycles = table.table("cycles")
     found = {code: cycles.take(code, float) for code in CODES if code in cycles.data}
     cycles.finish()
-    if "aot" not in found or min(found.values()) <= 0:
+    if "aot" not in found or not all(0 < value < math.inf for value in found.values()):
         raise table.error("cycles", "needs aot, and numbers above 0", "for example aot = 1.13")
     return {"cycles": found, "cycles_range": _range(table)}
 
@@ -187,6 +188,8 @@ def _flash(table: Table) -> dict[str, Any]:
         "cycles_range": _range(table) if "cycles_range" in table.data else None,
     }
     flash.finish()
+    if not all(0 <= found[key] < math.inf for key in ("flash_cycles", "flash_byte_cycles")):
+        raise table.error("flash_cycles", "must be 0 or more", "cycles that the flash adds")
     return found
 
 
@@ -194,10 +197,11 @@ def _range(table: Table) -> tuple[float, float]:
     """[-8, 20], percent below and above, as shares."""
     table.seen += ["cycles_range"]
     pair = table.data.get("cycles_range")
-    numbers = isinstance(pair, list) and all(type(n) in (int, float) for n in pair)
-    if not numbers or len(pair) != 2 or not -100 < pair[0] <= 0 <= pair[1]:
-        raise table.error("cycles_range", "must be percent below and above", "for example [-8, 20]")
-    return -pair[0] / 100.0, pair[1] / 100.0
+    if isinstance(pair, list) and len(pair) == 2 and {type(n) for n in pair} <= {int, float}:
+        low, high = pair
+        if -100 < low <= 0 <= high:
+            return -low / 100.0, high / 100.0
+    raise table.error("cycles_range", "must be percent below and above", "for example [-8, 20]")
 
 
 def _regions(table: Table) -> tuple[Region, ...]:

@@ -1,8 +1,8 @@
 """How long an inference takes: what a real board's counter said, or an estimate with its range.
 
-An estimate is cycles per instruction (``boards/cores.toml``, the chip's flash on top) times a clock.
-Where neither is known there is no time, and ``basis`` says why. Nothing is run or measured here, and
-who prints a time takes its text from here, so that no estimate is ever shown as a measurement.
+An estimate is instructions times cycles per instruction (``boards/cores.toml``, the chip's flash on
+top) at a clock. Where neither is known there is no time, and ``basis`` says why. Nothing is run or
+measured here. Who prints a time takes its text from here: no estimate is shown as a measurement.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""How the time of an inference is known: by a real board's counter, or as an estimate, or not at all.
+"""How the time of an inference is known: by a real board's counter, as an estimate, or not at all.
 
 Only the counter of a real board, reached over a serial port, is a measurement. QEMU's clock counts
-instructions; what answers over a socket (or a pseudo-terminal) may be an emulator, whatever board it
-says that it is. What the estimates are made of is in latency.py.
+instructions; what answers over a socket (or a pseudo-terminal) may be an emulator, whatever board
+it says that it is. What the estimates are made of is in latency.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Source = Literal["counter", "instructions", "host", "unproved"]
 
 @dataclass(frozen=True)
 class Work:
-    """The layers of a build, the instructions predicted for each (or None), and whose code it is."""
+    """The layers of a build, the instructions predicted for each, and whose code it is."""
 
     layers: Sequence[Mapping[str, Any]]
     predicted: Sequence[int | None] | None = None

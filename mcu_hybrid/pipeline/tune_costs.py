@@ -25,7 +25,6 @@ from mcu_hybrid.tuning import settings
 from mcu_hybrid.tuning.costs import Cost, Power, given_power, power_of
 from mcu_hybrid.tuning.payloads import payload
 
-_RANGE = ("", "low_", "high_")
 OnEvent = Callable[[str, int, int], None]
 
 
@@ -121,8 +120,9 @@ def _time_of_run(run: dict[str, Any]) -> latency.Time:
     """The device's mean time in a run."""
     if "latency_kind" not in run:
         return latency.unknown(latency.OLD)
-    us = (None if ms is None else 1e3 * ms for ms in (run[f"edge_{n}ms"] for n in _RANGE))
-    return latency.Time(*us, run["latency_kind"], run["latency_basis"])
+    ends = (run["edge_ms"], run["edge_low_ms"], run["edge_high_ms"])
+    us, low, high = (None if ms is None else 1e3 * ms for ms in ends)
+    return latency.Time(us, low, high, run["latency_kind"], run["latency_basis"])
 
 
 def _benched(folder: Path) -> _Figures:

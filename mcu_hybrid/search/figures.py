@@ -1,7 +1,7 @@
 """What a genome takes on a board, by the code that builds firmware: nothing is estimated twice.
 
 The graph goes through the passes, kernel choice, schedules and planner of ``mcu-hybrid build``.
-Latency is an estimate with a range: the cost model's instructions (counted per kernel on the virtual
+Latency is an estimate with a range: the cost model's instructions (counted per kernel on virtual
 boards) at the core's cycles per instruction and clock, as ``build`` and ``bench`` price them.
 """
 
@@ -66,7 +66,7 @@ def limits_of(board: Board, limits: Limits) -> Limits:
     """
     if limits.latency_us is not None and board.core.cpi is None:
         raise InputError(
-            f"no cycles per instruction are known for {board.core.name}: {board.name} has no latency",
+            f"no cycles per instruction are known for {board.core.name} (board {board.name})",
             "choose a Cortex-M7 or M4 board (mcu-hybrid boards), or leave the latency out",
             key="--max-latency",
         )

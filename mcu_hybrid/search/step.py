@@ -14,8 +14,8 @@ from mcu_hybrid import nets
 from mcu_hybrid.board import load_board
 from mcu_hybrid.cloud.linkmodel import link_model
 from mcu_hybrid.errors import InputError
-from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.latency import estimate
+from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.search import results, spread, study
 from mcu_hybrid.search.evaluate import Candidate, Pool, Predicted, Short, pool_of, train_short
 from mcu_hybrid.search.figures import Limits, limits_of

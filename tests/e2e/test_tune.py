@@ -259,4 +259,6 @@ def test_what_the_upper_end_of_an_estimate_would_break_is_said(made: Path, tmp_p
     at_the_end = value + cost["edge_high"] - cost["edge"]
     said = any("upper end of its range" in note for note in told["notes"])
     assert value <= bound and said == (at_the_end > bound)
-    assert "latency <= " in text("tune", made / "run", "--max-latency", "1s", "--out", tmp_path / "t")
+    assert "latency <= " in text(
+        "tune", made / "run", "--max-latency", "1s", "--out", tmp_path / "t"
+    )

@@ -1,4 +1,4 @@
-"""Times: estimates have a range and say so, only a real board's counter on a serial port measures."""
+"""Times: estimates have a range and say so; only a real board's counter measures."""
 
 from __future__ import annotations
 
@@ -109,6 +109,7 @@ def test_a_counted_mix_prices_a_cortex_m4() -> None:
         ("cycles = { aot = 0 }\ncycles_range = [-8, 20]", "cycles"),
         ("cycles = { tflm = 1.0 }\ncycles_range = [-8, 20]", "cycles"),
         ("cycles = { aot = 1.1, gcc = 2 }\ncycles_range = [-8, 20]", "cycles.gcc"),
+        ("cycles = { aot = nan }\ncycles_range = [-8, 20]", "cycles"),
         ("cycles = { aot = 1.1 }\ncycles_range = [8, 20]", "cycles_range"),
         ("cycles = { aot = 1.1 }\ncycles_range = [-8]", "cycles_range"),
     ],
@@ -118,6 +119,12 @@ def test_a_wrong_price_is_an_error(tmp_path: Path, line: str, key: str) -> None:
     with pytest.raises(BoardError) as told:
         load_board("own", [write_boards(tmp_path, spoil)])
     assert told.value.key.endswith(key)
+
+
+def test_a_wrong_flash_price_is_an_error(tmp_path: Path) -> None:
+    spoil = ("chips/small.toml", "stack_bytes", "flash_cycles = { instruction = -1 }\nstack_bytes")
+    with pytest.raises(BoardError, match="0 or more"):
+        load_board("own", [write_boards(tmp_path, spoil)])
 
 
 # -- what is measured

@@ -1,0 +1,95 @@
+"""What README and docs say of time is what today's prices make of the committed counts."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_sample import routing
+
+from mcu_hybrid import latency
+from mcu_hybrid.board import load_board
+
+
+@pytest.fixture
+def bench(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    pytest.importorskip("matplotlib")
+    folder = root / "benchmarks"
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+@pytest.fixture
+def counted(root: Path) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = json.loads((root / "docs" / "device.json").read_text())
+    return found
+
+
+def test_the_device_page_has_todays_estimates(
+    root: Path, bench: Path, counted: dict[str, dict[str, Any]]
+) -> None:
+    reprice = runpy.run_path(str(bench / "device.py"))["reprice"]
+    for key, row in counted.items():
+        assert reprice(json.loads(json.dumps(row))) == row, key
+    table = runpy.run_path(str(bench / "device_table.py"))
+    page = (root / "docs" / "device.md").read_text("utf-8")
+    peers = json.loads((bench / "peers.json").read_text())
+    assert table["cycles_markdown"](counted, peers) in page
+    assert table["cycles_text"](counted) in page
+
+
+def test_the_lead_in_cycles_is_smaller_than_in_instructions(
+    bench: Path, counted: dict[str, dict[str, Any]]
+) -> None:
+    table = runpy.run_path(str(bench / "device_table.py"))
+    peers = json.loads((bench / "peers.json").read_text())
+    lines = table["cycles_markdown"](counted, peers).splitlines()[2:]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    assert {row[1] for row in rows} == {"cortex-m7", "cortex-m4"}
+    for row in rows:
+        instructions, cycles = (float(cell.rstrip("x")) for cell in row[4:6])
+        assert 1.0 < cycles < instructions
+    kws = next(row for row in rows if row[:2] == ["kws_ref_model", "cortex-m7"])
+    assert kws[2:7] == ["2.81 (2.59-3.37)", "5.82", "3.1x", "2.1x", kws[6]]
+    assert kws[6].startswith("5.9 ms (5.4-7.0), ST STM32H743ZI")
+
+
+def test_the_readme_has_todays_estimates(
+    root: Path, bench: Path, counted: dict[str, dict[str, Any]]
+) -> None:
+    page = (root / "README.md").read_text("utf-8")
+    told = re.search(r"<!-- device table: begin -->\n(.*?)<!-- device", page, re.DOTALL)
+    assert told is not None and latency.MODELLED in told[1]
+    rows = [[cell.strip() for cell in line.split("|")] for line in told[1].splitlines()]
+    times = {row[1]: (row[3], row[5]) for row in rows if len(row) > 8 and row[3][:1].isdigit()}
+    assert len(times) == 6
+    for name, (instructions, text) in times.items():
+        row = counted[f"{name}@mps2-an500"]
+        assert f"{row['instructions']:,}" == instructions
+        us = (row[f"latency_{end}us"] for end in ("", "low_", "high_"))
+        assert text == latency.milliseconds(*us, unit=False)
+
+
+def test_the_demos_table_names_its_estimate(bench: Path) -> None:
+    table = runpy.run_path(str(bench / "readme.py"))["demo_table"]
+    time = latency.estimate(load_board("mps2-an500"), 62_536).to_json()
+    run = routing() | {"latency_kind": "estimate"}
+    told = table(run, {"board": "b", "instructions": 62_536, "arena_bytes": 1} | time)
+    assert "| mean latency, estimate |" in told
+    assert f"edge about 0.15 ms (0.14-0.18), {latency.MODELLED}" in told
+    rows = [row | {"latency_ms": None} for row in run["rows"]]
+    none = latency.estimate(load_board("mps2-an385"), 62_536).to_json()
+    bare = run | {"rows": rows, "latency_kind": None}
+    told = table(bare, {"board": "b", "instructions": 62_536, "arena_bytes": 1} | none)
+    assert "| mean latency |" in told and "| - |" in told and "estimate" not in told
+
+
+def test_no_page_has_the_old_prices(root: Path) -> None:
+    for path in (root / "README.md", *(root / "docs").glob("*.md")):
+        assert not re.search(
+            r"x (0\.79|1\.3)\b|\b0\.79 (cycles|on Cortex)", path.read_text("utf-8")
+        )
