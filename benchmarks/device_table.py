@@ -57,11 +57,11 @@ def markdown(results: Rows, peers: Mapping[str, Any], targets: Mapping[str, Any]
 CYCLES = (
     "Fewer instructions are not as much less time: our kernels load with LDM and LDRD, which are "
     "one instruction and several cycles. Nothing here was timed on hardware: cycles are "
-    "instructions times the cycles per instruction that published instruction timings give for this code "
-    "(`boards/cores.toml`; [engine.md](engine.md), Time): ours {ours}, TFLM with CMSIS-NN "
-    "{theirs}, on Cortex-M7 and on M4 without wait states. Ranges: {ranges}. Milliseconds are those "
-    "of the board named, and on the STM32F446 count the wait states of its flash. Cortex-M55 has no "
-    "measured timings: instructions only."
+    "instructions times the cycles per instruction that published instruction timings give for "
+    "this code (`boards/cores.toml`; [engine.md](engine.md), Time): ours {ours}, TFLM with CMSIS- "
+    "NN {theirs}, on Cortex-M7 and on M4 without wait states. Ranges: {ranges}. Milliseconds are "
+    "those of the board named, and on the STM32F446 count the wait states of its flash. "
+    "Cortex-M55 has no measured timings: instructions only."
 )
 
 

@@ -182,15 +182,12 @@ def _cycles(table: Table) -> dict[str, Any]:
 def _flash(table: Table) -> dict[str, Any]:
     """What a chip's flash adds to the core's price."""
     flash = table.table("flash_cycles", {})
-    found = {
-        "flash_cycles": flash.take("instruction", float, 0.0),
-        "flash_byte_cycles": flash.take("dense_byte", float, 0.0),
-        "cycles_range": _range(table) if "cycles_range" in table.data else None,
-    }
+    each, byte = flash.take("instruction", float, 0.0), flash.take("dense_byte", float, 0.0)
     flash.finish()
-    if not all(0 <= found[key] < math.inf for key in ("flash_cycles", "flash_byte_cycles")):
+    if not (0 <= each < math.inf and 0 <= byte < math.inf):
         raise table.error("flash_cycles", "must be 0 or more", "cycles that the flash adds")
-    return found
+    own = _range(table) if "cycles_range" in table.data else None
+    return {"flash_cycles": each, "flash_byte_cycles": byte, "cycles_range": own}
 
 
 def _range(table: Table) -> tuple[float, float]:
