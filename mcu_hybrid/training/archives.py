@@ -114,7 +114,7 @@ def _array(stream: IO[bytes], size_bytes: int) -> np.ndarray:
     if needed_bytes > memory_bytes():
         raise ValueError(f"needs {needed_bytes >> 20:,} MiB, more than this machine has")
     array = np.empty(prod(shape), dtype)
-    view = memoryview(array.view(np.uint8)) if needed_bytes else memoryview(b"")
+    view = array.view(np.uint8).data if needed_bytes else memoryview(b"")
     filled = 0
     while filled < needed_bytes:
         block = stream.read(min(1 << 24, needed_bytes - filled))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -262,7 +264,7 @@ def test_arrays_without_one_meaning(arrays: dict[str, Any], words: str) -> None:
     with pytest.raises(DataError) as told:
         make_dataset("mine", **({"x": X, "y": Y} | arrays))
     text = f"{told.value.message} {told.value.hint}"
-    assert __import__("re").search(words, text), text
+    assert re.search(words, text), text
 
 
 def test_labels_order_the_names_in_y() -> None:
@@ -300,6 +302,22 @@ def test_size_resizes_arrays_and_functions_as_files(
         assert load_data(spec, size=(4, 6)).digest == load_data(spec).digest != data.digest
     assert load_data("d.npz", size=(8, 9)).fixed_test_mask.tolist() == test.tolist()
     assert load_data("digits", size=(6, 6)).shape == (6, 6, 1)
+
+
+def test_what_search_tells_train_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A searched network wants smaller images than the arrays hold: --size makes them so."""
+    pytest.importorskip("torch")
+    from mcu_hybrid.nets.genome import Genome, Stage
+    from mcu_hybrid.pipeline.train import train_step
+    from mcu_hybrid.training.config import HybridConfig
+
+    monkeypatch.chdir(tmp_path)
+    np.savez("d.npz", x=np.repeat(X, 2, axis=1), y=Y)
+    wanted = Genome((4, 5), 4, 1, (Stage(1, 4, 3, 1, 2),), head=0)
+    config = HybridConfig(base=wanted.spec, base_epochs=1, global_epochs=1, global_width=4)
+    config = replace(config, router_steps=5, router_views=1, threads=1, qat="no")
+    facts = train_step("d.npz", config, Path("t"), size=wanted.size)
+    assert facts["data"]["shape"] == [4, 5, 1] and facts["data"]["size"] == [4, 5]
 
 
 def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
