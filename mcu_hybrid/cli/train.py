@@ -19,7 +19,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     parts = text.lower().split("x")
-    if len(parts) not in (1, 2) or not all(part.isdigit() and int(part) > 0 for part in parts):
+    if len(parts) not in (1, 2) or not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise click.BadParameter("give one number, or height x width: 32x48", param_hint="--size")
     return int(parts[0]), int(parts[-1])
 
@@ -185,7 +185,8 @@ def data_lines(data: Mapping[str, Any]) -> list[str]:
         + ", ".join(f"{name} {n:,} ({data['shares'][name]:.0%})" for name, n in images.items()),
     ]
     lines += [f"left out: {count:,} {reason}" for reason, count in data["left_out"].items()]
-    return lines + [f"note: {note}" for note in data["notes"]]
+    lines += [f"note: {note}" for note in data["notes"]]
+    return ["".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in lines]
 
 
 def epoch_line(figures: Mapping[str, Any]) -> str:

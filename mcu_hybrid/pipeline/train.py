@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ from mcu_hybrid.errors import InputError, ManifestError, McuHybridError
 from mcu_hybrid.training.config import HybridConfig
 
 OnEvent = Callable[[str, int, int], None]
+_NO_MEMORY = re.compile("allocate|out of memory")
 OnTold = Callable[[str, Mapping[str, Any]], None]
 
 
@@ -94,6 +96,13 @@ def _kept_or_told(out: Path, resume: bool) -> Iterator[None]:
         if not resume:
             state_file(out).unlink(missing_ok=True)
         raise
+    except (MemoryError, RuntimeError) as error:  # torch's allocator raises the second
+        if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
+            raise
+        raise McuHybridError(
+            f"{out}: training does not fit the memory",
+            "give a smaller --size, a narrower network, or --set batch=16",
+        ) from error
     except OSError as error:
         hint = "make room, or choose another --out"
         if state_file(out).exists():

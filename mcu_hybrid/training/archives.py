@@ -6,6 +6,7 @@ entries mean is the business of ``image_files`` and ``data``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 import zipfile
@@ -29,11 +30,15 @@ _ALLOWED_HEADERS = {(1, 0): "read_array_header_1_0", (2, 0): "read_array_header_
 
 
 def memory_bytes() -> int:
-    """The machine's memory; a large number where it does not say."""
+    """The memory of the machine, or of the container; a large number where neither says."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        bytes_ = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
-        return 1 << 62
+        bytes_ = 1 << 62
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # not there, or "max"
+            bytes_ = min(bytes_, int(Path("/sys/fs/cgroup", name).read_text()))
+    return bytes_
 
 
 @contextmanager
@@ -49,14 +54,14 @@ def opened(path: Path, wrong: str, hint: str) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
+def check_sizes(path: Path, archive: zipfile.ZipFile, hint: str = "") -> None:
     """Refuse a zip that unpacks to far more than pictures do."""
     claimed = sum(info.file_size for info in archive.infolist())
     limit = max(_BOMB_BYTES, _BOMB_RATIO * path.stat().st_size)
     if claimed > limit:
         raise DataError(
             f"unpacks to {claimed >> 20:,} MiB from {path.stat().st_size:,} bytes, as a zip bomb",
-            "unpack it, look at what is inside, and give the folder",
+            hint or "unpack it, look at what is inside, and give the folder",
             path=path,
         )
 
@@ -80,6 +85,7 @@ def read(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 def read_arrays(path: Path, keys: tuple[str, ...], hint: str) -> tuple[dict[str, Any], list[str]]:
     """The arrays ``keys`` of an .npz, as far as they are there; and the names of all."""
     with opened(path, "cannot be read as .npz", hint) as archive:
+        check_sizes(path, archive, hint)
         infos = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
         found = {}
         for key in keys:
@@ -145,3 +151,16 @@ def _damaged(path: Path, name: str, error: BaseException, hint: str = "") -> Dat
 
 def _fact(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def check_room(path: Path, shape: tuple[int, ...], count: int) -> None:
+    """Refuse before minutes of reading what the memory cannot hold."""
+    needed_bytes = 2 * count * int(np.prod(shape, dtype=object))  # single images, then one array
+    have_bytes = memory_bytes()
+    if needed_bytes > have_bytes:
+        raise DataError(
+            f"{count:,} images of {shape[1]} x {shape[0]} pixels need {needed_bytes >> 20:,} MiB, "
+            f"this machine has {have_bytes >> 20:,}",
+            "give a smaller --size HEIGHTxWIDTH",
+            path=path,
+        )

@@ -76,7 +76,7 @@ def load_data(
         return replace(made, left_out=images.left_out, notes=images.notes)
     if spec == "digits":
         found = _digits()
-    elif path.suffix == ".npz":
+    elif path.suffix.lower() == ".npz":
         found = _npz(path)
     elif ":" in spec and not path.exists():
         found = _callable(spec)
@@ -93,6 +93,7 @@ def _at_size(data: Dataset, size: tuple[int, int] | None) -> Dataset:
     """Arrays at the height and width that were asked for, resized as files are."""
     if size is None or size == data.shape[:2]:
         return data
+    archives.check_room(Path(data.name), (*size, data.shape[2]), len(data.y))
     height, width = data.shape[:2]
     notes = (*data.notes, f"resized from {height}x{width} to {size[0]}x{size[1]}")
     if abs(width * size[0] - height * size[1]) > max(height, width):

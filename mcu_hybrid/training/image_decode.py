@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 TRANSPARENT = "with transparency: laid on white"
 FRAMES = "with several frames or pages: the first is taken"
-DEEP = "with 16 bits a channel: scaled to 8"
+DEEP = "with more than 8 bits a channel: scaled to 8"
 STRETCHED = "with another aspect ratio than --size: stretched"
 TURNED = "turned as their EXIF says"
 _WHITE = (255, 255, 255, 255)
 _LFS = b"version https://git-lfs"
 _INVERTED = 0  # TIFF's photometric interpretation "white is zero"
-_PHOTOMETRIC = 262
+_PHOTOMETRIC, _BITS_PER_SAMPLE = 262, 258
 
 
 def pillow() -> Any:
@@ -83,11 +83,11 @@ def _pixels(file: Any, size: tuple[int, int] | None, told: Counter[str]) -> np.n
     # A phone's JPEG with a preview (MPO) has frames that nobody means.
     if getattr(file, "n_frames", 1) > 1 and file.format != "MPO":
         told[FRAMES] += 1
-    kind, white_is_zero = file.format, _white_is_zero(file)
+    kind, white_is_zero, bits = file.format, _white_is_zero(file), _bits(file)
     turned = file.getexif().get(0x0112, 1) in range(2, 9)  # Orientation
     image = ImageOps.exif_transpose(file)
     told[TURNED] += turned
-    image = _eight_bits(image, kind, white_is_zero, told)
+    image = _eight_bits(image, kind, white_is_zero, bits, told)
     if size is not None and image.size != (size[1], size[0]):
         if abs(image.width * size[0] - image.height * size[1]) > max(image.size):
             told[STRETCHED] += 1
@@ -96,9 +96,9 @@ def _pixels(file: Any, size: tuple[int, int] | None, told: Counter[str]) -> np.n
 
 
 def _eight_bits(
-    image: PillowImage, kind: str | None, white_is_zero: bool, told: Counter[str]
+    image: PillowImage, kind: str | None, white_is_zero: bool, bits: int, told: Counter[str]
 ) -> PillowImage:
-    """The image in mode L or RGB."""
+    """The image in mode L or RGB; ``bits`` of a deep one say what white is."""
     mode = image.mode
     if mode == "F":
         raise ValueError("has float pixels, whose range nobody says; save it with 8 or 16 bits")
@@ -110,8 +110,9 @@ def _eight_bits(
                 "has 32-bit or signed pixels, whose range nobody says; save it with 8 or 16 bits"
             )
         told[DEEP] += 1
-        values = 65535 - values if white_is_zero else values
-        scaled = pillow().fromarray(np.round(values / 257).astype(np.uint8))
+        white = (1 << bits) - 1
+        values = np.clip(white - values if white_is_zero else values, 0, white)
+        scaled = pillow().fromarray(np.round(values * (255 / white)).astype(np.uint8))
         return _on_white(scaled, image.info.get("transparency"), values, told)
     if mode == "LAB":
         return _from_lab(image)
@@ -119,7 +120,10 @@ def _eight_bits(
         grey = _is_grey(image)
         straight = image.convert("LA") if mode == "La" else image
         whole = straight.convert("RGBA")
-        if whole.getchannel("A").getextrema()[0] == 255:  # opaque after all
+        least, most = whole.getchannel("A").getextrema()
+        if most == 0:  # some programs write no alpha and say that they do: white would be wrong
+            raise ValueError("is transparent everywhere")
+        if least == 255:  # opaque after all
             return whole.convert("L" if grey else "RGB")
         told[TRANSPARENT] += 1
         ground = pillow().new("RGBA", whole.size, _WHITE)
@@ -166,3 +170,10 @@ def _white_is_zero(file: Any) -> bool:
     """Deep TIFFs that count from white; Pillow turns round only the 8-bit ones."""
     tags = getattr(file, "tag_v2", None)
     return tags is not None and tags.get(_PHOTOMETRIC) == _INVERTED
+
+
+def _bits(file: Any) -> int:
+    """Bits a channel of a deep image; a 12-bit TIFF comes as numbers up to 4095."""
+    bits = (getattr(file, "tag_v2", None) or {}).get(_BITS_PER_SAMPLE, (16,))
+    least = min(bits) if isinstance(bits, tuple) else int(bits)
+    return least if 8 < least < 16 else 16

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from mcu_hybrid.errors import DataError
-from mcu_hybrid.training import archives, image_decode, image_tree
+from mcu_hybrid.training import archives, file_kinds, image_decode, image_tree
 from mcu_hybrid.training.image_tree import Found
 
 OnEvent = Callable[[str, int, int], None]
-SUFFIXES = image_tree.SUFFIXES
+SUFFIXES = file_kinds.SUFFIXES
 _NO_ZIP = "is not a zip file, or is damaged"
 
 
@@ -79,6 +79,8 @@ def _decoded(
     """The pixels [N, H, W, C] and what was changed; grey only if every image is."""
     seen = Counter[str]()
     images: list[np.ndarray] = []
+    if size is not None:
+        archives.check_room(path, (*size, 1), len(found))
     for done, file in enumerate(found):
         try:
             images.append(image_decode.decode(read(file.name), size, seen))
@@ -87,7 +89,7 @@ def _decoded(
                 f"image '{file.name}' cannot be read: {error}", "replace or remove it", path=path
             ) from error
         if not done:
-            _check_room(path, images[0].shape, len(found))
+            archives.check_room(path, images[0].shape, len(found))
         if images[-1].shape[:2] != images[0].shape[:2]:
             raise DataError(
                 f"'{file.name}' is {images[-1].shape[1]} x {images[-1].shape[0]} pixels, "
@@ -104,19 +106,6 @@ def _decoded(
     if colour:
         images = [np.broadcast_to(i, (*i.shape[:2], 3)) for i in images]
     return np.stack(images), notes
-
-
-def _check_room(path: Path, shape: tuple[int, ...], count: int) -> None:
-    """Refuse before minutes of reading what the memory cannot hold."""
-    needed_bytes = 2 * count * int(np.prod(shape))  # once as a list, once as one array
-    have_bytes = archives.memory_bytes()
-    if needed_bytes > have_bytes:
-        raise DataError(
-            f"{count:,} images of {shape[1]} x {shape[0]} pixels need {needed_bytes >> 20:,} MiB, "
-            f"this machine has {have_bytes >> 20:,}",
-            "give --size HEIGHTxWIDTH to resize them",
-            path=path,
-        )
 
 
 @contextmanager

@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from mcu_hybrid.errors import DataError
+from mcu_hybrid.training.file_kinds import (
+    HIDDEN,
+    IMAGE,
+    TEXT,
+    UNREAD,
+    is_hidden_folder,
+    kind_of,
+)
 from mcu_hybrid.training.split_names import is_part_name, sides, split_of
 
-SUFFIXES = (
-    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tga", ".jp2"),
-    *(".pbm", ".pgm", ".ppm", ".pnm", ".tif", ".tiff", ".webp", ".avif", ".pcx", ".mpo"),
-)
-# Pictures to a person, nothing to us: a class must not end up without them in silence.
-_UNREAD = (".heic", ".heif", ".svg", ".psd", ".raw", ".dng", ".cr2", ".nef", ".arw", ".exr", ".jxl")
-_SYSTEM_FOLDERS = ("@eadir", "__macosx", "lost+found", "#recycle", "$recycle.bin", "__pycache__")
-_SYSTEM_FILES = ("thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r")
 _LAYOUT = "expected CLASS/image.png, or train/CLASS/image.png and test/CLASS/image.png"
 STRAY = "in no class folder"
 
@@ -124,24 +124,23 @@ class _Reader:
         root = _Folder("")
         for name in folders:
             parts = PurePosixPath(name).parts
-            if not any(_is_hidden_folder(part) for part in parts):
+            if not any(is_hidden_folder(part) for part in parts):
                 _descend(root, parts)
         for name in names:
             *parents, last = PurePosixPath(name).parts
-            hidden = next((part for part in parents if _is_hidden_folder(part)), None)
-            suffix = PurePosixPath(last).suffix.lower()
+            hidden = next((part for part in parents if is_hidden_folder(part)), None)
+            kind, suffix = kind_of(last), PurePosixPath(last).suffix.lower()
             if hidden is not None:
                 self.left_out[f"in the hidden folder {hidden}"] += 1
-            elif last.startswith(".") or last.lower() in _SYSTEM_FILES:
+            elif kind == HIDDEN:
                 self.left_out["hidden files"] += 1
-            elif suffix in SUFFIXES:
+            elif kind == IMAGE:
                 _descend(root, parents).images.append(name)
-            elif suffix in _UNREAD:
-                self.left_out[f"pictures of a kind that is not read ({suffix})"] += 1
-                _descend(root, parents).unread += 1
             else:
-                self.left_out[f"no images ({suffix or 'without a suffix'})"] += 1
-                _descend(root, parents).others += 1
+                self.left_out[f"not read as images ({suffix or 'without a suffix'})"] += 1
+                folder = _descend(root, parents)
+                folder.others += kind == TEXT
+                folder.unread += kind == UNREAD
         return root
 
     def _unwrapped(self, root: _Folder) -> _Folder:
@@ -194,17 +193,19 @@ class _Reader:
         held = sorted(name for name, kind in kinds.items() if kind != "train")
         if len(held) > 1:
             self.notes.append(f"the test split is all of {', '.join(held)}")
-        return [(self._same_again(filled[n], kinds[n]), kinds[n] != "train") for n in named]
+        return [(self._inside(filled[n], kinds[n]), kinds[n] != "train") for n in named]
 
-    def _same_again(self, folder: _Folder, kind: str) -> _Folder:
-        """``train/train/CLASS``: the second is the first again."""
+    def _inside(self, folder: _Folder, kind: str) -> _Folder:
+        """``train/train/CLASS`` and ``train/images/CLASS``: down to the classes."""
         filled = folder.filled()
         if not filled:
             raise self.refuse(f"images lie directly in '{folder.path}', in no class folder")
         if len(filled) == 1 and not folder.images:
             name, only = next(iter(filled.items()))
-            if split_of(name) == kind and only.filled():
-                return self._same_again(only, kind)
+            if only.filled() and not only.images:
+                if split_of(name) != kind:
+                    self.notes.append(f"the classes are the folders in '{only.path}'")
+                return self._inside(only, kind)
         return folder
 
     def _no_disguised_splits(self, filled: Mapping[str, _Folder], flat: bool) -> None:
@@ -231,7 +232,8 @@ class _Reader:
         if test is not None:
             self._no_splits_among(filled)
         if not filled:
-            raise self.refuse("holds no images in class folders")
+            there = ", ".join(f"{n} {why}" for why, n in self.left_out.items())
+            raise self.refuse("holds no images in class folders" + (there and f" ({there})"))
         inner = [name for name, f in filled.items() if any(map(split_of, f.filled()))]
         if inner and test is None:
             return self._split_inside(filled, inner)
@@ -298,7 +300,7 @@ class _Reader:
     def _no_bare(self, folder: _Folder) -> None:
         for bare in folder.bare():
             unread = sum(f.unread for f in bare.everything())
-            what = f"{unread} pictures of a kind that is not read" if unread else "nothing"
+            what = f"{unread} files of kinds that are not read" if unread else "nothing"
             raise self.refuse(
                 f"folder '{bare.path}' among the classes holds {what}",
                 "save its pictures as .png or .jpg, or remove the folder",
@@ -326,10 +328,6 @@ def _descend(root: _Folder, parts: Iterable[str]) -> _Folder:
         path = f"{root.path}/{part}" if root.path else part
         root = root.below.setdefault(part, _Folder(path))
     return root
-
-
-def _is_hidden_folder(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
 
 
 def _label(name: str) -> str:

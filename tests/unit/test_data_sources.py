@@ -66,7 +66,9 @@ def test_what_was_changed_is_in_the_facts(tmp_path: Path) -> None:
     (tmp_path / "a" / "notes.txt").write_text("x")
     data = load_data(str(tmp_path), size=(4, 4))
     told = describe(data, split(data, SHARES, 0))
-    assert told["classes"] == {"a": 10, "b": 10} and told["left_out"] == {"no images (.txt)": 1}
+    assert told["classes"] == {"a": 10, "b": 10} and told["left_out"] == {
+        "not read as images (.txt)": 1
+    }
     assert sum(told["images"].values()) == 20 and abs(sum(told["shares"].values()) - 1) < 1e-3
     assert "20 images with another aspect ratio than --size: stretched" in told["notes"]
     assert "10 grey images among 10 in colour: made colour" in told["notes"]
@@ -81,6 +83,14 @@ def test_more_than_the_memory_is_refused_at_once(
     with pytest.raises(DataError, match="20 images of 6 x 4 pixels need") as told:
         load_data(str(zipped(tmp_path / "d.zip", photos())))
     assert "--size" in told.value.hint
+
+
+@pytest.mark.parametrize("source", ["d.zip", "d.npz"])
+def test_a_size_beyond_the_memory_is_refused_at_once(source: str, tmp_path: Path) -> None:
+    zipped(tmp_path / "d.zip", photos())
+    np.savez(tmp_path / "d.npz", x=X, y=Y)
+    with pytest.raises(DataError, match="images of 10000000 x 10000000 pixels need"):
+        load_data(str(tmp_path / source), size=(10**7, 10**7))
 
 
 # --- zips

@@ -99,6 +99,26 @@ def test_sixteen_bit_tiff_that_counts_from_white() -> None:
     assert (read(bytes(data))[0][..., 0] == 255 - RAMP).all()
 
 
+def test_twelve_bit_tiff() -> None:
+    """Two numbers of 12 bits in three bytes, as scanners and cameras write them."""
+    deep = Image.fromarray(np.zeros((6, 4), np.uint16))
+    data = bytearray(saved(deep, "TIFF"))
+    start = data.index(b"\x02\x01\x03\x00\x01\x00\x00\x00\x10\x00")  # 16 bits a sample
+    data[start + 8] = 12
+    at = data.index(b"\x11\x01")  # strip offset
+    strip = int.from_bytes(data[at + 8 : at + 10], "little")
+    data[strip : strip + 36] = b"\xff\xf0\x00" * 12  # 4095, 0
+    pixels, seen = read(bytes(data))
+    assert (pixels[..., 0] == np.tile([255, 0], (6, 2))).all() and seen[image_decode.DEEP] == 1
+
+
+def test_transparent_everywhere_is_refused() -> None:
+    clear = Image.fromarray(np.dstack([colours(), np.zeros_like(RAMP)]))
+    for kind in ("PNG", "TGA"):
+        with pytest.raises(ValueError, match="transparent everywhere"):
+            read(saved(clear, kind))
+
+
 def test_pixels_without_a_known_range_are_refused() -> None:
     for array in (RAMP.astype(np.float32), RAMP.astype(np.int32) * 9999):
         with pytest.raises(ValueError, match="whose range nobody says"):

@@ -63,6 +63,20 @@ def test_a_split_inside_itself_as_some_archives_have_it() -> None:
     assert seen(found) == ({"a", "b"}, {"test_set"})
 
 
+def test_a_folder_of_images_inside_each_split() -> None:
+    found = tree(*of(*(f"{s}/images/{c}" for s in ("train", "valid") for c in "ab")))
+    assert seen(found) == ({"a", "b"}, {"valid"})
+    with pytest.raises(DataError, match="only one class, 'images'"):  # names of boxes, not classes
+        tree(*of("train/images", "valid/images"), "train/labels/0.txt")
+
+
+def test_what_is_there_is_named_where_no_image_is() -> None:
+    with pytest.raises(DataError, match=r"no class folder|without a suffix\)"):
+        tree("0.png", "1.png")
+    with pytest.raises(DataError, match=r"holds no images in class folders \(2 in the hidden"):
+        tree(".a/0.png", ".a/1.png")
+
+
 def test_a_class_may_be_called_train_among_others() -> None:
     found = tree(*of("bus", "car", "train"))
     assert seen(found) == ({"bus", "car", "train"}, set())
@@ -114,22 +128,24 @@ def test_hidden_folders_and_files_are_no_classes_and_are_counted() -> None:
         "in the hidden folder @eaDir": 3,
         "in the hidden folder __MACOSX": 3,
         "hidden files": 3,
-        "no images (.txt)": 1,
-        "no images (.md)": 1,
+        "not read as images (.txt)": 1,
+        "not read as images (.md)": 1,
         "in no class folder": 1,
-        "pictures of a kind that is not read (.heic)": 1,
+        "not read as images (.heic)": 1,
     }
 
 
 def test_a_class_without_images_is_named() -> None:
     with pytest.raises(DataError, match="folder 'owl' among the classes holds nothing"):
         tree(*of("cat", "dog"), folders=("cat", "dog", "owl"))
-    with pytest.raises(DataError, match=r"folder 'owl' .* 3 pictures of a kind that is not read"):
+    with pytest.raises(DataError, match=r"folder 'owl' .* 3 files of kinds that are not read"):
         tree(*of("cat", "dog"), *(f"owl/{n}.heic" for n in range(3)))
+    with pytest.raises(DataError, match=r"folder 'owl' .* 3 files of kinds that are not read"):
+        tree(*of("cat", "dog"), *(f"owl/{n}" for n in range(3)))
     with pytest.raises(DataError, match=r"folder 'test' .* nothing"):
         tree(*of("train/a", "train/b"), folders=("train", "test"))
     found = tree(*of("cat", "dog"), "annotations/1.xml", folders=("cat", "dog", "annotations"))
-    assert seen(found)[0] == {"cat", "dog"} and found.left_out == {"no images (.xml)": 1}
+    assert seen(found)[0] == {"cat", "dog"} and found.left_out == {"not read as images (.xml)": 1}
 
 
 def test_a_class_without_test_images_is_told() -> None:
