@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 
 import rich_click as click
@@ -31,4 +32,4 @@ def command(strict: bool, as_json: bool) -> None:
         if not check.ok and check.fix:
             click.echo(f"      mend: {check.fix}")
     if strict and not all(check.ok for check in checks):
-        raise click.exceptions.Exit(1)
+        sys.exit(1)

@@ -102,7 +102,8 @@ def flash_step(
             build.board, build.image, tools or Tools(True), flasher, dry_run=True, attach=attach_by
         )
         names = (build.board.name, planned.flasher, planned.argv)
-        return Flashed(*names, "", build.image.build_id, False, there.probe)
+        notes = _notes(build.board, there, way)
+        return Flashed(*names, "", build.image.build_id, False, there.probe, notes=notes)
     if not build.board.is_virtual:
         return _flash_there(build, there, way, tools or Tools(), on_event)
     # Until it is verified: a second flash of this board waits, and then replaces it.
@@ -116,14 +117,15 @@ def _flash_there(
     board, build_id = build.board, build.image.build_id
     if not there.probe and not board.is_virtual:
         require_one_probe(board)
-    for note in (there.note, _what_goes(board) if way.recover else ""):
-        if note and on_event:
+    notes = _notes(board, there, way)
+    for note in notes:
+        if on_event:
             on_event(note, 0, 1)
     attach_by = Attach(there.probe, recover=way.recover)
     done = flash(board, build.image, tools, way.flasher, on_event=on_event, attach=attach_by)
     url = done.url or there.url or console_url(board, way.port, way.probe)
     hello = _verified(board, url, build_id)
-    notes = tuple(note for note in (there.note, slow_clock(board, hello)) if note)
+    notes += tuple(note for note in (slow_clock(board, hello),) if note)
     where = (url, build_id, True, there.probe, hello.clock_hz, notes)
     return Flashed(board.name, done.flasher, done.argv, *where)
 
@@ -154,8 +156,10 @@ def _verified(board: Board, url: str, build_id: str) -> Hello:
         ) from error
 
 
-def _what_goes(board: Board) -> str:
-    return f"unlocking erases all of {board.name}: its flash and UICR (pin reset, supply, keys)"
+def _notes(board: Board, there: Attached, way: Way) -> tuple[str, ...]:
+    """What is said before anything is written."""
+    lost = f"unlocking erases all of {board.name}: its flash and UICR (pin reset, supply, keys)"
+    return tuple(note for note in (there.note, lost if way.recover else "") if note)
 
 
 def slow_clock(board: Board, hello: Hello) -> str:
