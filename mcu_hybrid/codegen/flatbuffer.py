@@ -48,6 +48,7 @@ _NUMPY = {
     name: np.dtype(name).newbyteorder("<")
     for name in ("int8", "int16", "int32", "int64", "uint8", "float32", "bool")
 }
+_PADDING_BYTES = 16  # zeros behind a constant, up to the alignment of the next one, are no data
 _NOT_FIELDS = re.compile(r"^(_|Init$|GetRootAs|.*BufferHasIdentifier$|.*(Length|IsNone)$)")
 _DAMAGE = (
     struct.error,
@@ -137,13 +138,20 @@ def _data(model: Any, raw: Any, name: str, shape: tuple[int, ...]) -> np.ndarray
     payload = buffer.DataAsNumpy().tobytes()
     if dtype is None:  # a kind of constant that only an unused or unsupported operator can have
         return np.frombuffer(payload, np.uint8)
-    values = np.frombuffer(payload, dtype)
-    if min(shape, default=1) < 0 or values.size != int(np.prod(shape, dtype=object)):
+    need = max(0, int(np.prod(shape, dtype=object))) * dtype.itemsize
+    if min(shape, default=1) < 0 or len(payload) < need:
         raise ModelError(
-            f"constant '{name}' holds {len(payload)} bytes, which does not fit its shape "
+            f"constant '{name}' holds {len(payload)} bytes, which does not fill its shape "
             f"{list(shape)}",
             DAMAGED_HINT,
         )
+    if len(payload) - need >= _PADDING_BYTES or payload[need:].strip(b"\0"):
+        raise ModelError(
+            f"constant '{name}' holds {len(payload)} bytes, its shape {list(shape)} of "
+            f"{_DTYPES[raw.Type()]} takes {need}: it is longer than its shape",
+            "export the model again; a tool that changed the shape has left the old data",
+        )
+    values = np.frombuffer(payload[:need], dtype)
     return values.astype(dtype.newbyteorder("=")).reshape(shape)
 
 

@@ -20,7 +20,11 @@ from mcu_hybrid.codegen.input_shapes import (
     signature,
     with_input_shapes,
 )
-from mcu_hybrid.codegen.model_kind import require_full_integer
+from mcu_hybrid.codegen.model_kind import (
+    refuse_subgraphs,
+    require_full_integer,
+    require_own_layers,
+)
 from mcu_hybrid.codegen.shape_ops import fold_shapes
 from mcu_hybrid.errors import InputError, ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
@@ -83,10 +87,7 @@ def fix_input_shapes(data: bytes, name: str, shapes: Mapping[str, tuple[int, ...
 def _read_edges(model: Any, size: int) -> tuple[Edges, list[Any]]:
     """The graph as it stands in the file, and the schema's tensors."""
     if model.SubgraphsLength() != 1:
-        raise ModelError(
-            f"has {model.SubgraphsLength()} subgraphs, expected one",
-            "export a single function without control flow (IF, WHILE)",
-        )
+        refuse_subgraphs(model.SubgraphsLength(), _all_kinds(model, size))
     raw_graph = model.Subgraphs(0)
     if max(raw_graph.TensorsLength(), raw_graph.OperatorsLength()) > size:
         raise ModelError("lists more entries than it has bytes", flatbuffer.DAMAGED_HINT)
@@ -95,7 +96,8 @@ def _read_edges(model: Any, size: int) -> tuple[Edges, list[Any]]:
         flatbuffer.read_tensor(model, raw, i, size) for i, raw in enumerate(raw_tensors)
     )
     raw_ops = [
-        _raw_op(model, raw_graph.Operators(i), tensors) for i in range(raw_graph.OperatorsLength())
+        _raw_op(model, raw_graph.Operators(i), tensors, i)
+        for i in range(raw_graph.OperatorsLength())
     ]
     inputs = tuple(raw_graph.Inputs(i) for i in range(raw_graph.InputsLength()))
     outputs = tuple(raw_graph.Outputs(i) for i in range(raw_graph.OutputsLength()))
@@ -105,6 +107,7 @@ def _read_edges(model: Any, size: int) -> tuple[Edges, list[Any]]:
 
 def _read_graph(model: Any, name: str, size: int) -> Graph:
     edges, raw_tensors = _read_edges(model, size)
+    require_own_layers(edges)
     signatures = [signature(raw) for raw in raw_tensors]
     require_fixed_inputs(edges, signatures)
     edges = fold_shapes(edges)
@@ -117,16 +120,32 @@ def _read_graph(model: Any, name: str, size: int) -> Graph:
     return Graph(name, edges.tensors, typed, edges.inputs, edges.outputs, edges.notes)
 
 
-def _raw_op(model: Any, raw: Any, tensors: tuple[Any, ...]) -> RawOp:
+def _all_kinds(model: Any, size: int) -> list[str]:
+    """Kinds of all operators of all subgraphs."""
+    graphs = [model.Subgraphs(i) for i in range(min(model.SubgraphsLength(), size))]
+    count = sum(graph.OperatorsLength() for graph in graphs)
+    if count > size:
+        raise ModelError("lists more entries than it has bytes", flatbuffer.DAMAGED_HINT)
+    ops_of = ((g, i) for g in graphs for i in range(g.OperatorsLength()))
+    return [_kind(model, graph.Operators(i)) for graph, i in ops_of]
+
+
+def _kind(model: Any, raw: Any) -> str:
     code = model.OperatorCodes(raw.OpcodeIndex())
     number = builtin_code(code)
     kind = _OPCODES.get(number, f"number {number} of a newer schema")
     if kind == _CUSTOM:
         kind = f"{_CUSTOM}:{flatbuffer.text(code.CustomCode(), 'unnamed')}"
+    return kind
+
+
+def _raw_op(model: Any, raw: Any, tensors: tuple[Any, ...], position: int) -> RawOp:
+    kind = _kind(model, raw)
     inputs = tuple(raw.Inputs(i) for i in range(raw.InputsLength()))
     outputs = tuple(raw.Outputs(i) for i in range(raw.OutputsLength()))
     layer = tensors[outputs[0]].name if outputs else kind.lower()
-    return RawOp(kind, layer, inputs, outputs, _options(raw, kind, layer), tensors)
+    options = _options(raw, kind, layer)
+    return RawOp(kind, layer, inputs, outputs, options, tensors, position)
 
 
 def _options(raw: Any, kind: str, layer: str) -> dict[str, Any]:
@@ -158,16 +177,21 @@ def _require_indices(
 
 def _require_supported(raw_ops: tuple[RawOp, ...]) -> None:
     """Name every operator that is missing at once, so that the user mends the network once."""
-    missing = [(i, op) for i, op in enumerate(raw_ops) if op.kind not in ops.OPS]
+    missing = [op for op in raw_ops if op.kind not in ops.OPS]
     if not missing:
         return
-    index, first = missing[0]
-    others = sorted({op.kind for _, op in missing[1:]} - {first.kind})
+    others = sorted({op.kind for op in missing[1:]} - {missing[0].kind})
     more = f"; also not supported in this model: {', '.join(others)}" if others else ""
     raise UnsupportedOp(
-        f"operator {index} {first.kind} (layer '{first.name}') is not supported{more}",
-        "replace it in the network and export again; supported: " + ", ".join(sorted(ops.OPS)),
+        f"operator {missing[0].position} {missing[0].kind} (layer '{missing[0].name}') is not "
+        f"supported{more}",
+        "replace it in the network and export again; supported: " + ", ".join(_supported()),
     )
+
+
+def _supported() -> list[str]:
+    """The operators that a file may have; some of ours are none of TFLite's."""
+    return sorted(kind for kind in ops.OPS if kind in _OPCODES.values())
 
 
 def _require_batch_one(edges: Edges) -> None:

@@ -34,7 +34,8 @@ class RawOp:
     """An operator as read from the flatbuffer, before its attributes are typed.
 
     ``options`` maps the field names of the TFLite options table (snake_case) to values; enums are
-    integers. ``inputs`` and ``outputs`` are indices into ``tensors`` (-1 = absent).
+    integers. ``inputs`` and ``outputs`` are indices into ``tensors`` (-1 = absent). ``position`` is
+    the operator's place in the file, for messages.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class RawOp:
     outputs: tuple[int, ...]
     options: Mapping[str, Any]
     tensors: tuple[Tensor, ...]
+    position: int = 0
 
     def const(self, position: int) -> np.ndarray:
         """The data of a constant input; raises ModelError where it is not constant."""
