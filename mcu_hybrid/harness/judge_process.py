@@ -159,9 +159,9 @@ def _missing() -> MissingTool:
 def _process() -> TflmProcess:
     """The running process, or a new one."""
     global _running  # one for all judges: starting costs more than most models
+    if not is_installed():
+        raise _missing()
     if _running is None or not _running.is_alive():
-        if not is_installed():
-            raise _missing()
         _running = TflmProcess()
     return _running
 

@@ -40,6 +40,7 @@ MODEL = "model.tflite"
 InputShapes = Sequence[tuple[str, tuple[int, ...]]]
 DEFAULT_ENGINE = EngineOptions()
 PLAN = "plan.json"
+_SEARCHED_BYTES = 1 << 20  # a search for schedules of larger maps takes long, and to no end
 
 
 @dataclass(frozen=True)
@@ -180,13 +181,18 @@ def _require_edges_fit(work: _Work) -> None:
     """Refuse, before any pass or search, inputs and outputs that alone do not fit the board.
 
     Whatever the schedule, they lie in the arena as a whole, all inputs or all outputs at a time.
+    Small ones are searched first: the message then names the layer.
     """
     graph = work.model.graph
-    sides = {"inputs": graph.inputs, "outputs": graph.outputs}
-    sizes = {what: sum(graph.tensor(t).bytes for t in side) for what, side in sides.items()}
-    what = max(sizes, key=lambda side: sizes[side])
-    largest = (f"the model's {what} {sizes[what]:,} B",)
-    fit_gate(work.board, Footprint(sizes[what], 0, 0, (), largest), work.others)
+    inputs = [graph.tensor(t) for t in graph.inputs]
+    outputs = [graph.tensor(t) for t in graph.outputs]
+    side = max((inputs, outputs), key=lambda tensors: sum(t.bytes for t in tensors))
+    what = "input" if side is inputs else "output"
+    rows = sorted(((t.bytes, "x".join(map(str, t.shape))) for t in side), reverse=True)
+    largest = tuple(f"{what} {shape} {size:,} B" for size, shape in rows[:3])
+    total = sum(size for size, _ in rows)
+    if total > _SEARCHED_BYTES:
+        fit_gate(work.board, Footprint(total, 0, 0, (), largest), work.others)
 
 
 _Made = tuple[FirmwareImage, dict[str, Any], dict[str, Any]]
