@@ -29,7 +29,7 @@ _ACROSS = {"float32": "DEQUANTIZE", "uint8": "QUANTIZE"}
 class _Edge:
     """An input or output of the file; ``scale`` and ``zero_point`` are those of its int8 tensor.
 
-    ``dtype`` is the file's own: int8, float32 or uint8.
+    ``dtype`` is the file's own: int8, float32 or uint8. ``inner`` is the int8 tensor's name.
     """
 
     name: str
@@ -37,6 +37,7 @@ class _Edge:
     dtype: str
     scale: np.float32
     zero_point: int
+    inner: str
 
 
 class Judge:
@@ -125,7 +126,7 @@ def _from_edge(edge: _Edge, out: np.ndarray) -> np.ndarray:
 
 def _position(edges: Sequence[_Edge], metadata: Mapping[str, Any], key: str) -> int:
     for index, edge in enumerate(edges):
-        if edge.name == metadata.get(key):
+        if metadata.get(key) in (edge.name, edge.inner):
             return index
     raise ModelError(
         f"the metadata names a tensor {metadata.get(key)!r} that is no edge of the model",
@@ -157,7 +158,7 @@ def _edges(tflite: bytes) -> tuple[list[_Edge], list[_Edge]]:
 
 def _edge(schema: Any, model: Any, graph: Any, index: int, is_input: bool) -> _Edge:
     tensor = graph.Tensors(index)
-    name = (tensor.Name() or b"").decode("utf-8", "replace") or f"tensor_{index}"
+    name = _name(tensor, index)
     types = {getattr(schema.TensorType, known.upper()): known for known in ("int8", *_ACROSS)}
     dtype = types.get(tensor.Type(), "another type")
     inner = tensor if dtype == "int8" else _across(schema, model, graph, index, is_input, dtype)
@@ -173,7 +174,12 @@ def _edge(schema: Any, model: Any, graph: Any, index: int, is_input: bool) -> _E
         dtype,
         np.float32(quant.Scale(0)),
         int(quant.ZeroPoint(0)) if quant.ZeroPointLength() else 0,
+        _name(inner, index),
     )
+
+
+def _name(tensor: Any, index: int) -> str:
+    return (tensor.Name() or b"").decode("utf-8", "replace") or f"tensor_{index}"
 
 
 def _across(schema: Any, model: Any, graph: Any, index: int, is_input: bool, dtype: str) -> Any:

@@ -16,7 +16,7 @@ from mcu_hybrid.codegen.known_answers import SEEDS, KnownAnswer, checksum, input
 from mcu_hybrid.errors import MissingTool, ModelError
 from mcu_hybrid.graph import interp
 from mcu_hybrid.graph.types import Graph
-from mcu_hybrid.harness.judge import Judge, Unjudged
+from mcu_hybrid.harness.judge import Judge
 from mcu_hybrid.pipeline.compile import Model
 
 OnEvent = Callable[[str, int, int], None]
@@ -55,7 +55,7 @@ def make_answers(model: Model, graph: Graph, on_event: OnEvent | None = None) ->
         theirs = [judge.run(given) for given in inputs]
     except MissingTool:
         return Answers(values, OURS, "tflite-micro is not installed")
-    except Unjudged as error:
+    except ModelError as error:  # a file that the judge does not take
         return Answers(values, OURS, error.message)
     tell("known answers", len(inputs), len(inputs))
     for seed, mine, want in zip(SEEDS, ours, theirs, strict=True):

@@ -13,12 +13,12 @@ import numpy as np
 
 from mcu_hybrid import extras, latency, manifest
 from mcu_hybrid.board import load_board
-from mcu_hybrid.errors import InputError
+from mcu_hybrid.errors import InputError, ModelError
 from mcu_hybrid.harness import bench as harness
 from mcu_hybrid.harness import mix, samples, timing
 from mcu_hybrid.harness.bench_result import BenchModel, BenchResult
 from mcu_hybrid.harness.device import Device, Inference
-from mcu_hybrid.harness.judge import Judge, Unjudged
+from mcu_hybrid.harness.judge import Judge
 from mcu_hybrid.pipeline.build import DEFAULT_ENGINE, Build, EngineOptions, build_step
 from mcu_hybrid.pipeline.flash import on_board, open_for
 from mcu_hybrid.process import Tools
@@ -131,7 +131,7 @@ def _judge(build: Build) -> tuple[Judge | None, str | None]:
     """The judge, or why there is none: the board's figures are worth having without it too."""
     try:
         return Judge(build.model.data, build.model.file.metadata), None
-    except Unjudged as error:
+    except ModelError as error:
         return None, error.message
 
 
