@@ -66,7 +66,7 @@ def main() -> int:
         "seconds_now": round(time.monotonic() - started, 1),
         "seconds_of_stages": {name: stage.seconds for name, stage in world.cache.stages.items()},
     }
-    print("\n".join(hybrid_show.markdown(result)))
+    print("\n".join([*hybrid_show.markdown(result), "", *hybrid_show.conditions(result)]))
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     if args.report:

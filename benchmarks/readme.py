@@ -17,7 +17,7 @@ from typing import Any
 from mcu_hybrid import latency
 from mcu_hybrid.board import load_board
 from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
-from mcu_hybrid.report.svg import write_accuracy_coverage_svg
+from mcu_hybrid.report.readme_figure import write_accuracy_coverage_svg
 
 BOARD = "mps2-an500"
 ROOT = Path(__file__).resolve().parent.parent

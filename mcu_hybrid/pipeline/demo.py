@@ -17,7 +17,7 @@ from mcu_hybrid.pipeline.build import build_step
 from mcu_hybrid.pipeline.cloud import RunOptions, cloud_for
 from mcu_hybrid.pipeline.export import export_step
 from mcu_hybrid.pipeline.flash import flash_step
-from mcu_hybrid.pipeline.report import Folders, report_step
+from mcu_hybrid.pipeline.report import report_step
 from mcu_hybrid.pipeline.run import run_step, table_rows
 from mcu_hybrid.pipeline.split import calibration_split, test_split
 from mcu_hybrid.pipeline.train import train_step
@@ -80,9 +80,8 @@ def demo_step(
             out=out / "run",
             on_event=on_event,
         )
-    folders = Folders(out / "export", out / "build", out / "bench", out / "run")
     page = report_step(
-        folders,
+        [out / step for step in STEPS if step != "report"],
         out / "report",
         title="Hybrid inference on handwritten digits" if options.data == "digits" else "",
         commands=commands(out, options),

@@ -1,103 +1,156 @@
-"""report: one self-contained HTML page from the folders that the other steps wrote."""
+"""report: one self-contained HTML page from the folders that the other steps wrote.
+
+Which folders belong together is decided in report_join.py; here their contents become the page's
+data.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mcu_hybrid import __version__, manifest
+import numpy as np
+
+from mcu_hybrid import __version__, manifest, routers
 from mcu_hybrid.board import Board, list_boards, load_board
-from mcu_hybrid.errors import ManifestError
-from mcu_hybrid.report import html
+from mcu_hybrid.errors import BoardError, ManifestError
+from mcu_hybrid.pipeline.report_join import Part, find, join, read
+from mcu_hybrid.pipeline.run_pictures import PICTURES, load_pictures
+from mcu_hybrid.report import answers, html
 from mcu_hybrid.report.html import ReportData
+from mcu_hybrid.tuning.outcomes import Outcomes, load_outcomes
 
 PAGE = "report.html"
-_STEPS = ("export", "build", "bench", "run", "tune")
-
-
-@dataclass(frozen=True)
-class Folders:
-    """What the report is made from; any may be missing, but not all."""
-
-    export: Path | None = None
-    build: Path | None = None
-    bench: Path | None = None
-    run: Path | None = None
-    tune: Path | None = None
-
-    def given(self) -> dict[str, Path]:
-        """Step -> folder, of those that are there, in the order of the steps."""
-        all_of = {step: getattr(self, step) for step in _STEPS}
-        return {step: path for step, path in all_of.items() if path is not None}
-
-
-def find(root: Path) -> Folders:
-    """The steps' folders under ``root`` (as demo lays them out), or ``root`` as one of them."""
-    found = {step: root / step for step in _STEPS if (root / step / manifest.NAME).is_file()}
-    if not found and (root / manifest.NAME).is_file():
-        step = manifest.read(root).step
-        found = {step: root} if step in _STEPS else {}
-    if not found:
-        raise ManifestError(
-            "holds no folder of a step",
-            f"give the folder above {', '.join(_STEPS)}",
-            path=root,
-        )
-    return Folders(**found)
+_OUTCOMES = "results.npz"
 
 
 def report_step(
-    folders: Folders,
+    roots: Path | Sequence[Path],
     out: Path,
     *,
     title: str = "",
     commands: Sequence[str] = (),
     board_dirs: Sequence[Path] = (),
 ) -> Path:
-    """Write the page into the folder ``out``; returns its path. ManifestError for stale folders."""
-    data: ReportData = {"notes": []}
+    """Write the page into the folder ``out``; returns its path.
+
+    Args:
+        roots: folders of steps, or folders that hold them.
+
+    Raises:
+        ManifestError: there are none, or one of them is stale.
+    """
+    folders = find([roots] if isinstance(roots, Path) else list(roots))
+    parts = join(read(folder) for folder in folders)
+    views = [_part(part, board_dirs) for part in parts]
+    _tell_apart(parts, views)
+    data: ReportData = {"parts": views} if len(views) > 1 else views[0]
+    if len(views) > 1:
+        data["subtitle"] = _several(parts)
+    else:
+        data.pop("title", None)
     if title:
         data["title"] = title
-    facts = {step: manifest.load(path, step).facts for step, path in folders.given().items()}
-    if folders.export:
-        _add_export(data, folders.export)
-    if folders.build:
-        data["plan"] = _json(folders.build / "plan.json")
-        data["schedules"] = facts["build"].get("front", [])
-        data["requantise_forms"] = facts["build"].get("requantise_forms", {})  # aot only
-        board = load_board(facts["build"]["board"], board_dirs)
-        data["subtitle"] = f"{facts['build']['model']} on {board.title}"
-        data["capacity"] = [_memory(board)] if not board.is_host else []
-        data["capacity"] += [
-            _memory(b) for b in list_boards(board_dirs) if not b.is_virtual and b.name != board.name
-        ]
-        data["notes"] += list(facts["build"]["notes"])
-    if folders.bench:
-        data["bench"] = _json(folders.bench / "bench.json")
-    if folders.run:
-        data["routing"] = _json(folders.run / "run.json")
-    if folders.tune:
-        data["tuned"] = _json(folders.tune / "tune.json")
-    data["provenance"] = _provenance(folders, facts, commands)
+    if commands:
+        views[0].setdefault("provenance", {})["commands"] = list(commands)
     with manifest.writing(out, "report") as draft:
-        draft.sources.update(folders.given())
+        draft.sources.update(_sources(parts))
         html.write(data, draft.folder / PAGE)
     return out / PAGE
 
 
-def _memory(board: Board) -> html.BoardMemory:
+def _several(parts: Sequence[Part]) -> str:
+    builds = {part.build_id for part in parts if part.build_id}
+    models = {part.model for part in parts if part.model}
+    return (
+        f"{len(builds)} build{'s' * (len(builds) != 1)} of {len(models)} "
+        f"model{'s' * (len(models) != 1)}: nothing of one stands under the heading of another"
+    )
+
+
+def _tell_apart(parts: Sequence[Part], views: Sequence[ReportData]) -> None:
+    """Two measurements of one build have one title: the folders' names tell which is which."""
+    titles = [view["title"] for view in views]
+    for part, view in zip(parts, views, strict=True):
+        if titles.count(view["title"]) > 1:
+            names = ", ".join(found.folder.name for found in part.steps.values())
+            view["title"] += f" · {names}"
+
+
+def _sources(parts: Sequence[Part]) -> dict[str, Path]:
+    """Step -> folder; where there are several of a step the folder's name tells them apart."""
+    folders = [(step, f.folder) for part in parts for step, f in part.steps.items()]
+    steps = [step for step, _ in folders]
     return {
-        "name": board.name,
-        "flash_bytes": board.flash_bytes,
-        "ram_bytes": board.ram_bytes,
+        step if steps.count(step) == 1 else f"{step} {folder}": folder for step, folder in folders
     }
 
 
+def _part(part: Part, board_dirs: Sequence[Path]) -> ReportData:
+    """The page's data of one build."""
+    data: ReportData = {"notes": []}
+    board = _board(part.board, board_dirs)
+    if part.board:
+        data["board"] = _board_facts(part.board, board)
+    data["title"], data["subtitle"] = _heading(part, board)
+    if "export" in part.steps:
+        _add_export(data, part.steps["export"].folder)
+    if "build" in part.steps:
+        _add_build(data, part)
+    if "bench" in part.steps:
+        data["bench"] = part.steps["bench"].result
+    if "build" in part.steps or "bench" in part.steps:
+        data["capacity"] = _capacity(board, board_dirs)
+    if "run" in part.steps:
+        data["routing"] = _routing(part)
+    if "tune" in part.steps:
+        data["tuned"] = part.steps["tune"].result
+    data["provenance"] = _provenance(part, board)
+    data["notes"] += part.notes
+    return data
+
+
+def _board(name: str, board_dirs: Sequence[Path]) -> Board | None:
+    """The board, or None where its file is not there (any more)."""
+    try:
+        return load_board(name, board_dirs) if name else None
+    except BoardError:
+        return None
+
+
+def _board_facts(name: str, board: Board | None) -> html.BoardFacts:
+    if board is None:
+        return {"name": name, "title": name, "is_known": False}
+    return {
+        "name": name,
+        "title": board.title,
+        "is_known": True,
+        "is_virtual": board.is_virtual,
+        "is_host": board.is_host,
+    }
+
+
+def _heading(part: Part, board: Board | None) -> tuple[str, str]:
+    """The part's title and what stands below it: model, board, build id, folders."""
+    name = part.steps["build"].facts["model"] if "build" in part.steps else ""
+    model = name or (f"model {part.model[:12]}" if part.model else "model unknown")
+    folders = ", ".join(f.folder.name for f in part.steps.values())
+    if not part.build_id:
+        step, first = next(iter(part.steps.items()))
+        return f"{first.folder.name} ({step}), no firmware", f"{model}; from {folders}"
+    title = board.title if board else part.board
+    digest = f" (sha256 {part.model[:12]})" if name and part.model else ""
+    return (
+        f"{title} · build {part.build_id[:8]}",
+        f"{model}{digest} on {title} ({part.board}), build {part.build_id[:8]}; from {folders}",
+    )
+
+
 def _add_export(data: ReportData, folder: Path) -> None:
-    found = _json(folder / "agreement.json")
+    path = folder / "agreement.json"
+    found = _json(path) if path.is_file() else {}
     if not found.get("layers"):
         return
     data["quantisation"] = {
@@ -113,28 +166,110 @@ def _add_export(data: ReportData, folder: Path) -> None:
         data["quantisation"]["float_accuracy"] = found["accuracy_float"]
 
 
-def _provenance(
-    folders: Folders, facts: dict[str, Any], commands: Sequence[str]
-) -> html.Provenance:
+def _add_build(data: ReportData, part: Part) -> None:
+    build = part.steps["build"]
+    facts = build.facts
+    data["built"] = facts
+    data["plan"] = _json(build.folder / "plan.json")
+    data["schedules"] = facts.get("front", [])
+    data["requantise_forms"] = facts.get("requantise_forms", {})  # aot only
+    data["notes"] += list(facts["notes"])
+
+
+def _capacity(board: Board | None, board_dirs: Sequence[Path]) -> list[html.BoardMemory]:
+    """The part's own board first, then the real ones."""
+    own = [_memory(board)] if board is not None and not board.is_host else []
+    name = board.name if board is not None else ""
+    real = [b for b in list_boards(board_dirs) if not b.is_virtual and b.name != name]
+    return own + [_memory(b) for b in real]
+
+
+def _memory(board: Board) -> html.BoardMemory:
+    return {
+        "name": board.name,
+        "flash_bytes": board.flash_bytes,
+        "ram_bytes": board.ram_bytes,
+    }
+
+
+def _routing(part: Part) -> html.Routing:
+    """The run's result, and what its answers tell image by image."""
+    run = part.steps["run"]
+    routing: html.Routing = run.result.copy()  # type: ignore[assignment]
+    if _OUTCOMES not in run.manifest.files:
+        return routing
+    outcomes = load_outcomes(run.folder / _OUTCOMES)
+    export = part.steps.get("export")
+    labels = run.result.get("labels") or (export.facts.get("labels") if export else None) or ()
+    said = answers.Answers(
+        outcomes.truth,
+        outcomes.device,
+        outcomes.cloud,
+        _kept(outcomes, run.result.get("deployed") or {}, run.folder),
+        tuple(str(label) for label in labels),
+    )
+    routing["operating"] = _operating(said, run.result)
+    routing["confusion"] = answers.confusion(said)
+    if PICTURES in run.manifest.files:
+        index, images = load_pictures(run.folder / PICTURES)
+        routing["pictures"] = answers.pictures(said, index, images)
+    return routing
+
+
+def _kept(outcomes: Outcomes, deployed: dict[str, Any], folder: Path) -> np.ndarray:
+    """Which images the deployed route keeps; all without a router."""
+    number = deployed.get("router", routers.NONE_ID)
+    if number == routers.NONE_ID:
+        return np.ones(outcomes.count, bool)
+    name = routers.router_name(number)
+    if name not in outcomes.scores:
+        raise ManifestError(
+            f"ran with router {name}, whose scores {_OUTCOMES} does not have",
+            "run again: mcu-hybrid run",
+            path=folder,
+        )
+    return np.asarray(outcomes.score(name) <= deployed["threshold"])
+
+
+def _operating(said: answers.Answers, run: dict[str, Any]) -> dict[str, Any]:
+    """Where on the curve the firmware stands, on the test split."""
+    deployed = run.get("deployed") or {}
+    number = deployed.get("router", routers.NONE_ID)
+    coverage = float(said.kept.mean())
+    edge_ms, query_ms = run.get("edge_ms"), run.get("query_ms")
+    known = edge_ms is not None and query_ms is not None
+    return {
+        "router": routers.router_name(number),
+        "threshold": None if number == routers.NONE_ID else deployed.get("threshold"),
+        "coverage": coverage,
+        "accuracy": float((said.hybrid == said.truth).mean()),
+        "latency_ms": edge_ms + (1 - coverage) * query_ms if known else None,  # type: ignore[operator]
+    }
+
+
+def _provenance(part: Part, board: Board | None) -> html.Provenance:
     found: html.Provenance = {
         "tool_version": __version__,
         "steps": [
-            {
-                "step": step,
-                "folder": path.name,
-                "sha256": manifest.sha256_file(path / manifest.NAME),
-            }
-            for step, path in folders.given().items()
+            {"step": step, "folder": f.folder.name, "sha256": f.digest}
+            for step, f in part.steps.items()
         ],
-        "commands": list(commands),
+        "commands": [],
     }
-    if "build" in facts:
-        build = facts["build"]
-        found["board"] = f"{build['board']} ({build['core']})"
-        found["build_id"] = build["build_id"]
-        found["facts"] = {"engine": build["engine"], "model sha256": build["model_sha256"]}
+    if part.board:
+        core = f" ({board.core.name})" if board else ""
+        found["board"] = f"{part.board}{core}"
+    if part.build_id:
+        found["build_id"] = part.build_id
+    facts = {"model sha256": part.model} if part.model else {}
+    if "build" in part.steps:
+        facts = {"engine": part.steps["build"].facts["engine"]} | facts
+    found["facts"] = facts
     return found
 
 
 def _json(path: Path) -> Any:
-    return json.loads(path.read_text("utf-8"))
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"cannot be read ({error})", "run the step again", path=path) from error

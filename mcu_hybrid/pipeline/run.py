@@ -9,7 +9,7 @@ remaining answers of the cloud (the "cloud only" row needs all) are fetched afte
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +23,11 @@ from mcu_hybrid.errors import InputError
 from mcu_hybrid.graph.images import to_int8
 from mcu_hybrid.harness import route_eval
 from mcu_hybrid.harness.device import Device
-from mcu_hybrid.pipeline.build import Build
+from mcu_hybrid.pipeline.build import Build, untuned_sha256
 from mcu_hybrid.pipeline.cloud import RunOptions, payload_form, require_classes
 from mcu_hybrid.pipeline.flash import on_board
 from mcu_hybrid.pipeline.live import Pass, ask_the_rest, outcomes_of, stream
+from mcu_hybrid.pipeline.run_pictures import PICTURES, save_pictures
 from mcu_hybrid.pipeline.split import TestSplit
 from mcu_hybrid.tuning.outcomes import Outcomes
 from mcu_hybrid.wire.messages import Router
@@ -82,8 +83,21 @@ def run_step(
             (draft.folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
             for name, outcomes in splits.items():
                 outcomes.save(draft.folder / name)
+            _keep_pictures(draft.folder / PICTURES, data, splits[OUTCOMES], route)
             draft.facts.update(exact=result["exact"], rows=result["rows"])
     return result
+
+
+def _keep_pictures(
+    path: Path, data: TestSplit, outcomes: Outcomes, route: Mapping[str, Any]
+) -> None:
+    """A few of the images that were queried or answered wrongly, for the report."""
+    name = routers.router_name(route["router"])
+    queried = np.zeros(outcomes.count, bool)
+    if name in outcomes.scores:
+        queried = routers.queries(outcomes.score(name), route["threshold"])
+    right = np.where(queried, outcomes.cloud_right, outcomes.device_right)
+    save_pictures(path, data.x, queried, ~right)
 
 
 def _first(data: TestSplit, limit: int) -> TestSplit:
@@ -206,6 +220,8 @@ def _result(
         "counters": seen.counters,
         "board": build.board.name,
         "build_id": build.image.build_id,
+        "model_sha256": untuned_sha256(build.model, build),
+        "labels": list(metadata.get("labels") or ()),
         "exact": seen.differing == 0 if options.check else None,
         "differing_outputs": seen.differing if options.check else None,
     }

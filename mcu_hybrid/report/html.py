@@ -1,27 +1,29 @@
 """One self-contained HTML page from plain data: tables, figures, provenance; nothing is measured.
 
-The page loads nothing from the network: plotly's script is written into it once. Every section is
-optional, so that a bench alone makes a page too. Numbers get their text here, not in the template.
+The page loads nothing, and needs no script to be read. Every section is optional, so that a bench
+alone makes a page too. What was made with different builds stands in different parts, each under
+its own heading. Numbers get their text here, not in the template.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypedDict
 
 from mcu_hybrid import __version__
-from mcu_hybrid.errors import MissingTool
-from mcu_hybrid.report.board_figures import layers_figure, memory_figure
-from mcu_hybrid.report.figures import METHOD_STYLE, SINGLE, Figure, legend, routing_figures
+from mcu_hybrid.report import bar_tables
+from mcu_hybrid.report.board_figures import memory_figure, memory_legend
+from mcu_hybrid.report.figures import Figure
 from mcu_hybrid.report.forms import form_rows
 from mcu_hybrid.report.losses import loss_rows
 from mcu_hybrid.report.method_figures import method_figures, styles
-from mcu_hybrid.report.model_figures import capacity_figure, sqnr_figure
+from mcu_hybrid.report.palette import FIGURE_CSS, color_css
+from mcu_hybrid.report.routing_figures import legend, routing_figures
+from mcu_hybrid.report.routing_table import routing_table
 from mcu_hybrid.report.schedule_figure import schedules_figure
-from mcu_hybrid.report.tiles import tiles
+from mcu_hybrid.report.tiles import bench_time, is_virtual, tiles, where
+from mcu_hybrid.report.times import ESTIMATE, edge_time
 from mcu_hybrid.templates import page_environment
 from mcu_hybrid.tuning.table import COLUMNS, table_rows
 
@@ -33,18 +35,17 @@ class Routing(TypedDict, total=False):
     curves: dict[str, dict[str, list[float]]]  # method -> route_eval.curve
     oracles: dict[str, Any]  # route_eval.oracles
     link: dict[str, Any]  # LinkModel.to_json
-    edge_ms: float | None  # None: the board has no time, and no row a latency
-    edge_low_ms: float | None
-    edge_high_ms: float | None
+    edge_ms: float | None
     query_ms: float
     query_bytes: int
-    latency_kind: str | None  # measured, estimate
     latency_is_estimate: bool
-    latency_basis: str
     dataset: str
     samples: int
     calibration_samples: int
     deployed: dict[str, Any]  # router, coverage, threshold
+    operating: dict[str, Any] | None  # router, threshold, coverage, accuracy, latency_ms: on test
+    confusion: list[dict[str, Any]]  # report.answers.confusion
+    pictures: list[dict[str, Any]]  # report.answers.pictures
     counters: dict[str, Any]  # session.Counters.to_json
 
 
@@ -60,7 +61,6 @@ class Methods(TypedDict, total=False):
     seeds: int
     link: dict[str, Any]  # LinkModel.to_json
     energy: str  # what the energy figure is made of
-    conditions: list[dict[str, Any]]  # what, value, least, met, binding
 
 
 class Quantisation(TypedDict, total=False):
@@ -73,6 +73,16 @@ class Quantisation(TypedDict, total=False):
     first_hurt: str | None
     threshold_db: float
     losses: dict[str, Any]  # routers.breakdown.breakdown of the learned router
+
+
+class BoardFacts(TypedDict, total=False):
+    """The board of a part; ``is_known``: its file was found, so the rest of this is true."""
+
+    name: str
+    title: str
+    is_known: bool
+    is_virtual: bool
+    is_host: bool
 
 
 class BoardMemory(TypedDict):
@@ -95,14 +105,21 @@ class Provenance(TypedDict, total=False):
 
 
 class ReportData(TypedDict, total=False):
-    """All that a report can show; leave out what there is none of."""
+    """All that a report can show; leave out what there is none of.
+
+    ``parts``: several builds, each with the keys below ``parts`` and a ``title`` of its own;
+    without it, these keys stand in the data itself.
+    """
 
     title: str
     subtitle: str
+    parts: list[ReportData]
+    board: BoardFacts
     routing: Routing
     methods: Methods
     tuned: dict[str, Any]  # pipeline.tune.tune_step
     bench: dict[str, Any]  # harness.bench_result.BenchResult.to_json
+    built: dict[str, Any]  # the facts of a build's manifest
     plan: dict[str, Any]  # codegen.report.plan_json
     schedules: list[dict[str, Any]]  # pipeline.compile.Compiled.facts, "front"
     requantise_forms: dict[str, int]  # codegen.lowering.requantise_forms
@@ -114,34 +131,22 @@ class ReportData(TypedDict, total=False):
 
 def render(data: ReportData) -> str:
     """The page as text."""
-    figures = {figure.name: figure for figure in _figures(data)}
     environment = page_environment(Path(__file__).parent)
     environment.filters |= {
         "count": lambda n: f"{n:,}",
         "percent": lambda share: f"{share:.1%}".replace("%", " %"),
         "ms": _ms,
     }
+    parts = [
+        _view(part, "" if n == 0 else f"-{n + 1}")
+        for n, part in enumerate(data.get("parts") or [data])
+    ]
     return environment.get_template("report.html.j2").render(
         title=data.get("title") or "mcu-hybrid report",
         subtitle=data.get("subtitle", ""),
-        tiles=tiles(data),
-        routing=_filled(data.get("routing"), Routing),
-        legend=legend(data.get("routing") or {}),
-        methods=_methods(data.get("methods")),
-        table=_table(data.get("routing")),
-        tuned=data.get("tuned"),
-        tuned_columns=COLUMNS,
-        tuned_rows=table_rows(data["tuned"]) if data.get("tuned") else [],
-        bench=data.get("bench"),
-        plan=data.get("plan"),
-        forms=form_rows(data.get("requantise_forms")),
-        quantisation=_filled(data.get("quantisation"), Quantisation),
-        losses=loss_rows((data.get("quantisation") or {}).get("losses")),
-        provenance=_filled(data.get("provenance"), Provenance),
-        notes=data.get("notes", []),
-        figures=figures,
-        specs=_script_json([figure.spec() for figure in figures.values()]),
-        plotly_js=plotly_script() if figures else "",
+        parts=parts,
+        css=color_css() + FIGURE_CSS,
+        has_methods=any(part["methods"] for part in parts),
         version=__version__,
     )
 
@@ -151,35 +156,129 @@ def write(data: ReportData, path: Path) -> None:
     path.write_text(render(data), encoding="utf-8")
 
 
-def plotly_script() -> str:
-    """The text of plotly.js from the Python package, which ships it."""
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError as error:
-        raise MissingTool("plotly is not installed", "pip install 'mcu-hybrid[report]'") from error
-    script: str = get_plotlyjs()
-    return script
+def _view(data: ReportData, suffix: str) -> dict[str, Any]:
+    """What the template of one part reads; ``suffix`` makes its ids unique in the page."""
+    routing = _filled(data.get("routing"), Routing)
+    plan = data.get("plan")
+    time = bench_time(data)
+    edge = edge_time(data.get("routing") or {}, is_virtual=is_virtual(data))
+    view = {
+        "s": suffix,
+        "title": data.get("title", ""),
+        "subtitle": data.get("subtitle", ""),
+        "tiles": tiles(data),
+        "where": where(data),
+        "routing": routing,
+        "edge": edge.text() if edge else "",
+        "legend": legend(data.get("routing") or {}),
+        "methods": _methods(data.get("methods")),
+        "table": routing_table(data.get("routing") or {}, is_virtual=is_virtual(data)),
+        "tuned": data.get("tuned"),
+        "tuned_columns": COLUMNS,
+        "tuned_rows": table_rows(data["tuned"]) if data.get("tuned") else [],
+        "bench": data.get("bench"),
+        "time": time.text() if time else "",
+        "plan": plan,
+        "plan_legend": memory_legend(plan) if plan and plan.get("buffers") else [],
+        "forms": form_rows(data.get("requantise_forms")),
+        "quantisation": _filled(data.get("quantisation"), Quantisation),
+        "losses": loss_rows((data.get("quantisation") or {}).get("losses")),
+        "provenance": _filled(data.get("provenance"), Provenance),
+        "notes": data.get("notes", []),
+        "bars": _bar_tables(data, time.kind if time else ESTIMATE),
+        "rooms": _rooms(data),
+        "rooms_csv": bar_tables.rooms_csv(_rooms(data)),
+        "figures": {figure.name: _drawn(figure, suffix) for figure in _figures(data)},
+    }
+    return view | {"sections": _sections(view), **_cells(view)}
+
+
+def _sections(view: Mapping[str, Any]) -> list[str]:
+    """The ids of the sections that the part has, for the page's navigation."""
+    routing = view["routing"] or {}
+    there = {
+        "routing": view["routing"],
+        "answers": routing.get("confusion") or routing.get("pictures"),
+        "methods": view["methods"],
+        "tuned": view["tuned"],
+        "layers": "layers" in view["bars"],
+        "memory": "memory" in view["figures"],
+        "schedules": "schedules" in view["figures"],
+        "requantisation": view["forms"],
+        "quantisation": view["quantisation"],
+        "capacity": view["rooms"],
+        "provenance": view["provenance"] or view["notes"],
+    }
+    return [name for name, value in there.items() if value]
+
+
+def _cells(view: Mapping[str, Any]) -> dict[str, Any]:
+    """The rows of the plain tables, cell by cell."""
+    routers = (view["bench"] or {}).get("routers") or ()
+    colors = {name: color for room in view["rooms"] for name, _, _, color in room.parts}
+    return {
+        "router_rows": [
+            (
+                row["router"],
+                f"{row['macs']:,}",
+                f"{row['constant_bytes']:,}",
+                "" if row["instructions"] is None else f"{row['instructions']:,}",
+                f"{100 * row['share']:.2f} %",
+            )
+            for row in routers
+        ],
+        "form_rows": [
+            (row["form"], row["what"], row["channels"], row["share"]) for row in view["forms"]
+        ],
+        "loss_rows": [
+            (row["what"], row["float"], row["int8"], row["difference"]) for row in view["losses"]
+        ],
+        "room_legend": [
+            {"name": name, "color": color, "dash": "none", "mark": "square"}
+            for name, color in colors.items()
+        ],
+    }
+
+
+def _drawn(figure: Figure, suffix: str) -> dict[str, str]:
+    return {
+        "wide": figure.wide(suffix),
+        "narrow": figure.narrow(suffix),
+        "csv": figure.csv_uri,
+    }
 
 
 def _figures(data: ReportData) -> list[Figure]:
     figures: list[Figure] = []
-    bench, plan = data.get("bench"), data.get("plan")
-    routing, quantisation = data.get("routing"), data.get("quantisation")
+    routing, plan = data.get("routing"), data.get("plan")
     if routing and (routing.get("curves") or routing.get("rows")):
         figures += routing_figures(routing)
     if data.get("methods"):
         figures += method_figures(data["methods"])
-    if bench and bench.get("layers"):
-        figures.append(layers_figure(bench["layers"]))
     if plan and plan.get("buffers"):
         figures.append(memory_figure(plan))
     if data.get("schedules"):
         figures.append(schedules_figure(data["schedules"]))
-    if quantisation and quantisation.get("layers"):
-        figures.append(sqnr_figure(quantisation))
-    if bench and data.get("capacity"):
-        figures.append(capacity_figure(bench, data["capacity"]))
     return figures
+
+
+def _bar_tables(data: ReportData, kind: str) -> dict[str, bar_tables.BarTable]:
+    bench, quantisation = data.get("bench"), data.get("quantisation")
+    found = []
+    if bench and bench.get("layers"):
+        found.append(bar_tables.layers_table(bench["layers"], kind))
+    if quantisation and quantisation.get("layers"):
+        found.append(bar_tables.sqnr_table(quantisation))
+    return {table.name: table for table in found}
+
+
+def _rooms(data: ReportData) -> list[bar_tables.Room]:
+    """Room on the boards, for the build of this part: as it ran, else as it was linked."""
+    bench, built = data.get("bench"), data.get("built")
+    if not data.get("capacity") or not (bench or built):
+        return []
+    usage = bar_tables.usage_of_bench(bench) if bench else bar_tables.usage_of_build(built or {})
+    return bar_tables.rooms(usage, data["capacity"])
 
 
 def _filled(section: Any, kind: type) -> dict[str, Any] | None:
@@ -191,65 +290,6 @@ def _methods(section: Methods | None) -> dict[str, Any] | None:
     """The comparison with its legend."""
     filled = _filled(section, Methods)
     return filled and filled | {"legend": styles(filled)}
-
-
-def _script_json(value: object) -> str:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _table(routing: Routing | None) -> dict[str, Any]:
-    """The headline rows as texts; the better router at each coverage is marked.
-
-    Latency has as many digits as its largest value deserves, bytes one unit for the column.
-    """
-    rows = (routing or {}).get("rows") or []
-    best: dict[float, float] = {}
-    for row in rows:
-        if row["method"] not in SINGLE:
-            target = row["coverage_target"]
-            best[target] = max(best.get(target, 0.0), row["accuracy"])
-    slowest = max((row["latency_ms"] or 0.0 for row in rows), default=0.0)
-    digits = 3 if slowest < 10 else 2 if slowest < 100 else 1 if slowest < 1000 else 0
-    most = max((row["bytes_sent"] for row in rows), default=0)
-    unit, size = next(
-        ((u, s) for u, s in (("MiB", 1 << 20), ("KiB", 1 << 10)) if most >= 10 * s), ("B", 1)
-    )
-    texts = [
-        _row_texts(row, best)
-        | {
-            "latency": "-" if row["latency_ms"] is None else f"{row['latency_ms']:,.{digits}f}",
-            "bytes": f"{row['bytes_sent'] / size:,.{0 if size == 1 else 1}f}",
-        }
-        for row in rows
-    ]
-    for here, after in pairwise(texts):
-        here["last"] = here["method"] != after["method"] and not (
-            here["single"] and after["single"]
-        )
-    return {"rows": texts, "unit": unit}
-
-
-def _row_texts(row: Mapping[str, Any], best: Mapping[float, float]) -> dict[str, Any]:
-    single = row["method"] in SINGLE
-    return {
-        "method": row["method"],
-        "color": METHOD_STYLE.get(row["method"], {}).get("color", "#9aa3ad"),
-        "single": single,
-        "last": False,  # of its method's rows: a line below
-        "best": not single and row["accuracy"] == best[row["coverage_target"]],
-        "target": "" if single else f"{100 * row['coverage_target']:.0f}",
-        "coverage": f"{100 * row['coverage']:.1f}",
-        "coverage_ci": "" if single else _interval(row.get("coverage_ci")),
-        "accuracy": f"{100 * row['accuracy']:.2f}",
-        "accuracy_ci": _interval(row.get("accuracy_ci")),
-        "threshold": "" if row.get("threshold") is None else f"{row['threshold']:g}",
-    }
-
-
-def _interval(pair: list[float] | None) -> str:
-    return f"{100 * pair[0]:.1f}–{100 * pair[1]:.1f}" if pair else ""
 
 
 def _ms(value: float) -> str:

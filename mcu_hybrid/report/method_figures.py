@@ -9,56 +9,50 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mcu_hybrid.report.chart import Axis, Chart, Item, Line, Mark
 from mcu_hybrid.report.figures import (
-    BLUE,
-    GREEN,
-    INK,
-    MUTED,
-    ORANGE,
-    PINK,
-    RED,
-    SKY,
+    THIRD_PX,
+    WIDE_PX,
     Figure,
-    axis,
+    column,
     csv_text,
-    layout,
-    text,
+    from_zero,
+    number,
+    padded,
+    percent,
 )
+from mcu_hybrid.report.palette import DASHDOT, DASHED, DOTTED, SOLID
+from mcu_hybrid.report.routing_figures import coverage_axis
 
-# name, key of the curve, title of the axis, axis options, what the figure tells without eyes
-FIGURES: tuple[tuple[str, str, str, dict[str, Any], str], ...] = (
+# name, key of the curve, title of the axis, what the figure tells without eyes
+FIGURES: tuple[tuple[str, str, str, str], ...] = (
     (
         "methods-coverage",
         "coverage",
-        "share of inputs that the device answers (coverage)",
-        {"tickformat": ".0%", "autorange": "reversed"},
+        "",
         "Accuracy of each method over the share of inputs that the device answers itself.",
     ),
     (
         "methods-latency",
         "latency_ms",
-        "mean latency per input, ms",
-        {"rangemode": "tozero"},
+        "mean latency per input, ms, estimate",
         "Accuracy of each method over the mean latency of an input.",
     ),
     (
         "methods-energy",
         "energy_mj",
-        "mean energy of the device, mJ",
-        {"rangemode": "tozero"},
+        "mean energy of the device, mJ, estimate",
         "Accuracy of each method over the device's mean energy for an input.",
     ),
     (
         "methods-bytes",
         "bytes",
         "mean bytes sent per input",
-        {"rangemode": "tozero"},
         "Accuracy of each method over the mean number of bytes that an input sends.",
     ),
 )
-_COLORS = (BLUE, ORANGE, RED, GREEN, PINK, SKY, "#8a6d00", "#7a4fa3", "#44606e", "#b03060")
-_DASHES = ("solid", "dash", "dot", "dashdot")
-_UNITS = {"coverage": ":.1%", "latency_ms": ":.4g", "energy_mj": ":.4g", "bytes": ":,.0f"}
+_COLORS = ("blue", "orange", "red", "green", "pink", "sky", "olive", "purple", "slate", "rose")
+_DASHES = (SOLID, DASHED, DOTTED, DASHDOT)
 _BOUND = "bound"
 
 
@@ -77,8 +71,13 @@ def styles(methods: Mapping[str, Any]) -> list[dict[str, Any]]:
     bound = methods.get("bound")
     if bound:
         entries.append(
-            # Hidden at first: it lies far above all others and would press them together.
-            {"key": _BOUND, "title": bound["title"], "color": MUTED, "dash": "dot", "first": False}
+            {
+                "key": _BOUND,
+                "title": bound["title"],
+                "color": "muted",
+                "dash": DOTTED,
+                "first": False,
+            }
         )
     return entries
 
@@ -88,42 +87,51 @@ def method_figures(methods: Mapping[str, Any]) -> list[Figure]:
     return [_figure(methods, *about) for about in FIGURES]
 
 
-def _figure(
-    methods: Mapping[str, Any],
-    name: str,
-    key: str,
-    title: str,
-    options: dict[str, Any],
-    alt: str,
-) -> Figure:
-    entries = styles(methods)
+def _figure(methods: Mapping[str, Any], name: str, key: str, title: str, alt: str) -> Figure:
     curves = [series["curve"] for series in methods.get("series") or []]
     bound = methods.get("bound")
     curves += [bound["curve"]] if bound else []
-    pairs = list(zip(entries, curves, strict=True))
-    bands = [_band(entry, curve, key) for entry, curve in pairs if "low" in curve]
-    lines = [_line(entry, curve, key) for entry, curve in pairs]
+    pairs = list(zip(styles(methods), curves, strict=True))
     single = methods.get("single") or []
-    furthest = _furthest([curve for entry, curve in pairs if entry["first"] is True], key)
-    # Bands first: no band may hide a line.
+    shown = [curve for entry, curve in pairs if entry["first"]] or curves
+    # Bands first: no band may hide a line. The first method last: no other may hide it.
+    items: list[Item] = [_band(entry, curve, key) for entry, curve in pairs if "low" in curve]
+    items += [_line(entry, curve, key) for entry, curve in pairs[::-1]]
+    furthest = max((x for curve in shown for x in curve[key]), default=1.0)
+    items += [_single(row, key, furthest) for row in single]
+    values = [*shown, *({key: [row[key]]} for row in single)]
+    x_axis = (
+        coverage_axis()
+        if key == "coverage"
+        else Axis(title, *from_zero(x for curve in values for x in curve[key]), number)
+    )
+    is_first = key == "coverage"
     return Figure(
         name,
-        [*bands, *lines, *(_single(row, key, furthest) for row in single)],
-        layout(
-            xaxis=axis(title, **options),
-            yaxis=axis("accuracy", tickformat=".0%"),
-            showlegend=False,
-            margin={"l": 56, "r": 16, "t": 12, "b": 48},
-        ),
-        440 if key == "coverage" else 320,
+        Chart(x_axis, Axis("accuracy", *_limits(shown, curves, single), percent), items, alt),
+        WIDE_PX if is_first else THIRD_PX,
+        440 if is_first else 320,
         csv_text(
-            ("method", "coverage", key, "accuracy", "low", "high")
-            if key != "coverage"
-            else ("method", "coverage", "accuracy", "low", "high"),
+            ("method", "coverage", *(() if is_first else (key,)), "accuracy", "low", "high"),
             _csv_rows(pairs, single, key),
         ),
-        alt,
     )
+
+
+def _limits(
+    shown: Sequence[Mapping[str, Any]],
+    curves: Sequence[Mapping[str, Any]],
+    single: Sequence[Mapping[str, Any]],
+) -> tuple[float, float]:
+    """From the lowest that is shown at first to the highest of all.
+
+    A hidden series that lies far below would press the others together; it leaves the figure at
+    the lower edge.
+    """
+    low = [a for curve in shown for a in curve.get("low", curve["accuracy"])]
+    low += [row["accuracy_ci"][0] for row in single]
+    high = [a for curve in curves for a in curve.get("high", curve["accuracy"])]
+    return padded([min(low, default=0.0), max([*high, *low], default=1.0)])
 
 
 def _csv_rows(
@@ -143,77 +151,56 @@ def _csv_rows(
     return rows
 
 
-def _line(entry: Mapping[str, Any], curve: Mapping[str, Any], key: str) -> dict[str, Any]:
-    other = "latency_ms" if key == "coverage" else "coverage"
-    shown = {"coverage": "coverage", "latency_ms": "latency, ms"}
-    hover = (
-        f"<b>{text(entry['title'])}</b><br>accuracy %{{y:.2%}}<br>{shown.get(key, key)} "
-        f"%{{x{_UNITS[key]}}}<br>{shown[other]} %{{customdata{_UNITS[other]}}}<extra></extra>"
+def _line(entry: Mapping[str, Any], curve: Mapping[str, Any], key: str) -> Line:
+    columns = zip(
+        column(curve, "accuracy"), column(curve, "coverage"), column(curve, key), strict=True
     )
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": text(entry["title"]),
-        "legendgroup": entry["key"],
-        "x": curve[key],
-        "y": curve["accuracy"],
-        "customdata": curve[other],
-        "line": {
-            "color": entry["color"],
-            "width": 3 if entry["key"] == "m0" else 1.5 if entry["key"] == _BOUND else 2,
-            "dash": entry["dash"],
-        },
-        "hovertemplate": hover,
-        "visible": entry["first"],
-    }
+    tips = [
+        f"{entry['title']}: accuracy {accuracy:.2%} at coverage {coverage:.1%}"
+        + ("" if key == "coverage" else f", {x:,.4g} {_UNITS[key]}")
+        for accuracy, coverage, x in columns
+    ]
+    width = 3.0 if entry["key"] == "m0" else 1.5 if entry["key"] == _BOUND else 2.0
+    return Line(
+        list(zip(column(curve, key), column(curve, "accuracy"), strict=True)),
+        entry["color"],
+        entry["dash"],
+        width,
+        tips,
+        group=entry["key"],
+        shown=entry["first"],
+    )
 
 
-def _band(entry: Mapping[str, Any], curve: Mapping[str, Any], key: str) -> dict[str, Any]:
+_UNITS = {"latency_ms": "ms", "energy_mj": "mJ", "bytes": "bytes"}
+
+
+def _band(entry: Mapping[str, Any], curve: Mapping[str, Any], key: str) -> Line:
     """The interval as a closed outline: there along the upper edge, back along the lower one."""
-    color = entry["color"]
-    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": f"{text(entry['title'])}, 95 % interval",
-        "legendgroup": entry["key"],
-        "x": [*curve[key], *curve[key][::-1]],
-        "y": [*curve["high"], *curve["low"][::-1]],
-        "fill": "toself",
-        "fillcolor": f"rgba({red}, {green}, {blue}, 0.12)",
-        "line": {"width": 0, "color": color},
-        "hoverinfo": "skip",
-        "visible": entry["first"],
-    }
+    x = column(curve, key)
+    upper = list(zip(x, column(curve, "high"), strict=True))
+    lower = list(zip(x, column(curve, "low"), strict=True))
+    return Line(
+        [*upper, *lower[::-1]],
+        entry["color"],
+        is_area=True,
+        group=entry["key"],
+        shown=entry["first"],
+    )
 
 
-def _furthest(curves: Sequence[Mapping[str, Any]], key: str) -> float:
-    return max((x for curve in curves for x in curve[key]), default=1.0)
-
-
-def _single(row: Mapping[str, Any], key: str, furthest: float) -> dict[str, Any]:
+def _single(row: Mapping[str, Any], key: str, furthest: float) -> Mark:
     """One answer for all inputs: a mark, its name on the side where there is room."""
     low, high = row["accuracy_ci"]
-    at_left = (row[key] > furthest / 2) == (key == "coverage")
-    return {
-        "type": "scatter",
-        "mode": "markers+text",
-        "name": text(row["title"]),
-        "x": [row[key]],
-        "y": [row["accuracy"]],
-        "text": [text(row["title"])],
-        "textposition": "bottom right" if at_left else "top left",
-        "cliponaxis": False,
-        "textfont": {"size": 11.5, "color": MUTED},
-        "marker": {"color": INK, "symbol": "diamond", "size": 10},
-        "error_y": {
-            "type": "data",
-            "symmetric": False,
-            "array": [high - row["accuracy"]],
-            "arrayminus": [row["accuracy"] - low],
-            "thickness": 1,
-            "width": 0,
-            "color": INK,
-        },
-        "hovertemplate": f"<b>{text(row['title'])}</b><br>accuracy %{{y:.2%}}<extra></extra>",
-    }
+    at_right = row[key] > furthest / 2
+    return Mark(
+        row[key],
+        row["accuracy"],
+        "ink",
+        "diamond",
+        f"{row['title']}: accuracy {row['accuracy']:.2%}",
+        y_range=(low, high),
+        label=str(row["title"]),
+        anchor="end" if at_right else "start",
+        below=True,
+    )

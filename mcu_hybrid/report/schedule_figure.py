@@ -1,65 +1,52 @@
-"""The report's figure of schedules: RAM against instructions, as a plotly specification."""
+"""The report's figure of schedules: RAM against instructions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mcu_hybrid.report.figures import BLUE, INK, ORANGE, Figure, axis, csv_text, layout
+from mcu_hybrid.report.chart import Axis, Chart, Item, Line, Mark
+from mcu_hybrid.report.figures import WIDE_PX, Figure, csv_text, from_zero, number, padded
 
 
 def schedules_figure(front: Sequence[Mapping[str, Any]]) -> Figure:
-    """Each schedule that was compared: arena in kB against predicted instructions, as a front.
+    """Each schedule that was compared: arena in KiB against predicted instructions, as a front.
 
     Args:
         front: ``arena_bytes``, ``instructions``, ``streams``, ``is_chosen``; fastest first.
     """
     fastest = int(front[0]["instructions"])
-    x = [point["arena_bytes"] / 1000 for point in front]
+    x = [point["arena_bytes"] / 1024 for point in front]
     y = [point["instructions"] / 1e6 for point in front]
-    more = [point["instructions"] / fastest - 1 for point in front]
-    chosen = [n for n, point in enumerate(front) if point["is_chosen"]]
-    texts = [f"{p['streams']} streams, +{100 * m:.1f} %" for p, m in zip(front, more, strict=True)]
-    data = [
-        {
-            "type": "scatter",
-            "mode": "lines+markers",
-            "name": "schedules",
-            "x": x,
-            "y": y,
-            "text": texts,
-            # A schedule serves every arena from its own up to the next faster one's.
-            "line": {"color": BLUE, "width": 2, "shape": "vh"},
-            "marker": {"color": BLUE, "size": 8},
-            "hovertemplate": "<b>%{x:.1f} kB</b><br>%{y:.3f} M instructions<br>%{text}"
-            "<extra></extra>",
-        },
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": "built",
-            "x": [x[n] for n in chosen],
-            "y": [y[n] for n in chosen],
-            "text": [texts[n] for n in chosen],
-            "marker": {
-                "color": ORANGE,
-                "size": 14,
-                "symbol": "diamond",
-                "line": {"color": INK, "width": 1},
-            },
-            "hovertemplate": "<b>built</b>: %{x:.1f} kB, %{y:.3f} M<br>%{text}<extra></extra>",
-        },
-    ]
+    items: list[Item] = [Line(_stairs(x, y), "blue", width=2.0)]
+    for point, at, height in zip(front, x, y, strict=True):
+        more = 100 * (point["instructions"] / fastest - 1)
+        tip = (
+            f"{at:.1f} KiB: {height:.3f} M instructions, {point['streams']} streams, +{more:.1f} %"
+        )
+        items.append(
+            Mark(at, height, "orange", "diamond", f"built: {tip}", 7.0, label="built")
+            if point["is_chosen"]
+            else Mark(at, height, "blue", "circle", tip)
+        )
     rows = [(p["arena_bytes"], p["instructions"], p["streams"], int(p["is_chosen"])) for p in front]
     return Figure(
         "schedules",
-        data,
-        layout(
-            xaxis=axis("arena, kB", rangemode="tozero"),
-            yaxis=axis("predicted instructions per inference, millions"),
-            margin={"l": 64, "r": 16, "t": 40, "b": 48},
+        Chart(
+            Axis("arena, KiB", *from_zero(x, 0.12), number),
+            Axis("predicted instructions, millions", *padded(y, 0.12), number),
+            items,
+            "Predicted instructions of each schedule over the arena that it needs.",
         ),
-        340,
+        WIDE_PX,
+        320,
         csv_text(("arena_bytes", "instructions", "streams", "is_chosen"), rows),
-        "Predicted instructions of each schedule over the arena that it needs.",
     )
+
+
+def _stairs(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]]:
+    """A schedule serves every arena from its own up to the next faster one's."""
+    points = [(x[0], y[0])]
+    for n in range(1, len(x)):
+        points += [(x[n - 1], y[n]), (x[n], y[n])]
+    return points

@@ -1,4 +1,4 @@
-"""The row of headline figures on top of the report: at most six, each with what it rests on."""
+"""The row of headline figures of a build: at most seven, each with what it rests on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mcu_hybrid import latency
+from mcu_hybrid.report.times import Time, time_of
 
 
 @dataclass(frozen=True)
@@ -22,73 +22,125 @@ class Tile:
 
 
 def tiles(data: Mapping[str, Any]) -> list[Tile]:
-    """The tiles that the data has figures for."""
+    """The tiles that the data of one build has figures for."""
     found: list[Tile] = []
-    if routing := data.get("routing"):
-        found += _routing_tiles(routing.get("rows") or [])
-    if bench := data.get("bench"):
-        found += _bench_tiles(bench)
-    return found
+    bench, built, routing = data.get("bench"), data.get("built"), data.get("routing")
+    if routing:
+        found += _routing_tiles(routing)
+    if bench:
+        found += _bench_tiles(bench, is_virtual(data))
+    elif built:
+        found += _build_tiles(built)
+    exact = _exact_tile(data)
+    return [*found, exact] if exact else found
 
 
-def _routing_tiles(rows: list[Mapping[str, Any]]) -> list[Tile]:
-    by_method = {row["method"]: row for row in rows}
-    device = by_method.get("on-device only")
-    routed = [row for row in rows if row["method"] == "router"]
-    if not device or not routed:
+def is_virtual(data: Mapping[str, Any]) -> bool:
+    """Whether the firmware ran in an emulator or as a process; what is unknown is no board."""
+    return bool((data.get("board") or {}).get("is_virtual", False))
+
+
+def where(data: Mapping[str, Any]) -> str:
+    """Where the firmware ran, in words."""
+    board = data.get("board") or {}
+    name = board.get("name") or (data.get("bench") or data.get("routing") or {}).get("board", "")
+    if board.get("is_host"):
+        return f"as {name}, a process of the host"
+    if board.get("is_virtual"):
+        return f"on {name}, emulated"
+    return f"on {name}, the board itself" if board.get("is_known") else f"on {name}" * bool(name)
+
+
+def bench_time(data: Mapping[str, Any]) -> Time | None:
+    """The time of an inference: of the bench, else the build's estimate."""
+    if data.get("bench"):
+        return time_of(data["bench"], is_virtual=is_virtual(data))
+    return time_of((data.get("built") or {}).get("estimate") or {}, is_virtual=True)
+
+
+def _routing_tiles(routing: Mapping[str, Any]) -> list[Tile]:
+    rows = list(routing.get("rows") or [])
+    device = next((row for row in rows if row["method"] == "on-device only"), None)
+    if device is None:
         return []
-    # The coverage that the demo deploys; else the one in the middle of the table.
-    row = next((r for r in routed if r["coverage_target"] == 0.8), routed[len(routed) // 2])
+    row: Mapping[str, Any] | None = routing.get("operating")
+    if row is None:
+        routed = [r for r in rows if r["method"] == "router"]
+        if not routed:
+            return []
+        # What is deployed is not told: the usual coverage, else the middle of the table.
+        row = next((r for r in routed if r["coverage_target"] == 0.8), routed[len(routed) // 2])
     gain = 100 * (row["accuracy"] - device["accuracy"])
-    return [
-        Tile(
-            "hybrid accuracy",
-            f"{100 * row['accuracy']:.1f}",
-            "%",
-            f"{gain:+.1f} points on the device alone, {100 * row['coverage']:.0f} % answered there",
-        )
-    ]
+    note = f"{gain:+.1f} points on the device alone, {100 * row['coverage']:.0f} % answered there"
+    return [Tile("hybrid accuracy", f"{100 * row['accuracy']:.1f}", "%", note)]
 
 
-def _bench_tiles(bench: Mapping[str, Any]) -> list[Tile]:
+def _bench_tiles(bench: Mapping[str, Any], virtual: bool) -> list[Tile]:
     found: list[Tile] = []
     if bench.get("instructions") is not None:
         per_mac = bench["instructions"] / bench["macs"] if bench.get("macs") else 0.0
         note = f"{per_mac:.2f} per MAC, {bench['macs']:,} MACs"
         found.append(Tile("instructions", f"{bench['instructions']:,}", "", note, "exact"))
-    kind = latency.kind_of(bench)
-    if bench.get("latency_us") is not None and kind is not None:
-        value, unit = _time(bench["latency_us"])
-        note = str(bench.get("latency_basis", ""))
-        if bench.get("latency_low_us") is not None:
-            low, high = bench["latency_low_us"], bench["latency_high_us"]
-            note = f"{latency.milliseconds(bench['latency_us'], low, high)}, {note}"
-        found.append(Tile("latency", value, unit, note, kind))
-    sram = bench["sram_bytes"]
+    found += _time_tiles(time_of(bench, is_virtual=virtual))
     note = f"arena {bench['arena_bytes']:,} B"
     if bench.get("stack_bytes") is not None:
-        note += f", stack {bench['stack_bytes']:,} B"
-    found.append(Tile("RAM", f"{sram / 1024:,.1f}", "KiB", note))
+        note += f", stack used {bench['stack_bytes']:,} B"
+    found.append(Tile("RAM in use", f"{bench['sram_bytes'] / 1024:,.1f}", "KiB", note))
     flash = bench["flash"]
-    used = flash["code_bytes"] + flash["weights_bytes"]
-    note = f"weights {flash['weights_bytes']:,} B, code {flash['code_bytes']:,} B"
-    found.append(Tile("flash", f"{used / 1024:,.1f}", "KiB", note))
-    return [*found, _exact_tile(bench)]
+    return [*found, _flash_tile(flash["code_bytes"], flash["weights_bytes"])]
 
 
-def _exact_tile(bench: Mapping[str, Any]) -> Tile:
-    if bench.get("exact") is None:
-        return Tile("bit for bit", "not compared", note="no reference interpreter was installed")
-    runs = bench.get("runs")
-    inputs = f" on {runs - 1:,} inputs" if runs else ""
-    if bench["exact"]:
-        note = f"equal to TFLM's interpreter{inputs}"
+def _build_tiles(built: Mapping[str, Any]) -> list[Tile]:
+    """What is known of firmware that did not run: predictions, and what the linker says."""
+    found: list[Tile] = []
+    estimate = built.get("estimate") or {}
+    if estimate.get("instructions") is not None:
+        note = f"predicted; {built['macs']:,} MACs"
+        found.append(Tile("instructions", f"{estimate['instructions']:,}", "", note, "estimate"))
+    found += _time_tiles(time_of(estimate, is_virtual=True))
+    ram = built["static_ram_bytes"] + built["stack_bytes"]
+    note = f"arena {built['arena_bytes']:,} B, stack reserved {built['stack_bytes']:,} B"
+    found.append(Tile("RAM reserved", f"{ram / 1024:,.1f}", "KiB", note))
+    return [*found, _flash_tile(built["code_bytes"], built["weights_bytes"])]
+
+
+def _time_tiles(time: Time | None) -> list[Tile]:
+    if time is None:
+        return []
+    about = "" if time.kind == "measured" else "about "
+    note = f"({time.range} {time.unit}) {time.basis}" if time.range else time.basis
+    return [Tile("latency", about + time.value, time.unit, note, time.kind)]
+
+
+def _flash_tile(code: int, weights: int) -> Tile:
+    note = f"weights {weights:,} B, code {code:,} B"
+    return Tile("flash", f"{(code + weights) / 1024:,.1f}", "KiB", note)
+
+
+def _exact_tile(data: Mapping[str, Any]) -> Tile | None:
+    """Whether outputs equal TFLM's: of firmware that ran, and where it ran; never of another."""
+    bench, routing = data.get("bench") or {}, data.get("routing") or {}
+    ran = [found for found in (bench, routing) if found.get("exact") is not None]
+    if not ran:
+        if bench:
+            return Tile("bit for bit", "not compared", note="no reference interpreter was there")
+        if data.get("built") and not routing:
+            return Tile("bit for bit", "not run", note="no bench or run of this firmware is here")
+        return None
+    place = where(data)
+    place = f", {place}" if place else ""
+    inputs = sum(_inputs(found, bench) for found in ran)
+    on = f" on {inputs:,} inputs" if inputs else ""
+    if all(found["exact"] for found in ran):
+        note = f"equal to TFLM's interpreter{on}{place}"
         return Tile("bit for bit", "exact", note=note, kind="good")
-    note = f"output values differ from TFLM's interpreter{inputs}"
-    return Tile("bit for bit", f"{bench['differing_outputs']:,}", note=note, kind="bad")
+    differing = sum(found.get("differing_outputs") or 0 for found in ran)
+    note = f"output values differ from TFLM's interpreter{on}{place}"
+    return Tile("bit for bit", f"{differing:,}", note=note, kind="bad")
 
 
-def _time(us: float) -> tuple[str, str]:
-    if us < 1000:
-        return f"{us:,.1f}", "µs"
-    return (f"{us / 1e3:,.2f}", "ms") if us < 1e5 else (f"{us / 1e3:,.0f}", "ms")
+def _inputs(found: Mapping[str, Any], bench: Mapping[str, Any]) -> int:
+    """How many inputs were compared; a bench's first inference repeats its second's input."""
+    if found is bench:
+        return max(0, int(found.get("runs") or 0) - 1)
+    return int(found.get("samples") or 0)

@@ -200,10 +200,3 @@ def test_no_torch(work: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch)
     told = refused("train", "--data", npz(work / "d.npz"), "--out", "t")
     assert told.kind == "MissingTool"
     assert "torch" in told.message and "pip install" in told.hint
-
-
-def test_no_plotly(steps: Steps, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    without(monkeypatch, "plotly")
-    told = refused("report", steps.root, "--out", "page")
-    assert "plotly is not installed" in told.message
-    assert told.hint == "pip install 'mcu-hybrid[report]'"

@@ -13,7 +13,7 @@ from mcu_hybrid.emulate import qemu
 from mcu_hybrid.pipeline.demo import STEPS, DemoOptions, demo_step
 from mcu_hybrid.training.config import HybridConfig
 
-for package in ("torch", "sklearn", "onnxruntime", "fastapi", "tflite_micro", "plotly"):
+for package in ("torch", "sklearn", "onnxruntime", "fastapi", "tflite_micro"):
     pytest.importorskip(package)
 if shutil.which("gcc") is None:
     pytest.skip("gcc is not installed", allow_module_level=True)

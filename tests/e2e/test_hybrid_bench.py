@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-for package in ("torch", "sklearn", "tensorflow", "onnx2tf", "plotly"):
+for package in ("torch", "sklearn", "tensorflow", "onnx2tf"):
     pytest.importorskip(package)
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 

@@ -28,7 +28,7 @@ from mcu_hybrid import manifest, routers
 from mcu_hybrid.pipeline.train import train_step
 from mcu_hybrid.training.config import HybridConfig
 
-for package in ("torch", "sklearn", "onnx2tf", "onnxruntime", "fastapi", "tflite_micro", "plotly"):
+for package in ("torch", "sklearn", "onnx2tf", "onnxruntime", "fastapi", "tflite_micro"):
     if package == "onnx2tf":  # imported by a process of its own: TensorFlow stays out of this one
         continue
     pytest.importorskip(package)

@@ -13,7 +13,7 @@ import pytest
 
 from mcu_hybrid import manifest
 
-for package in ("torch", "tensorflow", "onnx2tf", "onnxruntime", "fastapi", "plotly"):
+for package in ("torch", "tensorflow", "onnx2tf", "onnxruntime", "fastapi"):
     pytest.importorskip(package)
 if shutil.which("gcc") is None:
     pytest.skip("gcc is not installed", allow_module_level=True)

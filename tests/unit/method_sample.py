@@ -62,15 +62,6 @@ def sample() -> Methods:
         "seeds": 3,
         "link": PRESETS["wifi"].to_json(),
         "energy": "board (assumption: 120 mA at 216 MHz); the radio is not in it",
-        "conditions": [
-            {
-                "what": "points over entropy",
-                "value": 1.2,
-                "least": 1.0,
-                "met": True,
-                "binding": True,
-            }
-        ],
     }
 
 

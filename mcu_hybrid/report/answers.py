@@ -1,0 +1,119 @@
+"""A run's answers, image by image: the confusion matrix, and the pictures that tell the most.
+
+Not here: where the answers come from (a run's results.npz) and which pictures it kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mcu_hybrid.report.png import png_uri
+
+MOST_CLASSES = 12  # beyond, a matrix is a carpet: the pairs that are mixed up most are told instead
+MOST_PAIRS = 20
+MOST_PICTURES = 12  # of a kind
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Class numbers [N] of N images: the truth, the device's, the cloud's; ``kept`` bool [N]."""
+
+    truth: np.ndarray
+    device: np.ndarray
+    cloud: np.ndarray
+    kept: np.ndarray
+    labels: Sequence[str] = ()
+
+    @property
+    def hybrid(self) -> np.ndarray:
+        """The answers that a user gets: the device's where it kept the image, else the cloud's."""
+        return np.where(self.kept, self.device, self.cloud)
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are: those with a name, and any that an answer names beyond."""
+        named = max(int(a.max(initial=-1)) for a in (self.truth, self.device, self.cloud)) + 1
+        return max(len(self.labels), named)
+
+    def name(self, number: int) -> str:
+        """A class by its name, or its number where it has none."""
+        return self.labels[number] if number < len(self.labels) else str(number)
+
+
+def matrix(truth: np.ndarray, answers: np.ndarray, classes: int) -> np.ndarray:
+    """Counts int64 [classes, classes]: row the truth, column the answer."""
+    flat = np.asarray(truth, np.int64) * classes + np.asarray(answers, np.int64)
+    return np.bincount(flat, minlength=classes * classes).reshape(classes, classes)
+
+
+def confusion(answers: Answers) -> list[dict[str, Any]]:
+    """One matrix of the hybrid's answers and one of the device's alone, for the page."""
+    named = (("hybrid, as deployed", answers.hybrid), ("device alone", answers.device))
+    return [_confusion(title, answers, found) for title, found in named]
+
+
+def _confusion(title: str, answers: Answers, found: np.ndarray) -> dict[str, Any]:
+    counts = matrix(answers.truth, found, answers.classes)
+    names = [answers.name(i) for i in range(answers.classes)]
+    wrong = counts - np.diag(np.diag(counts))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]
+    pairs = [divmod(int(i), answers.classes) for i in order]
+    return {
+        "title": title,
+        "right": int(np.trace(counts)),
+        "count": int(counts.sum()),
+        "names": names,
+        "counts": counts.tolist() if answers.classes <= MOST_CLASSES else None,
+        "shades": _shades(counts) if answers.classes <= MOST_CLASSES else None,
+        "pair_rows": [(names[t], names[a], f"{wrong[t, a]:,}") for t, a in pairs if wrong[t, a]],
+    }
+
+
+def _shades(counts: np.ndarray) -> list[list[int]]:
+    """Each cell's share of its row in %: how dark it is drawn."""
+    total = np.maximum(1, counts.sum(axis=1, keepdims=True))
+    return [[int(v) for v in row] for row in np.rint(100 * counts / total)]
+
+
+def pictures(answers: Answers, index: np.ndarray, images: np.ndarray) -> list[dict[str, Any]]:
+    """The kinds of images worth a look, each with a few of those that the run kept.
+
+    Args:
+        index: which image of the split each of ``images`` (uint8 [K, H, W, C]) is.
+    """
+    at = {int(i): n for n, i in enumerate(index)}
+    wrong = answers.hybrid != answers.truth
+    kinds = (
+        ("sent to the cloud", ~answers.kept),
+        ("answered wrongly", wrong),
+    )
+    found = []
+    for title, flags in kinds:
+        numbers = [int(i) for i in np.flatnonzero(flags)]
+        shown = [i for i in numbers if i in at][:MOST_PICTURES]
+        found.append(
+            {
+                "title": title,
+                "count": len(numbers),
+                "shown": [_picture(answers, i, images[at[i]]) for i in shown],
+            }
+        )
+    return [kind for kind in found if kind["shown"]]
+
+
+def _picture(answers: Answers, i: int, image: np.ndarray) -> dict[str, Any]:
+    name, kept = answers.name, bool(answers.kept[i])
+    truth, device, cloud = int(answers.truth[i]), int(answers.device[i]), int(answers.cloud[i])
+    said = f"device: {name(device)}" + ("" if kept else f"; cloud: {name(cloud)}")
+    return {
+        "uri": png_uri(image),
+        "alt": f"Image {i}, class {name(truth)}; {said}",
+        "truth": name(truth),
+        "answer": name(device if kept else cloud),
+        "by": "device" if kept else "cloud",
+        "right": (device if kept else cloud) == truth,
+    }
