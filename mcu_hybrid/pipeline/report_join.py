@@ -79,7 +79,7 @@ def find(roots: Sequence[Path]) -> list[Path]:
         here = [folder for folder in here if _is_step(folder)]
         if not here:
             raise ManifestError(
-                "holds no folder of a step",
+                "holds no folder of a step" if root.is_dir() else "is no folder",
                 f"give the folder above {', '.join(STEPS)}",
                 path=root,
             )

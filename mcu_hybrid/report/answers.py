@@ -20,7 +20,10 @@ MOST_PICTURES = 12  # of a kind
 
 @dataclass(frozen=True)
 class Answers:
-    """Class numbers [N] of N images: the truth, the device's, the cloud's; ``kept`` bool [N]."""
+    """Class numbers [N] of N images: the truth, the device's, the cloud's; ``kept`` bool [N].
+
+    Where the cloud gave no answer its number is negative, and the device's answer stands.
+    """
 
     truth: np.ndarray
     device: np.ndarray
@@ -30,8 +33,13 @@ class Answers:
 
     @property
     def hybrid(self) -> np.ndarray:
-        """The answers that a user gets: the device's where it kept the image, else the cloud's."""
-        return np.where(self.kept, self.device, self.cloud)
+        """The answers that a user gets."""
+        return np.where(self.by_device, self.device, self.cloud)
+
+    @property
+    def by_device(self) -> np.ndarray:
+        """True [N] where the answer is the device's: it kept the image, or the cloud was silent."""
+        return np.asarray(self.kept | (self.cloud < 0))
 
     @property
     def classes(self) -> int:
@@ -106,14 +114,17 @@ def pictures(answers: Answers, index: np.ndarray, images: np.ndarray) -> list[di
 
 
 def _picture(answers: Answers, i: int, image: np.ndarray) -> dict[str, Any]:
-    name, kept = answers.name, bool(answers.kept[i])
+    name, own = answers.name, bool(answers.by_device[i])
     truth, device, cloud = int(answers.truth[i]), int(answers.device[i]), int(answers.cloud[i])
-    said = f"device: {name(device)}" + ("" if kept else f"; cloud: {name(cloud)}")
+    said = f"device: {name(device)}"
+    if not answers.kept[i]:
+        said += f"; cloud: {name(cloud)}" if cloud >= 0 else "; the cloud gave no answer"
+    answer = device if own else cloud
     return {
         "uri": png_uri(image),
         "alt": f"Image {i}, class {name(truth)}; {said}",
         "truth": name(truth),
-        "answer": name(device if kept else cloud),
-        "by": "device" if kept else "cloud",
-        "right": (device if kept else cloud) == truth,
+        "answer": name(answer),
+        "by": "device" if own else "cloud",
+        "right": answer == truth,
     }

@@ -7,7 +7,6 @@ its own heading. Numbers get their text here, not in the template.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -18,6 +17,7 @@ from mcu_hybrid.report.figures import Figure
 from mcu_hybrid.report.forms import form_rows
 from mcu_hybrid.report.losses import loss_rows
 from mcu_hybrid.report.method_figures import method_figures, styles
+from mcu_hybrid.report.page_texts import cells, ms_text, sections
 from mcu_hybrid.report.palette import FIGURE_CSS, color_css
 from mcu_hybrid.report.routing_figures import legend, routing_figures
 from mcu_hybrid.report.routing_table import routing_table
@@ -135,7 +135,7 @@ def render(data: ReportData) -> str:
     environment.filters |= {
         "count": lambda n: f"{n:,}",
         "percent": lambda share: f"{share:.1%}".replace("%", " %"),
-        "ms": _ms,
+        "ms": ms_text,
     }
     parts = [
         _view(part, "" if n == 0 else f"-{n + 1}")
@@ -190,54 +190,7 @@ def _view(data: ReportData, suffix: str) -> dict[str, Any]:
         "rooms_csv": bar_tables.rooms_csv(_rooms(data)),
         "figures": {figure.name: _drawn(figure, suffix) for figure in _figures(data)},
     }
-    return view | {"sections": _sections(view), **_cells(view)}
-
-
-def _sections(view: Mapping[str, Any]) -> list[str]:
-    """The ids of the sections that the part has, for the page's navigation."""
-    routing = view["routing"] or {}
-    there = {
-        "routing": view["routing"],
-        "answers": routing.get("confusion") or routing.get("pictures"),
-        "methods": view["methods"],
-        "tuned": view["tuned"],
-        "layers": "layers" in view["bars"],
-        "memory": "memory" in view["figures"],
-        "schedules": "schedules" in view["figures"],
-        "requantisation": view["forms"],
-        "quantisation": view["quantisation"],
-        "capacity": view["rooms"],
-        "provenance": view["provenance"] or view["notes"],
-    }
-    return [name for name, value in there.items() if value]
-
-
-def _cells(view: Mapping[str, Any]) -> dict[str, Any]:
-    """The rows of the plain tables, cell by cell."""
-    routers = (view["bench"] or {}).get("routers") or ()
-    colors = {name: color for room in view["rooms"] for name, _, _, color in room.parts}
-    return {
-        "router_rows": [
-            (
-                row["router"],
-                f"{row['macs']:,}",
-                f"{row['constant_bytes']:,}",
-                "" if row["instructions"] is None else f"{row['instructions']:,}",
-                f"{100 * row['share']:.2f} %",
-            )
-            for row in routers
-        ],
-        "form_rows": [
-            (row["form"], row["what"], row["channels"], row["share"]) for row in view["forms"]
-        ],
-        "loss_rows": [
-            (row["what"], row["float"], row["int8"], row["difference"]) for row in view["losses"]
-        ],
-        "room_legend": [
-            {"name": name, "color": color, "dash": "none", "mark": "square"}
-            for name, color in colors.items()
-        ],
-    }
+    return view | {"sections": sections(view), **cells(view)}
 
 
 def _drawn(figure: Figure, suffix: str) -> dict[str, str]:
@@ -290,8 +243,3 @@ def _methods(section: Methods | None) -> dict[str, Any] | None:
     """The comparison with its legend."""
     filled = _filled(section, Methods)
     return filled and filled | {"legend": styles(filled)}
-
-
-def _ms(value: float) -> str:
-    digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
-    return f"{value:,.{digits}f}"

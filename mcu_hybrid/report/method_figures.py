@@ -65,6 +65,7 @@ def styles(methods: Mapping[str, Any]) -> list[dict[str, Any]]:
             "color": _COLORS[i % len(_COLORS)],
             "dash": _DASHES[i // len(_COLORS) % len(_DASHES)],
             "first": bool(series["first"]),
+            "is_control": str(series["title"]).startswith("control"),
         }
         for i, series in enumerate(methods.get("series") or [])
     ]
@@ -77,6 +78,7 @@ def styles(methods: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "color": "muted",
                 "dash": DOTTED,
                 "first": False,
+                "is_control": False,
             }
         )
     return entries

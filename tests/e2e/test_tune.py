@@ -111,7 +111,7 @@ def test_the_report_shows_the_threshold(made: Path, tmp_path: Path) -> None:
     page = Path(call("report", made, "--out", tmp_path / "report")["report"]).read_text("utf-8")
     section = page.partition('<section id="tuned">')[2].partition("</section>")[0]
     assert f"keeps what scores at most {told['threshold']:,}" in " ".join(section.split())
-    assert "query rate &lt;= 20 %" in section and "<th>on test</th>" in section
+    assert "query rate &lt;= 20 %" in section and ">on test</th>" in section
     alone = call("report", made / "tune", "--out", tmp_path / "alone")["report"]
     assert '<section id="tuned">' in Path(alone).read_text("utf-8")
 

@@ -60,7 +60,12 @@ def export(folder: Path, model: str = "m", source: Path | None = None) -> Path:
 
 
 def build(
-    folder: Path, name: str, board: str, model: str = "m", source: Path | None = None
+    folder: Path,
+    name: str,
+    board: str,
+    model: str = "m",
+    source: Path | None = None,
+    **changes: Any,
 ) -> Path:
     """A build called ``name``, which gives it its id."""
     with manifest.writing(folder, "build") as draft:
@@ -82,7 +87,7 @@ def build(
             "macs": 580_000,
             "estimate": {"instructions": 2_000_000, "latency_us": 4700.0, "latency_basis": "b"},
             "notes": [],
-        }
+        } | changes
     return folder
 
 

@@ -111,6 +111,20 @@ def test_the_page_is_one_small_file_and_loads_nothing(page: Page, page_text: str
     assert len(page.ids) == len(set(page.ids))
 
 
+def test_a_large_network_on_much_data_makes_no_large_page() -> None:
+    """200 layers, 10,000 test images with as many distinct scores, a dozen noisy pictures."""
+    data, count = sample(), 10_000
+    x = [i / count for i in range(count + 1)]
+    curve = {"coverage": x, "accuracy": [0.9 - v / 7 for v in x], "latency_ms": [9 - v for v in x]}
+    data["routing"]["curves"] = dict.fromkeys(("router", "entropy", "margin", "max-prob"), curve)
+    layers = data["bench"]["layers"]
+    data["bench"]["layers"] = [layers[i % len(layers)] for i in range(200)]
+    data["quantisation"]["layers"] *= 15
+    ops, boxes = data["plan"]["ops"], data["plan"]["buffers"]
+    data["plan"] |= {"ops": ops * 15, "buffers": boxes * 15}
+    assert len(html.render({"parts": [data, data]}).encode()) < 1_500_000
+
+
 def test_a_page_is_made_without_any_drawing_package(tmp_path: Path) -> None:
     """A bare install has none; the report must not need what no extra names."""
     blocked = (

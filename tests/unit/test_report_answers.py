@@ -69,6 +69,16 @@ def test_classes_have_the_names_that_the_run_or_the_export_gives(tmp_path: Path)
     assert '<th scope="row">y &amp; z</th>' in page
 
 
+def test_where_the_cloud_was_silent_the_device_s_answer_stands() -> None:
+    truth, device, cloud = np.array([0, 1, 2]), np.array([0, 1, 1]), np.array([-1, 0, -1])
+    said = answers.Answers(truth, device, cloud, np.array([True, False, False]))
+    assert said.hybrid.tolist() == [0, 0, 1]
+    assert answers.confusion(said)[0]["counts"] == [[1, 0, 0], [1, 0, 0], [0, 1, 0]]
+    images = np.zeros((3, 2, 2, 1), np.uint8)
+    last = answers.pictures(said, np.arange(3), images)[1]["shown"][-1]
+    assert last["by"] == "device" and last["alt"].endswith("the cloud gave no answer")
+
+
 def test_many_classes_are_told_by_the_pairs_that_are_mixed_up() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 100, 5000)

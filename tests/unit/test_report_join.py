@@ -135,6 +135,24 @@ def test_a_threshold_of_another_run_is_told(tmp_path: Path) -> None:
     assert "the tuned threshold is 4321" in page
 
 
+def test_a_build_with_a_tuned_threshold_is_still_of_its_model(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    made.export(root / "export", "m")
+    made.build(root / "build", "one", QEMU, "m-tuned", untuned_sha256=made.model_sha256("m"))
+    made.bench(root / "bench", "one", QEMU, "m-tuned")
+    assert list(parts_of(page_of(root))) == [""]
+
+
+def test_of_one_model_exported_twice_that_is_shown_which_was_built(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    made.export(root / "export", source=made.train(tmp_path / "one", 1))
+    second = made.export(root / "export2", source=made.train(tmp_path / "two", 2))
+    made.build(root / "build", "one", QEMU, source=second)
+    page = page_of(root)
+    assert list(parts_of(page)) == [""] and "<code>export2</code>" in page
+    assert f"{root / 'export'} holds the same model as {second}: shown once" in words(page)
+
+
 def test_another_training_is_left_out_by_name(tmp_path: Path) -> None:
     root = tmp_path / "runs"
     made.export(root / "export", source=made.train(tmp_path / "first", 1))
@@ -219,7 +237,7 @@ def test_folders_are_found_by_what_they_are(tmp_path: Path) -> None:
     ]
     assert len(parts_of(page_of(root / "a", root / "b"))) == 2
     assert find([root / "a", root / "a" / "firmware"]) == [root / "a" / "firmware"], "once"
-    with pytest.raises(ManifestError, match="holds no folder of a step"):
+    with pytest.raises(ManifestError, match="is no folder"):
         find([tmp_path / "page" / "nothing"])
     with pytest.raises(ManifestError, match="holds no folder of a step"):
         find([root / "b" / "app"])
