@@ -78,14 +78,20 @@ def find(roots: Sequence[Path]) -> list[Path]:
         here = [root] if (root / manifest.NAME).is_file() else _below(root)
         here = [folder for folder in here if _is_step(folder)]
         if not here:
-            raise ManifestError(
-                "holds no folder of a step" if root.is_dir() else "is no folder",
-                f"give the folder above {', '.join(STEPS)}",
-                path=root,
-            )
+            raise _nothing(root)
         found += here
+    if all(manifest.read(folder).step == "train" for folder in found):
+        raise _nothing(roots[0])  # a training alone has nothing that a page shows
     by_place = {folder.resolve(): folder for folder in found}
     return list(by_place.values())
+
+
+def _nothing(root: Path) -> ManifestError:
+    return ManifestError(
+        "holds no folder of a step" if root.is_dir() else "is no folder",
+        f"give the folder above {', '.join(STEPS[1:])}",
+        path=root,
+    )
 
 
 def _below(root: Path) -> list[Path]:

@@ -29,6 +29,7 @@ from hybrid_plan import (
 )
 
 from mcu_hybrid import nets
+from mcu_hybrid.report import html
 from mcu_hybrid.training import data
 
 SHAPE = (32, 32, 3)
@@ -152,3 +153,15 @@ def test_the_docs_show_the_committed_result(root: Path) -> None:
     text = (root / "benchmarks" / "results" / "hybrid_reduced.json").read_text("utf-8")
     assert hybrid_show.into_docs(page, json.loads(text)) == page
     assert page.count(hybrid_show.BEGIN) == page.count(hybrid_show.END) == 1
+
+
+def test_the_curve_page_of_the_committed_result(root: Path) -> None:
+    """Small, with the control named, and without what was asked of the method."""
+    result = json.loads((root / "benchmarks/results/hybrid_reduced.json").read_text("utf-8"))
+    page = html.render(hybrid_show.report_data(result))
+    assert len(page.encode()) < 1_500_000
+    assert "control: networks trained on as long without routing" in page
+    for row in result["conditions"]:
+        assert row["what"] not in page
+        assert row["what"] in "\n".join(hybrid_show.conditions(result))
+    assert "conditions" not in page and "not binding" not in "\n".join(hybrid_show.markdown(result))
