@@ -50,8 +50,8 @@ _ENGINE_OPTIONS = (
         type=click.Choice(["speed", "ram", "balanced"]),
         default="speed",
         show_default=True,
-        help="speed: fewest instructions of all schedules that fit. ram: smallest arena. balanced: "
-        "smallest arena for at most 2 % more instructions.",
+        help="speed: fewest instructions of all schedules that fit (within 0.2 %, the smaller "
+        "arena). ram: smallest arena. balanced: smallest arena for at most 2 % more instructions.",
     ),
     click.option(
         "--ram-limit",
@@ -141,8 +141,8 @@ def command(
     The model must fit: arena, statics, stack, weights and code are compared with the board's
     memories before the compiler starts, and the linked ELF with the same plan after it.
 
-    Where the fastest schedule does not fit, or --optimize or --ram-limit ask for it, maps are
-    computed in strips of rows, and all schedules are shown as RAM against instructions.
+    Maps are computed in strips of rows where that is faster, or the fastest schedule does not fit,
+    or --optimize or --ram-limit ask for it; what was compared is shown as RAM against instructions.
 
     Example: mcu-hybrid build runs/export --board stm32h7
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from mcu_hybrid.codegen.lowering import Lowered, lower_graph, lowerer
 from mcu_hybrid.codegen.passes import optimise
 from mcu_hybrid.codegen.plan import MemoryPlan, plan
 from mcu_hybrid.codegen.read_tflite import ModelFile
-from mcu_hybrid.codegen.schedule.choose import choose
-from mcu_hybrid.codegen.schedule.search import Schedule, front
+from mcu_hybrid.codegen.schedule.choose import choose, is_as_fast
+from mcu_hybrid.codegen.schedule.search import Schedule, schedules
 from mcu_hybrid.errors import CapacityError
 from mcu_hybrid.firmware.fit import STATICS_BYTES, arena_room
 from mcu_hybrid.graph.types import Graph
@@ -104,8 +105,8 @@ def compile_graph(
 ) -> Compiled:
     """Optimise, choose kernels for the board's core and a schedule, and plan the memory.
 
-    Schedules are only searched for where the usual one does not fit or another aim than speed is
-    given. Where none fits the board, the smallest is returned: the fit gate says what is missing.
+    All schedules are compared, but for speed on a board that the fastest fits: then those that are
+    as fast. Where none fits the board, the smallest is returned: the fit gate says what is missing.
 
     Raises:
         CapacityError: no schedule stays within ``options.ram_limit``.
@@ -119,17 +120,42 @@ def compile_graph(
     dirs, core = board.core.kernel_dirs, board.core.name
     fastest = lower_graph(graph, dirs, core)
     code = code_budget.choose(fastest, code_budget.code_table(dirs), options.code_budget)
-    lower_op = lowerer(dirs, core, code.banned)
     room = _room(board, options)
-    if options.optimize == "speed":
-        made = Compiled(graph, code.lowered, plan(graph, code.lowered), code=code)
-        if room is None or made.plan.arena_bytes <= room:
-            return made
-    schedules = front(graph, lower_op, on_event)
-    found = choose(schedules, options.optimize, room) or schedules[-1]
-    made = Compiled(found.graph, found.lowered, found.plan, schedules, code)
-    _require(made, options, len(schedules))
+    points = schedules(graph, lowerer(dirs, core, code.banned), on_event)
+    compared = _within_code(_compared(points, options, room), board, options)
+    whole = Schedule(graph, code.lowered, plan(graph, code.lowered), (), code.instructions)
+    found = choose(compared, options.optimize, room) or (compared or (whole,))[-1]
+    for_speed = options.optimize == "speed"
+    if for_speed and (len(compared) < 2 or (found.cuts and _is_as_good(whole, found))):
+        found, compared = whole if _is_as_good(whole, found) else found, ()
+    made = Compiled(found.graph, found.lowered, found.plan, compared, code)
+    _require(made, options, len(compared))
     return made
+
+
+def _is_as_good(whole: Schedule, found: Schedule) -> bool:
+    """True where streams buy neither speed nor bytes; they take code."""
+    return is_as_fast(whole, found) and whole.plan.arena_bytes <= found.plan.arena_bytes
+
+
+def _compared(
+    points: Iterator[Schedule], options: EngineOptions, room: int | None
+) -> tuple[Schedule, ...]:
+    """The schedules among which the aim chooses, fastest first."""
+    first = next(points)
+    if options.optimize != "speed" or (room is not None and first.plan.arena_bytes > room):
+        return (first, *points)
+    return (first, *takewhile(lambda point: is_as_fast(point, first), points))
+
+
+def _within_code(
+    found: tuple[Schedule, ...], board: Board, options: EngineOptions
+) -> tuple[Schedule, ...]:
+    """Without those whose streams take more code than there is room for."""
+    if options.code_budget is None:
+        return found
+    table = code_budget.code_table(board.core.kernel_dirs)
+    return tuple(s for s in found if table.predicted(s.lowered) <= options.code_budget)
 
 
 def _room(board: Board, options: EngineOptions) -> int | None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcu_hybrid.codegen.breakpoints import Channels, thresholds
+from mcu_hybrid.codegen.memo import by_content
 from mcu_hybrid.codegen.requant import EXACT, LINE, fit_layer
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.activation import activation_range
@@ -103,6 +104,7 @@ def fit(graph: Graph, op: Op, weights: np.ndarray, *, centred: bool) -> PlainReq
     return PlainRequant(EXACT, exact.offset, words, clamp, exact.forms)
 
 
+@by_content
 def _line(ch: Channels) -> tuple[np.ndarray, np.ndarray] | None:
     """(start, words) of the lines of all channels; None where one has none."""
     real = ch.mult * np.exp2(ch.shift.astype(np.float64) - 31)

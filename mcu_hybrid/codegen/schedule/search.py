@@ -23,6 +23,9 @@ from mcu_hybrid.ops import reshape
 LowerOp = Callable[[Graph, Op], Choice | None]
 OnEvent = Callable[[str, int, int], None]
 MOST_POINTS = 24  # of the front
+# Of a run's instructions: streams can be faster (rows that no window sees are left out, a kernel
+# suits narrow strips better), and below this it is not worth their code.
+LEAST_GAIN = 0.005
 _UNKNOWN = 0  # instructions of a kernel without a prediction: the same in every schedule
 
 
@@ -50,46 +53,60 @@ class Schedule:
 
 
 def front(graph: Graph, lower_op: LowerOp, on_event: OnEvent | None = None) -> tuple[Schedule, ...]:
+    """All that ``schedules`` gives."""
+    return tuple(schedules(graph, lower_op, on_event))
+
+
+def schedules(
+    graph: Graph, lower_op: LowerOp, on_event: OnEvent | None = None
+) -> Iterator[Schedule]:
     """Schedules, fastest first, each with a smaller arena than the one before.
+
+    One at a time: planning the memory of each is what takes long.
 
     Args:
         graph: an optimised graph.
         lower_op: gives an operator's kernel, cost and scratch on the core.
     """
     pieces = _pieces(graph, lower_op, on_event)
-    found: list[Schedule] = []
+    found, least = 0, None
     limit = None
-    while len(found) < MOST_POINTS:
+    while found < MOST_POINTS:
         path = _fastest(graph, pieces, limit)
         if path is None:
             break
         made = _schedule(graph, lower_op, path)
-        if not found or made.plan.arena_bytes < found[-1].plan.arena_bytes:
-            found.append(made)
-        top = max(piece.live_bytes for piece in path)
+        if least is None or made.plan.arena_bytes < least:
+            found, least = found + 1, made.plan.arena_bytes
+            yield made
+        top = max((piece.live_bytes for piece in path), default=0)
         limit = min(top - 1, top - top // 50)  # steps of 2 %, so that the front stays short
-    return tuple(found)
 
 
 def _pieces(graph: Graph, lower_op: LowerOp, on_event: OnEvent | None) -> list[Piece]:
     live = _Live(graph)
     single = [_single(live, n, lower_op(graph, op)) for n, op in enumerate(graph.ops)]
     pieces = list(single)
-    found = _worth_a_stream(graph, live, single)
+    found = list(runs(graph))
+    smaller = set(_smaller(found, live, single))
     for done, (first, last) in enumerate(found):
-        pieces += _thinned(_streams(graph, lower_op, live, first, last))
+        alone = sum(piece.instructions for piece in single[first : last + 1])
+        most = None if (first, last) in smaller else alone * (1 - LEAST_GAIN)
+        made = _streams(graph, lower_op, live, first, last)
+        pieces += _thinned(p for p in made if most is None or p.instructions <= most)
         if on_event:
             on_event("search schedules", done + 1, len(found))
     return pieces
 
 
-def _worth_a_stream(graph: Graph, live: _Live, single: Sequence[Piece]) -> list[tuple[int, int]]:
-    """Runs with an operator that some schedule does better than by itself.
+def _smaller(
+    found: Sequence[tuple[int, int]], live: _Live, single: Sequence[Piece]
+) -> list[tuple[int, int]]:
+    """Runs with an operator that some schedule does in fewer bytes than by itself.
 
     No schedule is smaller than the largest, over the operators, of the least that any piece holds
     while it runs; what stays below that by itself needs no stream.
     """
-    found = list(runs(graph))
     least = [piece.live_bytes for piece in single]
     for first, last in found:
         held = live.outside(first, last)
