@@ -95,7 +95,8 @@ def device_table(results: Mapping[str, Mapping[str, Any]]) -> str:
         f"`mcu-hybrid bench MODEL.tflite --board {BOARD}`: executed instructions of the second "
         "inference on a Cortex-M7, exact and repeatable. Milliseconds are those of a "
         f"{chip.title} at {chip.clock_hz / 1e6:g} MHz, {latency.MODELLED}. RAM counts arena with "
-        "input and output, all statics, and the stack (painted).",
+        "input and output, all statics, and the stack (painted). MACs are those of the model as "
+        "given, before any folding.",
     ]
     return "\n".join(lines)
 

@@ -133,8 +133,12 @@ def print_bench(data: dict) -> None:
     _print_layers(data, unit)
     total = data[unit]
     click.echo(f"{unit:<14}{total:>14,}   ({data['ticks']:,} ticks at {data['tick_hz']:,} Hz)")
-    if data["macs"]:
-        click.echo(f"MACs          {data['macs']:>14,}   {total / data['macs']:.2f} {unit} per MAC")
+    for name, macs, what in (
+        ("MACs", data["macs"], "of the model"),
+        ("MACs executed", data["macs_executed"], "executed, after folding"),
+    ):
+        if macs:
+            click.echo(f"{name:<14}{macs:>14,}   {total / macs:.2f} {unit} per MAC {what}")
     click.echo(f"latency       {text_of(data)}")
     click.echo(
         f"RAM           {data['sram_bytes']:>12,} B   arena {data['arena_bytes']:,}, stack used "

@@ -181,6 +181,10 @@ def print_build(facts: dict, out: Path) -> None:
         f"  flash    {facts['flash_bytes']:>9,} B   code {facts['code_bytes']:,} + weights "
         f"{facts['weights_bytes']:,}{_of(facts, 'flash')}"
     )
+    click.echo(
+        f"  MACs     {facts['macs']:>9,}     of the model; {facts['macs_executed']:,} executed, "
+        "after folding"
+    )
     _print_estimate(facts.get("estimate"))
     for row in facts.get("routers", []):
         click.echo(router_line(row, row["predicted_instructions"], row["predicted_share"]))

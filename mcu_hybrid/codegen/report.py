@@ -8,9 +8,10 @@ from typing import Any
 from mcu_hybrid.codegen.lowering import Lowered, kernel_stems, layers, lower_graph
 from mcu_hybrid.codegen.plan import MemoryPlan
 from mcu_hybrid.codegen.schedule.call import Call, kernel_calls
+from mcu_hybrid.codegen.schedule.rows import rows_made
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.image import Footprint
-from mcu_hybrid.ops import module
+from mcu_hybrid.ops import module, stream
 from mcu_hybrid.ops.base import CTable
 
 TABLE_ALIGN = 4  # of every table in the generated C
@@ -18,16 +19,34 @@ NAMED = 3  # how many of the largest a message names
 
 
 def layer_rows(graph: Graph, lowered: Lowered | None = None) -> list[dict[str, Any]]:
-    """One row per layer that runs, in the firmware's order: name, op, macs, out_bytes."""
+    """One row per layer that runs, in the firmware's order: name, op, macs, out_bytes.
+
+    ``macs`` are those that the layer executes: of ``graph`` as it is here, folded or not.
+    """
     return [
         {
             "name": op.name,
             "op": op.kind,
-            "macs": module(op.kind).macs(graph, op),
+            "macs": executed_macs(graph, op),
             "out_bytes": graph.tensor(call.outs[0]).bytes,
         }
         for op, call in layers(graph, _or_reference(graph, lowered))
     ]
+
+
+def executed_macs(graph: Graph, op: Op) -> int:
+    """Multiply-accumulates of one layer; a stream's rows count as often as they are computed."""
+    if op.kind not in stream.KINDS:
+        return int(module(op.kind).macs(graph, op))
+    made = rows_made(graph, op.attrs.run, op.attrs.rows, op.attrs.keep)
+    heights = [graph.tensor(part.outputs[0]).shape[1] for part in op.attrs.run]
+    macs = [int(module(part.kind).macs(graph, part)) for part in op.attrs.run]
+    return sum(m // h * rows for m, h, rows in zip(macs, heights, made, strict=True))
+
+
+def model_macs(graph: Graph) -> int:
+    """Multiply-accumulates of a model as given, before any pass: ``macs`` wherever it is told."""
+    return sum(int(module(op.kind).macs(graph, op)) for op in graph.ops)
 
 
 def stream_rows(graph: Graph, lowered: Lowered) -> list[dict[str, Any]]:

@@ -104,13 +104,15 @@ def _result(
 ) -> BenchResult:
     second, hello = runs.results[0], timer.hello
     counted = hello.tick_instructions > 0
+    executed = sum(int(row["macs"]) for row in model.layers)
     return BenchResult(
         board=hello.board,
         core=hello.core,
         engine=hello.engine.name.lower(),
         model_sha256=hello.model_sha256,
         build_id=hello.build_id,
-        macs=sum(int(row["macs"]) for row in model.layers),
+        macs=executed if model.macs is None else model.macs,
+        macs_executed=executed,
         instructions=second.instructions if counted else None,
         ticks=second.ticks,
         tick_hz=hello.tick_hz,

@@ -16,7 +16,8 @@ class BenchModel:
 
     A row of ``routers`` has ``router`` and the numbers of its ``layers``, and what else is to be
     told of it (codegen/router_cost.py). ``predicted`` are the layers' instructions as the build has
-    them (None where it does not know one), ``code`` says whose they are (latency.py).
+    them (None where it does not know one), ``code`` says whose they are (latency.py). ``macs`` are
+    those of the model as given; None: of the layers, which were not changed.
     """
 
     sha256: str
@@ -26,6 +27,7 @@ class BenchModel:
     routers: Sequence[Mapping[str, Any]] = ()
     predicted: Sequence[int | None] | None = None
     code: str = AOT
+    macs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class BenchResult:
     ``not_compared`` says why then: TFLM refuses the model, or died of it.
 
     ``differing_outputs`` counts output values that differ from the judge's, over all inferences.
-    ``instructions`` is None on boards that count cycles or time. ``latency_us`` is what
+    ``macs`` are those of the model as given, ``macs_executed`` those of the layers that run, after
+    folding. ``instructions`` is None on boards that count cycles or time. ``latency_us`` is what
     ``latency_kind`` says: "measured" by a real board's counter, an "estimate" between
     ``latency_low_us`` and ``latency_high_us``, or no board's time (None: a process of this machine,
     or nothing is known; ``latency_basis`` says which). ``latency_is_estimate`` is kept from before.
@@ -66,6 +69,7 @@ class BenchResult:
     model_sha256: str
     build_id: str
     macs: int
+    macs_executed: int
     instructions: int | None
     ticks: int
     tick_hz: int

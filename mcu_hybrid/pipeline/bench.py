@@ -113,6 +113,7 @@ def measure(
         weights_bytes=build.image.weights_bytes,
         predicted=build.facts.get("predicted_instructions"),
         code=latency.code_of(build.facts),
+        macs=build.facts.get("macs"),
     )
     extras.require("the comparison with TFLM", "bench")
     judge, reason = _judge(build)

@@ -126,7 +126,8 @@ def build_step(
         image, plan_json, facts = make(work, draft.folder)
         (draft.folder / MODEL).write_bytes(model.data)
         (draft.folder / PLAN).write_text(json.dumps(plan_json, indent=1) + "\n")
-        draft.facts.update(_facts(path, work, image) | facts)
+        executed = sum(row["macs"] for row in facts["layers"])
+        draft.facts.update(_facts(path, work, image) | {"macs_executed": executed} | facts)
     return open_build(out, board_dirs)
 
 
@@ -305,7 +306,7 @@ def _facts(path: Path, work: _Work, image: FirmwareImage) -> dict[str, Any]:
         "flash_bytes": image.flash_used,
         "ram_capacity_bytes": board.ram_bytes,
         "flash_capacity_bytes": board.flash_bytes,
-        "macs": sum(row["macs"] for row in report.layer_rows(work.model.graph)),
+        "macs": report.model_macs(work.model.graph),
         "is_hybrid": work.model.file.metadata is not None,
     }
 

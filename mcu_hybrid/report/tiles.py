@@ -79,7 +79,9 @@ def _bench_tiles(bench: Mapping[str, Any], virtual: bool) -> list[Tile]:
     found: list[Tile] = []
     if bench.get("instructions") is not None:
         per_mac = bench["instructions"] / bench["macs"] if bench.get("macs") else 0.0
-        note = f"{per_mac:.2f} per MAC, {bench['macs']:,} MACs"
+        note = f"{per_mac:.2f} per MAC of the model, which has {bench['macs']:,}"
+        executed = bench.get("macs_executed", bench["macs"])
+        note += f"; {executed:,} are executed" if executed != bench["macs"] else ""
         found.append(Tile("instructions", f"{bench['instructions']:,}", "", note, "exact"))
     found += _time_tiles(time_of(bench, is_virtual=virtual))
     note = f"arena {bench['arena_bytes']:,} B"

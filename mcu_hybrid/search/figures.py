@@ -95,7 +95,7 @@ def figures_of(graph: Graph, board: Board, limits: Limits) -> Figures:
     code = code_table(board.core.kernel_dirs).predicted(made.lowered)
     time = _time(made, board, counts)
     return Figures(
-        macs=sum(row["macs"] for row in report.layer_rows(graph)),
+        macs=report.model_macs(graph),
         instructions=instructions,
         latency_us=time.us,
         latency_low_us=time.low_us,

@@ -29,3 +29,5 @@ def test_speed_is_not_slower_than_ram(
     assert speed.instructions is not None and ram.instructions is not None
     assert speed.instructions <= ram.instructions
     assert ram.arena_bytes <= speed.arena_bytes
+    assert speed.macs == ram.macs  # of the model
+    assert speed.macs_executed == sum(layer.macs for layer in speed.layers) < speed.macs

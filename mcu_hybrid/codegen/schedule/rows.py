@@ -101,6 +101,15 @@ def steps_of(graph: Graph, run: Sequence[Op], rows: int, keep: bool) -> tuple[St
     return tuple(steps)
 
 
+def rows_made(graph: Graph, run: Sequence[Op], rows: int, keep: bool) -> list[int]:
+    """How many rows each operator of a stream computes: some twice, those that none sees never."""
+    made = [0] * len(run)
+    for step in steps_of(graph, run, rows, keep):
+        for part in step.parts:
+            made[part.op] += part.rows[1] - part.rows[0]
+    return made
+
+
 Readers = dict[int, list[int]]  # inner tensor -> positions of its readers
 
 

@@ -1,0 +1,79 @@
+"""MACs: those of the model as given, and those that are executed; one definition of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mcu_hybrid import ops
+from mcu_hybrid.board import load_board
+from mcu_hybrid.cli.bench import print_bench
+from mcu_hybrid.codegen import report
+from mcu_hybrid.pipeline.build import read_model
+from mcu_hybrid.pipeline.compile import EngineOptions, compile_model
+
+
+def _rows(model: Path, **options: object) -> int:
+    board = load_board("mps2-an500")
+    made = compile_model(read_model(model), board, EngineOptions(**options))  # type: ignore[arg-type]
+    return sum(row["macs"] for row in report.layer_rows(made.graph, made.lowered))
+
+
+def test_folding_changes_what_is_executed_alone(shared: Path) -> None:
+    path = shared / "models" / "vww_96_int8.tflite"
+    given = report.model_macs(read_model(path).graph)
+    assert _rows(path, kernels="ref") == given
+    assert _rows(path) < given
+
+
+def test_rows_that_no_window_sees_are_not_executed(shared: Path) -> None:
+    """The last pool reads 8 of 9 rows, as 8 of 9 columns: a stream leaves the rows out."""
+    path = shared / "models" / "field" / "mltk_image_example1.tflite"
+    given = read_model(path).graph
+    made = compile_model(read_model(path), load_board("mps2-an500"), EngineOptions())
+    stream = next(op for op in made.graph.ops if op.kind == "STREAM")
+    whole = sum(ops.module(part.kind).macs(made.graph, part) for part in stream.attrs.run)
+    last = stream.attrs.run[-2]
+    unseen = ops.module(last.kind).macs(made.graph, last) // 9
+    assert made.graph.tensor(last.outputs[0]).shape[1] == 9
+    assert report.executed_macs(made.graph, stream) <= whole - unseen
+    assert _rows(path) < report.model_macs(given)
+
+
+def test_rows_that_are_computed_twice_count_twice(shared: Path) -> None:
+    path = shared / "models" / "vww_96_int8.tflite"
+    made = compile_model(read_model(path), load_board("mps2-an500"), EngineOptions(optimize="ram"))
+    for op in made.graph.ops:
+        if op.kind == "STREAM" and not op.attrs.keep:
+            whole = sum(ops.module(part.kind).macs(made.graph, part) for part in op.attrs.run)
+            assert report.executed_macs(made.graph, op) > whole
+
+
+def test_bench_says_which_macs(capsys: pytest.CaptureFixture[str]) -> None:
+    layer = {"op": "CONV_2D", "name": "a", "macs": 50, "instructions": 80, "share": 1.0}
+    print_bench(
+        {
+            "board": "b",
+            "core": "c",
+            "engine": "aot",
+            "layers": [layer],
+            "macs": 100,
+            "macs_executed": 50,
+            "instructions": 80,
+            "ticks": 80,
+            "tick_hz": 1,
+            "latency_us": None,
+            "latency_basis": "",
+            "sram_bytes": 1,
+            "arena_bytes": 1,
+            "stack_bytes": 0,
+            "flash": {"code_bytes": 1, "weights_bytes": 1},
+            "routers": [],
+            "exact": None,
+            "runs": 2,
+        }
+    )
+    told = capsys.readouterr().out.splitlines()
+    assert any("100   0.80 instructions per MAC of the model" in line for line in told)
+    assert any("50   1.60 instructions per MAC executed" in line for line in told)
