@@ -103,17 +103,24 @@ def _check_bias(graph: Graph, op: Op, channels: int) -> None:
 
 
 def _check_accumulator(graph: Graph, op: Op, channel_axis: int) -> None:
-    """The largest sum that any int8 input can give must fit 32 bits, as in TFLM."""
+    """The largest sum that any int8 input can give must fit 32 bits, as in TFLM.
+
+    Not where the factor is 0 (below 2**-31): the output is the zero point whatever the sum is.
+    """
     weights = weights_of(graph, op)
     axes = tuple(i for i in range(weights.ndim) if i != channel_axis)
     zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
-    largest_input = max(127 - zero_point, 128 + zero_point)
-    worst = np.abs(weights.astype(np.int64)).sum(axes) * largest_input
+    positive = np.maximum(weights, 0).sum(axes, dtype=np.int64)
+    negative = np.minimum(weights, 0).sum(axes, dtype=np.int64)
+    lowest, highest = -128 - zero_point, 127 - zero_point
     bias = bias_of(graph, op)
-    if bias is not None:
-        worst = worst + np.abs(bias.reshape(-1).astype(np.int64))
-    left = np.maximum(factors(graph, op, worst.size)[1], 0)
-    if np.any(worst > _INT32_MAX >> left):
+    added = np.int64(0) if bias is None else bias.reshape(-1).astype(np.int64)
+    # The bias may come first or last: what it takes back does not count.
+    high = positive * highest + negative * lowest + np.maximum(added, 0)
+    low = positive * lowest + negative * highest + np.minimum(added, 0)
+    mult, shift = factors(graph, op, positive.size)
+    most = _INT32_MAX >> np.maximum(shift, 0)
+    if np.any((mult != 0) & ((high > most) | (low < -most))):
         raise UnsupportedOp(
             "a sum of products can exceed 32 bits",
             "make the layer smaller (fewer inputs per output), or check its output's scale",

@@ -12,6 +12,7 @@ from mcu_hybrid.codegen.passes.fold_pad import fold_pad, trim_kernels
 from mcu_hybrid.codegen.passes.fuse_clamps import fuse_clamps
 from mcu_hybrid.codegen.passes.link_route import link_route
 from mcu_hybrid.codegen.passes.remove_views import remove_views
+from mcu_hybrid.codegen.passes.silence import silence
 from mcu_hybrid.codegen.passes.sink_transpose import sink_transpose
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.graph.verify import verify
@@ -19,7 +20,7 @@ from mcu_hybrid.graph.verify import verify
 Pass = Callable[[Graph, Mapping[str, Any] | None], Graph]
 
 # A pass is pure: it returns a changed copy, or the graph itself where it has nothing to do.
-PASSES: tuple[Pass, ...] = (link_route,)
+PASSES: tuple[Pass, ...] = (link_route, silence)
 
 # Passes that leave every output of the graph as it is, bit by bit, for every input.
 OPTIMISING: tuple[Pass, ...] = (
