@@ -2,14 +2,20 @@
 
 #include "mh_frames.h"
 #include "mh_model.h"
+#include "mh_port.h"
 #include "mh_reply.h"
 #include "mh_time.h"
+#include "mh_watch.h"
+
+#define GUARD 0xA55A96C3u
 
 typedef struct {
     mh_stamp from;
     mh_elapsed hook; /* what calling the hook takes */
     mh_elapsed sum;
+    uint32_t watched; /* what the watch had taken when the interval began */
     uint16_t layers;
+    uint16_t overran;
 } profile;
 
 static uint64_t less(uint64_t a, uint64_t b)
@@ -21,7 +27,9 @@ static uint64_t less(uint64_t a, uint64_t b)
 static void on_layer(void *ctx, uint16_t layer, const void *out, uint32_t out_bytes)
 {
     profile *p = ctx;
-    const mh_elapsed raw = mh_time_between(p->from, mh_time_now());
+    const mh_stamp now = mh_time_now();
+    const mh_elapsed raw =
+        mh_time_without(mh_time_between(p->from, now), mh_watch_taken() - p->watched);
     if (layer == MH_NO_LAYER) {
         p->hook = raw;
         return;
@@ -31,18 +39,22 @@ static void on_layer(void *ctx, uint16_t layer, const void *out, uint32_t out_by
     p->sum.ticks += ticks;
     p->sum.instructions += instructions;
     p->layers++;
+    if (p->overran == MH_NO_LAYER && !mh_guard_holds()) {
+        p->overran = layer;
+    }
     mh_put(layer, 2);
     mh_put(ticks, 8);
     mh_put(instructions, 8);
     mh_put(out_bytes, 4);
     mh_put(mh_crc32(0, out, out_bytes), 4);
     mh_send(MH_MSG_PROFILE_ROW);
+    p->watched = mh_watch_taken();
     p->from = mh_time_now();
 }
 
-mh_status mh_profile(void)
+mh_status mh_profile(uint16_t *overran)
 {
-    profile p = {.layers = 0};
+    profile p = {.watched = mh_watch_taken(), .overran = MH_NO_LAYER};
     volatile mh_layer_hook hook = on_layer; /* called through the pointer, as the model does */
     p.from = mh_time_now();
     hook(&p, MH_NO_LAYER, NULL, 0);
@@ -51,6 +63,7 @@ mh_status mh_profile(void)
     mh_put(p.layers, 2);
     mh_put(p.sum.ticks, 8);
     mh_put(p.sum.instructions, 8);
+    *overran = p.overran;
     return status;
 }
 
@@ -97,4 +110,37 @@ mh_status mh_self_test(void)
     mh_put(mh_kat_count, 2);
     mh_put(first, 2);
     return MH_OK;
+}
+
+void mh_guard_set(void)
+{
+    for (uint32_t i = 0; i < MH_GUARD_WORDS; i++) {
+        mh_arena_below[i] = GUARD;
+        mh_arena_above[i] = GUARD;
+    }
+}
+
+uint8_t mh_guard_holds(void)
+{
+    uint32_t differing = 0;
+    for (uint32_t i = 0; i < MH_GUARD_WORDS; i++) {
+        differing |= (mh_arena_below[i] ^ GUARD) | (mh_arena_above[i] ^ GUARD);
+    }
+    return differing == 0;
+}
+
+void mh_image_crc(const uint8_t *payload, uint16_t n)
+{
+    const uint32_t bytes = mh_get(payload + 4, 4);
+    const uint8_t *part = mh_port_image(mh_get(payload, 4), bytes);
+    (void)n;
+    if (part == NULL) {
+        mh_fail(MH_E_BAD_OFFSET, bytes);
+        return;
+    }
+    mh_watch_start(0);
+    const uint32_t crc = mh_crc32(0, part, bytes);
+    mh_watch_stop();
+    mh_put(crc, 4);
+    mh_ok(MH_MSG_IMAGE_CRC);
 }

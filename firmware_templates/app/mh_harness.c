@@ -2,6 +2,7 @@
 
 #include "board_config.h"
 #include "build_info.h"
+#include "mh_checks.h"
 #include "mh_frames.h"
 #include "mh_infer.h"
 #include "mh_model.h"
@@ -59,6 +60,7 @@ static void hello(const uint8_t *payload, uint16_t n)
     mh_put(MH_ENGINE, 1);
     mh_put(mh_model_status(), 1);
     mh_put(RX_WINDOW, 2);
+    mh_put(mh_session(), 4);
     mh_ok(MH_MSG_HELLO);
 }
 
@@ -82,15 +84,17 @@ static const request requests[] = {
     {MH_MSG_HELLO, 0, 0, 0, hello},
     {MH_MSG_TENSOR_INFO, 1, 2, 2, mh_tensor_info},
     {MH_MSG_WRITE_INPUT, 1, MH_WRITE_HEAD_BYTES + 1u, MH_MAX_PAYLOAD, mh_write_input},
-    {MH_MSG_INFER, 1, 0, 0, mh_infer},
+    {MH_MSG_INFER, 1, 10, 10, mh_infer},
     {MH_MSG_READ_OUTPUT, 1, 7, 7, mh_read_output},
-    {MH_MSG_PROFILE, 1, 0, 0, mh_run_profile},
+    {MH_MSG_PROFILE, 1, 4, 4, mh_run_profile},
     {MH_MSG_GET_ROUTE, 0, 0, 0, mh_route},
     {MH_MSG_SET_ROUTE, 0, 5, 5, mh_route},
     {MH_MSG_STATS, 0, 0, 0, mh_send_stats},
     {MH_MSG_STATS_RESET, 0, 0, 0, mh_reset_stats},
-    {MH_MSG_SELF_TEST, 1, 0, 0, mh_run_self_test},
+    {MH_MSG_SELF_TEST, 1, 4, 4, mh_run_self_test},
     {MH_MSG_RESET, 0, 0, 0, reset},
+    {MH_MSG_SET_SESSION, 0, 4, 4, mh_set_session},
+    {MH_MSG_IMAGE_CRC, 0, 8, 8, mh_image_crc},
 };
 
 static void answer(uint8_t type, const uint8_t *payload, uint16_t n)

@@ -8,6 +8,7 @@
 #include "mh_port.h"
 #include "mh_reply.h"
 #include "mh_time.h"
+#include "mh_watch.h"
 
 #define MAX_INPUTS 8u
 
@@ -16,11 +17,21 @@ static uint8_t outputs_valid;
 static mh_status model_status;
 static uint8_t router;
 static int32_t threshold;
+static uint32_t session; /* what the host set; 0 since the start */
 static struct {
     uint32_t inferences;
     uint32_t kept;
     uint32_t queried;
+    uint32_t repeats;
 } stats;
+static uint32_t counted; /* the host's number of the last inference that was counted */
+/* The last inference: asked for again, it is answered again while its outputs are there. */
+static struct {
+    uint32_t run; /* the host's number; 0: none */
+    mh_elapsed elapsed;
+    int32_t score;
+    uint8_t decision;
+} last;
 
 mh_status mh_model_status(void)
 {
@@ -90,10 +101,18 @@ static uint8_t inputs_complete(void)
     return 1;
 }
 
-/* A run leaves nothing of its input in the arena. */
-static uint8_t after_run(mh_status status)
+/* A run leaves nothing of its input in the arena; overran: the layer, where it is known. */
+static uint8_t after_run(mh_status status, uint16_t overran)
 {
+    mh_watch_stop();
     memset(written, 0, sizeof written);
+    last.run = 0;
+    outputs_valid = 0;
+    if (!mh_guard_holds()) {
+        mh_guard_set();
+        mh_fail(MH_E_ARENA_OVERRUN, overran);
+        return 0;
+    }
     outputs_valid = status == MH_OK;
     return mh_model_ok(status);
 }
@@ -115,16 +134,22 @@ static int32_t active_score(void)
 
 static uint8_t decide(int32_t score)
 {
-    stats.inferences++;
     if (router == MH_ROUTER_NONE) {
         return MH_DECISION_NONE;
     }
-    if (score > threshold) {
-        stats.queried++;
-        return MH_DECISION_QUERY;
+    return score > threshold ? MH_DECISION_QUERY : MH_DECISION_KEEP;
+}
+
+/* An inference that the host had to ask for twice is one answer to one query. */
+static void count(uint8_t decision, uint8_t is_repeat)
+{
+    if (is_repeat) {
+        stats.repeats++;
+        return;
     }
-    stats.kept++;
-    return MH_DECISION_KEEP;
+    stats.inferences++;
+    stats.queried += decision == MH_DECISION_QUERY;
+    stats.kept += decision == MH_DECISION_KEEP;
 }
 
 static uint32_t total_output_bytes(void)
@@ -136,30 +161,51 @@ static uint32_t total_output_bytes(void)
     return total;
 }
 
-void mh_infer(const uint8_t *payload, uint16_t n)
+static uint8_t run_model(uint32_t run, uint32_t limit_ms)
 {
-    (void)payload;
-    (void)n;
     if (!inputs_complete()) {
-        return;
+        return 0;
     }
+    mh_watch_start(limit_ms);
+    const uint32_t watched = mh_watch_taken();
     const mh_stamp from = mh_time_now();
     const mh_status status = mh_model_run(NULL, NULL);
     const mh_elapsed elapsed = mh_time_between(from, mh_time_now());
-    if (!after_run(status)) {
+    if (!after_run(status, MH_NO_LAYER)) {
+        return 0;
+    }
+    last.run = run;
+    last.elapsed = mh_time_without(elapsed, mh_watch_taken() - watched);
+    last.score = active_score();
+    last.decision = decide(last.score);
+    count(last.decision, run != 0 && run == counted);
+    counted = run;
+    return 1;
+}
+
+void mh_infer(const uint8_t *payload, uint16_t n)
+{
+    const uint32_t run = mh_get(payload, 4);
+    const uint32_t limit_ms = mh_get(payload + 4, 4);
+    uint32_t left = mh_get(payload + 8, 2);
+    (void)n;
+    if ((!outputs_valid || run == 0 || run != last.run) && !run_model(run, limit_ms)) {
         return;
     }
-    const int32_t score = active_score();
-    mh_put(elapsed.ticks, 8);
-    mh_put(elapsed.instructions, 8);
-    mh_put(decide(score), 1);
+    mh_put(session, 4);
+    mh_put(last.elapsed.ticks, 8);
+    mh_put(last.elapsed.instructions, 8);
+    mh_put(last.decision, 1);
     mh_put(router, 1);
     mh_put((uint32_t)threshold, 4);
-    mh_put((uint32_t)score, 4);
+    mh_put((uint32_t)last.score, 4);
     mh_put(total_output_bytes(), 4);
+    left = left < mh_room() ? left : mh_room();
     for (uint8_t i = 0; i < mh_model.outputs; i++) {
         const mh_buffer output = mh_model_output(i);
-        mh_put_bytes(output.data, output.bytes < mh_room() ? output.bytes : mh_room());
+        const uint32_t bytes = output.bytes < left ? output.bytes : left;
+        mh_put_bytes(output.data, bytes);
+        left -= bytes;
     }
     mh_ok(MH_MSG_INFER);
 }
@@ -189,20 +235,41 @@ void mh_read_output(const uint8_t *payload, uint16_t n)
 
 void mh_run_profile(const uint8_t *payload, uint16_t n)
 {
-    (void)payload;
+    const uint32_t limit_ms = mh_get(payload, 4);
+    uint16_t overran = MH_NO_LAYER;
     (void)n;
-    if (inputs_complete() && after_run(mh_profile())) {
+    if (!inputs_complete()) {
+        return;
+    }
+    mh_watch_start(limit_ms);
+    const mh_status status = mh_profile(&overran);
+    if (after_run(status, overran)) {
         mh_ok(MH_MSG_PROFILE);
     }
 }
 
 void mh_run_self_test(const uint8_t *payload, uint16_t n)
 {
-    (void)payload;
     (void)n;
-    if (after_run(mh_self_test())) {
+    mh_watch_start(mh_get(payload, 4));
+    if (after_run(mh_self_test(), MH_NO_LAYER)) {
         mh_ok(MH_MSG_SELF_TEST);
     }
+}
+
+uint32_t mh_session(void)
+{
+    return session;
+}
+
+void mh_set_session(const uint8_t *payload, uint16_t n)
+{
+    (void)n;
+    session = mh_get(payload, 4);
+    last.run = 0; /* another host's numbers are not this one's */
+    counted = 0;
+    mh_put(session, 4);
+    mh_ok(MH_MSG_SET_SESSION);
 }
 
 static uint8_t has_score(uint8_t id)
@@ -222,6 +289,7 @@ void mh_route(const uint8_t *payload, uint16_t n)
         }
         router = payload[0];
         threshold = (int32_t)mh_get(payload + 1, 4);
+        last.run = 0; /* decided by the route before */
     }
     mh_put(router, 1);
     mh_put((uint32_t)threshold, 4);
@@ -237,6 +305,8 @@ void mh_send_stats(const uint8_t *payload, uint16_t n)
     mh_put(stats.queried, 4);
     mh_put(mh_frame_errors(0), 4);
     mh_put(mh_port_stack_used(), 4);
+    mh_put(stats.repeats, 4);
+    mh_put(session, 4);
     mh_ok(MH_MSG_STATS);
 }
 
@@ -251,6 +321,7 @@ void mh_reset_stats(const uint8_t *payload, uint16_t n)
 
 void mh_infer_init(void)
 {
+    mh_guard_set();
     model_status = mh_model_init();
     if (mh_model.inputs > MAX_INPUTS) {
         model_status = MH_ERR_SUPPORT;

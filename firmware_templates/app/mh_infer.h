@@ -11,6 +11,8 @@
 /* Sets up the model, the route of the build and the clock's calibration. */
 void mh_infer_init(void);
 mh_status mh_model_status(void);
+/* What the host set last; 0 where none did since the start. */
+uint32_t mh_session(void);
 /* 1 where status is MH_OK; otherwise answers with an error frame. */
 uint8_t mh_model_ok(mh_status status);
 
@@ -21,6 +23,7 @@ void mh_infer(const uint8_t *payload, uint16_t n);
 void mh_read_output(const uint8_t *payload, uint16_t n);
 void mh_run_profile(const uint8_t *payload, uint16_t n);
 void mh_run_self_test(const uint8_t *payload, uint16_t n);
+void mh_set_session(const uint8_t *payload, uint16_t n);
 void mh_route(const uint8_t *payload, uint16_t n);
 void mh_send_stats(const uint8_t *payload, uint16_t n);
 void mh_reset_stats(const uint8_t *payload, uint16_t n);

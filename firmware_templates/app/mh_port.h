@@ -12,6 +12,10 @@ extern "C" {
  * keeps fewer says so in its file: config = { RX_WINDOW = bytes }, 0 for none. */
 #define MH_PORT_RX_BYTES 1024u
 
+/* Words on either side of the arena that nothing may write; placed by the linker script. */
+#define MH_GUARD_WORDS 4u
+extern uint32_t mh_arena_below[MH_GUARD_WORDS], mh_arena_above[MH_GUARD_WORDS];
+
 /* Clocks, console and tick counter; called once, first thing in main. */
 void mh_port_init(void);
 /* Bytes that have arrived, at most cap; 0 where there are none (an emulated board may sleep until
@@ -27,10 +31,18 @@ uint32_t mh_port_clock_hz(void);
 uint32_t mh_port_stack_used(void);
 /* Bytes of RAM taken at link time: .data + .bss (the arena included). */
 uint32_t mh_port_static_ram(void);
+/* Where a part of the image that was flashed can be read: address and bytes as in the ELF's load
+ * segments (a host: as in its file). NULL where it is not all code or constants. */
+const uint8_t *mh_port_image(uint32_t address, uint32_t bytes);
+/* While on, mh_watch_tick is called every 20 to 200 ms from an interrupt that the console's can
+ * preempt. */
+void mh_port_watch(uint8_t on);
+/* Implemented by the harness; ms since the last call or the start, pc of what was interrupted. */
+void mh_watch_tick(uint32_t ms, uint32_t pc);
 /* Restarts the firmware; does not return. */
 void mh_port_reset(void);
 /* The platform's fault handler calls this (implemented by the harness): sends a fault frame with
- * the layer, then resets. code: 0 hard fault, 1 memory, 2 bus, 3 usage. */
+ * the layer, then resets. code: one of MH_FAULT_... (mh_messages.h). */
 void mh_fault(uint32_t code, uint32_t pc, uint32_t address);
 
 #ifdef __cplusplus

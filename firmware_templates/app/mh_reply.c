@@ -12,6 +12,7 @@ static mh_decoder rx;
 static uint16_t put_count;
 static uint8_t seq;
 static uint32_t frame_errors;
+static volatile uint8_t sending;
 
 uint8_t mh_receive(uint8_t byte, const uint8_t **payload, uint16_t *n)
 {
@@ -81,12 +82,29 @@ void mh_put_text(const char *text)
     mh_put_bytes(text, n);
 }
 
+static void send(uint8_t *frame, uint8_t type, uint16_t payload_bytes)
+{
+    frame[0] = type;
+    frame[1] = seq;
+    sending = 1;
+    mh_frame_send(frame, payload_bytes, mh_port_write);
+    sending = 0;
+}
+
 void mh_send(uint8_t type)
 {
-    rx.data[0] = type;
-    rx.data[1] = seq;
-    mh_frame_send(rx.data, put_count, mh_port_write);
+    send(rx.data, type, put_count);
     put_count = 0;
+}
+
+void mh_acknowledge(uint16_t layer)
+{
+    uint8_t frame[MH_HEAD_BYTES + 2u + MH_CRC_BYTES];
+    if (!sending) {
+        frame[2] = (uint8_t)layer;
+        frame[3] = (uint8_t)(layer >> 8);
+        send(frame, MH_MSG_ACK, 2);
+    }
 }
 
 void mh_ok(uint8_t request_type)

@@ -20,6 +20,9 @@ void mh_put_text(const char *text);
 /* Payload bytes that still fit. */
 uint32_t mh_room(void);
 
+/* Tells the host that its request is being worked on, in this layer; nothing that was put is lost.
+ * From an interrupt too: says nothing where that came in the middle of a frame. */
+void mh_acknowledge(uint16_t layer);
 /* Sends what was put, with this type and the request's seq. */
 void mh_send(uint8_t type);
 /* The same with the type that answers this request. */

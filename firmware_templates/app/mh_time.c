@@ -94,6 +94,15 @@ mh_elapsed mh_time_between(mh_stamp from, mh_stamp to)
 
 #endif
 
+mh_elapsed mh_time_without(mh_elapsed elapsed, uint32_t ticks)
+{
+    const uint64_t instructions = (uint64_t)ticks * MH_TICK_INSTRUCTIONS;
+    elapsed.ticks -= ticks < elapsed.ticks ? ticks : elapsed.ticks;
+    elapsed.instructions -=
+        instructions < elapsed.instructions ? instructions : elapsed.instructions;
+    return elapsed;
+}
+
 void mh_time_init(void)
 {
     measure_step();

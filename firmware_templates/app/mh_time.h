@@ -18,5 +18,7 @@ typedef struct {
 void mh_time_init(void);
 mh_stamp mh_time_now(void);
 mh_elapsed mh_time_between(mh_stamp from, mh_stamp to);
+/* What is left of an interval without so many ticks. */
+mh_elapsed mh_time_without(mh_elapsed elapsed, uint32_t ticks);
 
 #endif

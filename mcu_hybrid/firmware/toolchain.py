@@ -26,6 +26,7 @@ CXX_FLAGS = (
 )
 INCLUDE_DIRS = ("src", "src/app", "src/kernels/include", "src/model", "src/platform")
 LINKER_SCRIPT = "src/platform/linker.ld"
+HOST_SCRIPT = "src/platform/guard.ld"  # goes beside the linker's own
 MAP = "firmware.map"
 
 
@@ -57,7 +58,7 @@ def link_flags(board: Board) -> tuple[str, ...]:
     """Flags of the link; paths are relative to the project."""
     common = (*board.core.cflags, "-Wl,--gc-sections", f"-Wl,-Map={MAP}")
     if board.is_host:
-        return common
+        return (*common, "-T", HOST_SCRIPT)
     return (
         *common,
         "-nostartfiles",

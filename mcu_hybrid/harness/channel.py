@@ -1,34 +1,49 @@
-"""Requests and answers over a link: sequence numbers, deadlines, and sending again.
+"""Requests and answers over a link: sequence numbers, sending again, and when to give up.
 
-No meaning of any request (device.py), no bytes (wire/frames.py).
+A request may be sent many times, and an answer to any of those times is its answer. How often it
+is sent is not limited, only the time: a board that says nothing for ``budget_s`` is hung. A request
+that runs the model is acknowledged before it runs; while the board says that it goes on, it may
+take as long as it wants. No meaning of any request (device.py), no bytes (wire/frames.py).
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from mcu_hybrid.errors import LinkTimeout, ProtocolError
 from mcu_hybrid.link.base import Link
 from mcu_hybrid.wire.frames import BadFrame, Decoder, Frame, encode
-from mcu_hybrid.wire.messages import LINK_CODES, MEANING, RESPONSE, Code, Type
-from mcu_hybrid.wire.payloads import ErrorFrame, FaultFrame
+from mcu_hybrid.wire.messages import LINK_CODES, MAX_PAYLOAD, MEANING, RESPONSE, Code, Type
+from mcu_hybrid.wire.payloads import ErrorFrame, FaultFrame, ack_layer
 
 _READ_BYTES = 65536
-_QUIET_S = 0.05
+_STUCK_S = 0.05  # a frame that is whole but for its end, for so long
+_AFTER_DAMAGE_S = 0.005  # what else was damaged with it is past then
+_LONGEST_WAIT_S = 1.0
+_RUN_WAIT_S = 2.0
+_STARTS = 30  # a run that was acknowledged so often and never answered
+_TYPICAL = 4.0  # times the usual time is late
+_LEAST_PIECE_BYTES = 32
+_GOOD_FRAMES = 16  # in a row, before larger ones are tried
 _SEND_AGAIN = "the link loses bytes: try a shorter cable or a lower baud rate"
 
 
 class DeviceError(ProtocolError):
     """The board refused a request with an error frame."""
 
-    def __init__(self, request: Type, error: ErrorFrame) -> None:
+    def __init__(self, request: Type, error: ErrorFrame, layer_names: Sequence[str] = ()) -> None:
         known = error.code in set(Code)
         meaning = MEANING[Code(error.code)] if known else "of a kind unknown to this host"
+        hint = ""
+        detail = f"detail {error.detail}"
+        if error.code == Code.ARENA_OVERRUN:
+            detail = layer_text(error.detail, layer_names) or "in a layer that is not known"
+            hint = "a fault of a kernel or of the memory plan: report it with the model"
         super().__init__(
-            f"the board refused {request.name}: {meaning} (code {error.code}, "
-            f"detail {error.detail})"
+            f"the board refused {request.name}: {meaning} (code {error.code}, {detail})", hint
         )
         self.code = error.code
         self.detail = error.detail
@@ -37,11 +52,11 @@ class DeviceError(ProtocolError):
 class DeviceFault(ProtocolError):
     """The board's processor faulted; the board has restarted itself."""
 
-    def __init__(self, fault: FaultFrame, layer_names: Sequence[str] = ()) -> None:
-        where = "outside the model"
+    def __init__(
+        self, fault: FaultFrame, layer_names: Sequence[str] = (), where: str = "outside the model"
+    ) -> None:
         if fault.layer is not None:
-            named = f" '{layer_names[fault.layer]}'" if fault.layer < len(layer_names) else ""
-            where = f"in layer {fault.layer}{named}"
+            where = layer_text(fault.layer, layer_names)
         super().__init__(
             f"{fault.kind} on the board {where}, at pc 0x{fault.pc:08x}, "
             f"address 0x{fault.address:08x}",
@@ -51,94 +66,228 @@ class DeviceFault(ProtocolError):
 
 
 class Damaged(LinkTimeout):
-    """A frame was damaged on its way, in either direction; sending again helps."""
+    """Frames are damaged on their way, in either direction, again and again."""
+
+
+def layer_text(layer: int, names: Sequence[str]) -> str:
+    """ "in layer 3 'conv'", or "" for a number that is none of the model's."""
+    if names and layer >= len(names):
+        return ""
+    return f"in layer {layer}" + (f" '{names[layer]}'" if names else "")
+
+
+@dataclass
+class Exchange:
+    """A request on its way, perhaps several times over."""
+
+    kind: Type
+    payload: bytes
+    since: float
+    heard: float  # when the board last showed that it works on this
+    sent: dict[int, float] = field(default_factory=dict)  # sequence number -> when
+    damaged: int = 0
+    starts: int = 0  # how often the board began to work on it
+    layer: int | None = None
+    resend_at: float = 0.0
+    running: bool = False
+
+    @property
+    def was_repeated(self) -> bool:
+        """True where it was sent more than once."""
+        return len(self.sent) > 1
+
+    @property
+    def first(self) -> int:
+        """The sequence number of the first sending."""
+        return next(iter(self.sent))
 
 
 class Channel:
-    """One request at a time, or several in flight through ``send`` and ``wait``."""
+    """Requests and answers; several can be in flight through ``begin`` and ``finish``.
 
-    def __init__(self, link: Link, timeout_s: float, attempts: int) -> None:
+    ``patience_s`` is what a board may take before it is asked again, at first: the channel learns
+    how quick this one is. ``disturbed`` is True where the last request was sent again while the
+    board may have been working on it. ``piece_bytes`` is how much data a frame should hold on this
+    link: small frames where bytes are lost.
+    """
+
+    def __init__(self, link: Link, budget_s: float = 6.0, patience_s: float = 0.25) -> None:
         self.link = link
-        self.timeout_s = timeout_s
-        self.attempts = attempts
+        self.budget_s = budget_s
         self.layer_names: Sequence[str] = ()
+        self.disturbed = False
+        self.piece_bytes = MAX_PAYLOAD
+        self._good = 0  # frames in a row
+        self._patience_s = patience_s
+        self._usual_s = 0.0  # from sending to the answer of short requests
+        self._usual_run_s: dict[Type, float] = {}
         self._decoder = Decoder()
         self._frames: deque[Frame | BadFrame] = deque()
         self._seq = 0
-        self._types: dict[int, Type] = {}
+        self.heard_bytes = 0
 
-    def request(self, kind: Type, payload: bytes = b"", timeout_s: float | None = None) -> bytes:
-        """Send until answered (at most ``attempts`` times); the request must bear repetition."""
-        for attempt in range(self.attempts):
-            try:
-                return self.once(kind, payload, timeout_s)
-            except LinkTimeout:
-                if attempt + 1 == self.attempts:
-                    raise
-                self.resync()
-        raise AssertionError("unreachable")
+    def request(self, kind: Type, payload: bytes = b"") -> bytes:
+        """Send until answered; the request must bear repetition."""
+        return self.finish(self.begin(kind, payload))
 
-    def once(self, kind: Type, payload: bytes = b"", timeout_s: float | None = None) -> bytes:
-        """Send once and wait; raises LinkTimeout, Damaged, DeviceError or DeviceFault."""
-        return self.wait(self.send(kind, payload), timeout_s).payload
+    def begin(self, kind: Type, payload: bytes = b"") -> Exchange:
+        """Send without waiting."""
+        now = time.monotonic()
+        exchange = Exchange(kind, payload, now, now)
+        self._send(exchange)
+        return exchange
 
-    def send(self, kind: Type, payload: bytes = b"") -> int:
-        """Send without waiting; return the sequence number (1..255; 0 means unsolicited)."""
-        self._seq = self._seq % 255 + 1
-        self._types[self._seq] = kind
-        self.link.write(encode(Frame(kind, self._seq, payload)))
-        return self._seq
+    def finish(self, exchange: Exchange, on_row: Callable[[bytes], None] | None = None) -> bytes:
+        """Wait for the answer, sending again where it does not come; return its payload.
 
-    def wait(self, seq: int, timeout_s: float | None = None) -> Frame:
-        """The next frame that answers ``seq``; older answers are dropped."""
-        limit = self.timeout_s if timeout_s is None else timeout_s
-        end = time.monotonic() + limit
-        kind = self._types[seq]
+        Raises:
+            LinkTimeout: the board says nothing any longer.
+            Damaged: what it says is damaged, every time.
+            DeviceError, DeviceFault: what it says is that.
+        """
+        wait_s = self._first_wait_s()
+        exchange.resend_at = max(exchange.since, time.monotonic() - wait_s) + wait_s
         while True:
-            frame = self._next(end)
+            frame = self._next(exchange.resend_at)
             if frame is None:
-                raise LinkTimeout(
-                    f"{self.link.url}: no answer to {kind.name} within {limit:g} s",
-                    "is the firmware running? flash it again, or press the board's reset button",
-                )
-            if isinstance(frame, BadFrame):
-                raise Damaged(
-                    f"{self.link.url}: the answer to {kind.name} arrived damaged "
-                    f"({MEANING[frame.code]})",
-                    _SEND_AGAIN,
-                )
-            self._raise_errors(frame, seq, kind)
-            if frame.seq == seq and frame.type in (kind | RESPONSE, Type.PROFILE_ROW):
-                return frame
+                self._check_alive(exchange)
+                if self.piece_bytes == MAX_PAYLOAD:  # nothing is lost as a rule: it is slow
+                    wait_s = min(2.0 * wait_s, _LONGEST_WAIT_S)
+                if exchange.running:
+                    wait_s = self._run_wait_s(exchange.kind)
+                self._send(exchange)
+                exchange.resend_at = time.monotonic() + wait_s
+            elif self._is_damage(frame):
+                exchange.damaged += 1
+                soon = time.monotonic() + _AFTER_DAMAGE_S
+                if not (exchange.running and exchange.kind == Type.PROFILE):  # more rows will come
+                    exchange.resend_at = min(exchange.resend_at, soon)
+            elif isinstance(frame, Frame) and frame.seq in exchange.sent:
+                if frame.type == exchange.kind | RESPONSE:
+                    self._learn(exchange, frame.seq)
+                    return frame.payload
+                self._note(exchange, frame, on_row)
 
-    def resync(self) -> None:
-        """End a half-sent frame and drop what is under way, until the link is quiet."""
+    def forget(self) -> None:
+        """End a half-sent frame, and drop what has arrived so far."""
         self.link.write(b"\0")
-        end = time.monotonic() + self.timeout_s
-        while self.link.read(_READ_BYTES, _QUIET_S) and time.monotonic() < end:
-            pass
         self._decoder = Decoder()
         self._frames.clear()
+        self.heard_bytes = 0
 
-    def _next(self, end: float) -> Frame | BadFrame | None:
-        while not self._frames:
-            left = end - time.monotonic()
-            data = self.link.read(_READ_BYTES, max(left, 0.0))
-            if not data and left <= 0.0:
-                return None
-            self._frames += self._decoder.feed(data)
-        return self._frames.popleft()
+    def listen(self, kind: Type, wait_s: float) -> Frame | None:
+        """Send once and wait for its answer or a fault; None where neither comes."""
+        exchange = self.begin(kind)
+        end = exchange.since + wait_s
+        while (frame := self._next(end)) is not None:
+            if isinstance(frame, Frame) and (
+                frame.type == Type.FAULT
+                or (frame.seq == exchange.first and frame.type == kind | RESPONSE)
+            ):
+                return frame
+        return None
 
-    def _raise_errors(self, frame: Frame, seq: int, kind: Type) -> None:
+    # -- one exchange
+
+    def _send(self, exchange: Exchange) -> None:
+        self._seq = self._seq % 255 + 1
+        exchange.sent.pop(self._seq, None)
+        exchange.sent[self._seq] = time.monotonic()
+        self.link.write(encode(Frame(exchange.kind, self._seq, exchange.payload)))
+
+    def _note(
+        self, exchange: Exchange, frame: Frame, on_row: Callable[[bytes], None] | None
+    ) -> None:
+        """A frame that belongs to the request and is not its answer."""
+        now = time.monotonic()
+        if frame.type == Type.ERROR:
+            raise DeviceError(exchange.kind, ErrorFrame.parse(frame.payload), self.layer_names)
+        if frame.type == Type.PROFILE_ROW:
+            if on_row is not None:
+                on_row(frame.payload)
+        elif frame.type == Type.ACK:
+            layer = ack_layer(frame.payload)
+            exchange.starts += layer is None and not exchange.running
+            exchange.layer = layer if layer is not None else exchange.layer
+        else:
+            return
+        exchange.running = True
+        exchange.heard = now
+        goes_on_s = 0.0 if exchange.layer is None else _RUN_WAIT_S  # it says so again in time
+        exchange.resend_at = now + max(self._run_wait_s(exchange.kind), goes_on_s)
+
+    def _is_damage(self, frame: Frame | BadFrame) -> bool:
+        """A damaged frame, here or at the board; raises DeviceFault where the frame is a fault."""
+        if isinstance(frame, BadFrame):
+            return True
         if frame.type == Type.FAULT:
             raise DeviceFault(FaultFrame.parse(frame.payload), self.layer_names)
-        if frame.type != Type.ERROR:
+        return frame.type == Type.ERROR and ErrorFrame.parse(frame.payload).code in LINK_CODES
+
+    def _check_alive(self, exchange: Exchange) -> None:
+        """Give up where the board has said nothing for too long."""
+        silent_s = time.monotonic() - exchange.heard
+        budget_s = self.budget_s + (_RUN_WAIT_S if exchange.running else 0.0)
+        if silent_s < budget_s and exchange.starts < _STARTS:
             return
-        error = ErrorFrame.parse(frame.payload)
-        if error.code in LINK_CODES:
+        where = f"{self.link.url}: no answer to {exchange.kind.name}"
+        if exchange.damaged > len(exchange.sent) // 2:
             raise Damaged(
-                f"{self.link.url}: {MEANING[Code(error.code)]} at the board, probably {kind.name}",
+                f"{where} within {silent_s:.0f} s: {exchange.damaged} frames arrived damaged, of "
+                f"{len(exchange.sent)} that were sent",
                 _SEND_AGAIN,
             )
-        if frame.seq == seq:
-            raise DeviceError(kind, error)
+        last = "it never began"
+        if exchange.starts:
+            last = "it began"
+        if exchange.layer is not None:
+            last = f"it was last {layer_text(exchange.layer, self.layer_names)}"
+        raise LinkTimeout(
+            f"{where}: the board has said nothing for {silent_s:.0f} s ({last})",
+            "is the firmware running? flash it again, or press the board's reset button",
+        )
+
+    # -- time
+
+    def _first_wait_s(self) -> float:
+        return max(self._patience_s, _TYPICAL * self._usual_s)
+
+    def _run_wait_s(self, kind: Type) -> float:
+        """Longer where it is not known yet how long it takes, for it would be interrupted."""
+        usual_s = self._usual_run_s.get(kind)
+        return max(_RUN_WAIT_S if usual_s is None else _TYPICAL * usual_s, self._patience_s)
+
+    def _learn(self, exchange: Exchange, seq: int) -> None:
+        """How long this board takes: at once where it is slower, bit by bit where it is quicker."""
+        took_s = time.monotonic() - exchange.sent[seq]
+        self.disturbed = len(exchange.sent) > 1 and not exchange.damaged
+        self._choose_piece(lossy=len(exchange.sent) > 1 and exchange.damaged > 0)
+        if exchange.running:
+            before_s = self._usual_run_s.get(exchange.kind, 0.0)
+            self._usual_run_s[exchange.kind] = max(took_s, 0.9 * before_s)
+        elif len(exchange.sent) == 1:
+            self._usual_s = max(took_s, 0.9 * self._usual_s)
+        if self.disturbed and seq == exchange.first:  # it was slow, and nothing was lost
+            self._patience_s = max(self._patience_s, min(2.0 * took_s, _LONGEST_WAIT_S))
+
+    def _choose_piece(self, lossy: bool) -> None:
+        self._good = 0 if lossy else self._good + 1
+        if lossy:
+            self.piece_bytes = max(self.piece_bytes // 2, _LEAST_PIECE_BYTES)
+        elif self._good % _GOOD_FRAMES == 0:
+            self.piece_bytes = min(self.piece_bytes * 2, MAX_PAYLOAD)
+
+    def _next(self, end: float) -> Frame | BadFrame | None:
+        """The next frame that arrives before ``end``."""
+        while not self._frames:
+            left_s = end - time.monotonic()
+            data = self.link.read(_READ_BYTES, max(min(left_s, _STUCK_S), 0.0))
+            self._frames += self._decoder.feed(data)
+            self.heard_bytes += len(data)
+            if not data:
+                stuck = self._decoder.flush()
+                if stuck is not None:
+                    return stuck
+                if left_s <= 0.0:
+                    return None
+        return self._frames.popleft()

@@ -2,58 +2,58 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from mcu_hybrid.errors import LinkTimeout, ProtocolError
-from mcu_hybrid.harness.channel import Channel, DeviceError
+from mcu_hybrid.harness.channel import Channel, DeviceError, Exchange
 from mcu_hybrid.wire import payloads
 from mcu_hybrid.wire.messages import MAX_FRAME, MAX_PAYLOAD, Code, Type
 from mcu_hybrid.wire.reader import FLASH_AGAIN
 
-_CHUNK_BYTES = MAX_PAYLOAD - payloads.WRITE_INPUT_HEAD
-_WIRE_BYTES = MAX_FRAME + 5  # of the longest frame, with COBS and delimiters
+_FRAME_BYTES = MAX_FRAME - MAX_PAYLOAD + 5  # beside the payload, with COBS and delimiters
+_GAPS = 50  # in one tensor: not the link's fault any longer
 
 
 def write_tensor(channel: Channel, index: int, data: bytes, rx_window: int) -> None:
     """Write an input; ``rx_window`` bytes may be on their way at once (at least one frame)."""
-    room = max(rx_window // _WIRE_BYTES, 1)
-    flight: list[tuple[int, int]] = []  # (seq, offset of the piece)
-    sent, failures = 0, 0
+    flight: deque[Exchange] = deque()
+    sent, gaps, trouble = 0, 0, False
     while sent < len(data) or flight:
+        payload_bytes = channel.piece_bytes
+        room = 1 if trouble else max(rx_window // (payload_bytes + _FRAME_BYTES), 1)
         while sent < len(data) and len(flight) < room:
-            piece = data[sent : sent + _CHUNK_BYTES]
+            piece = data[sent : sent + payload_bytes - payloads.WRITE_INPUT_HEAD]
             request = payloads.write_input(index, sent, piece)
-            flight.append((channel.send(Type.WRITE_INPUT, request), sent))
+            flight.append(channel.begin(Type.WRITE_INPUT, request))
             sent += len(piece)
-        seq, offset = flight[0]
+        exchange = flight.popleft()
         try:
-            channel.wait(seq)
-            flight.pop(0)
-            failures = 0
-        except (LinkTimeout, DeviceError) as error:
-            failures += 1
-            if failures >= channel.attempts or not _mendable(error):
+            reached = payloads.number(channel.finish(exchange), "WRITE_INPUT")
+            trouble = exchange.was_repeated
+        except DeviceError as error:
+            # A gap: the piece before was lost, or the board has restarted.
+            gaps += 1
+            if error.code != Code.BAD_OFFSET or gaps > _GAPS:
                 raise
-            channel.resync()
-            sent = error.detail if isinstance(error, DeviceError) else offset
+            reached, trouble = error.detail, True
+        if trouble:  # from where the board is, whatever became of the pieces behind this one
+            sent = reached
             flight.clear()
-
-
-def _mendable(error: Exception) -> bool:
-    """A gap (the piece before was lost) is mended by sending from where the board is."""
-    return isinstance(error, LinkTimeout) or (
-        isinstance(error, DeviceError) and error.code == Code.BAD_OFFSET
-    )
+    if sent != len(data):
+        raise LinkTimeout(f"input {index}: the board holds {sent:,} of {len(data):,} bytes")
 
 
 def read_tensor(channel: Channel, index: int, start: int, size: int) -> bytes:
     """Read an output from byte ``start`` to its end."""
     parts = []
-    for offset in range(start, size, MAX_PAYLOAD):
-        count = min(MAX_PAYLOAD, size - offset)
-        part = channel.request(Type.READ_OUTPUT, payloads.read_output(index, offset, count))
+    while start < size:
+        count = min(channel.piece_bytes, size - start)
+        part = channel.request(Type.READ_OUTPUT, payloads.read_output(index, start, count))
         if len(part) != count:
             raise ProtocolError(
                 f"output {index}: {len(part)} bytes came, {count} were asked for",
                 FLASH_AGAIN,
             )
         parts.append(part)
+        start += count
     return b"".join(parts)

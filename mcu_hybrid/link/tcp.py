@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
+from pathlib import Path
 
 from mcu_hybrid.errors import LinkError
 
@@ -53,8 +55,36 @@ class TcpLink:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
+    def is_taken(self) -> bool:
+        """True where another program of this machine is connected to the same console.
+
+        A console serves one: the others' connections stand and hear nothing.
+        """
+        try:
+            ours = _as_in_proc(self._socket.getsockname())
+            theirs = _as_in_proc(self._socket.getpeername())
+        except OSError:  # closed meanwhile, or no IPv4
+            return False
+        return any(theirs in ends and ours not in ends for ends in _connections())
+
     def _broken(self, why: str) -> LinkError:
         return LinkError(
             f"the connection to {self.url} broke: {why}",
             "see with 'mcu-hybrid boards' whether the virtual board still runs",
         )
+
+
+def _as_in_proc(address: tuple[str, int]) -> str:
+    """An IPv4 address as /proc/net/tcp writes it: the number in the machine's own byte order."""
+    (number,) = struct.unpack("=I", socket.inet_aton(address[0]))
+    return f"{number:08X}:{address[1]:04X}"
+
+
+def _connections() -> list[tuple[str, str]]:
+    """Both ends of each established connection; none where the system does not tell."""
+    try:
+        lines = Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]
+    except OSError:
+        return []
+    fields = [line.split() for line in lines]
+    return [(field[1], field[2]) for field in fields if field[3] == "01"]

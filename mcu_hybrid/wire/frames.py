@@ -63,6 +63,16 @@ class Decoder:
         self._append(rest)
         return frames
 
+    def flush(self) -> Frame | None:
+        """The frame whose last delimiter was lost: whole and good, where nothing else comes."""
+        if not self._buffer:
+            return None
+        frame = _decode(bytes(self._buffer))
+        if isinstance(frame, BadFrame):
+            return None
+        self._buffer.clear()
+        return frame
+
     def _append(self, piece: bytes) -> None:
         # One byte over the limit is enough to know; an endless stream must not fill the memory.
         self._buffer += piece[: _MAX_ENCODED + 1 - len(self._buffer)]

@@ -11,7 +11,7 @@ from enum import IntEnum
 from mcu_hybrid import resources
 from mcu_hybrid.templates import source_template
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 MAX_PAYLOAD = 512
 HEAD_BYTES = 2  # type, seq
 CRC_BYTES = 4
@@ -37,7 +37,10 @@ class Type(IntEnum):
     STATS_RESET = 0x0B
     SELF_TEST = 0x0C
     RESET = 0x0D
+    SET_SESSION = 0x10
+    IMAGE_CRC = 0x11
     PROFILE_ROW = 0x8E  # one per layer, ahead of PROFILE's response
+    ACK = 0x8F  # a request that takes its time has begun, or goes on
     FAULT = 0xFE
     ERROR = 0xFF
 
@@ -58,6 +61,7 @@ class Code(IntEnum):
     NO_INPUT = 8  # index of the first input that is not complete
     MODEL_ERROR = 9  # mh_status of the engine
     NO_OUTPUT = 10  # the index: there is no result, or an input was written over it
+    ARENA_OVERRUN = 11  # the layer that wrote past the arena, or NO_LAYER
 
 
 class Decision(IntEnum):
@@ -86,12 +90,13 @@ class Engine(IntEnum):
 
 
 class Fault(IntEnum):
-    """Codes of fault frames, as the platform's handler hands them to mh_fault."""
+    """Codes of fault frames, as handed to mh_fault."""
 
     HARD = 0
     MEMORY = 1
     BUS = 2
     USAGE = 3
+    WATCHDOG = 4  # a layer took longer than the host allowed; its address is milliseconds
 
 
 class TensorKind(IntEnum):
@@ -112,6 +117,7 @@ MEANING = {
     Code.NO_INPUT: "the input has not been written completely since the last inference",
     Code.MODEL_ERROR: "the engine could not run the model",
     Code.NO_OUTPUT: "there is no inference result to read",
+    Code.ARENA_OVERRUN: "the model wrote outside its arena",
 }
 # Errors of the link, not of the request: sending again helps.
 LINK_CODES = frozenset({Code.BAD_CRC, Code.TOO_LONG, Code.TRUNCATED})
@@ -137,6 +143,7 @@ def c_header() -> str:
         "MH_ROUTER": Router,
         "MH_ENGINE": Engine,
         "MH_KIND": TensorKind,
+        "MH_FAULT": Fault,
     }
     groups = [
         (kind.__doc__, [(f"{prefix}_{item.name}", _c(item)) for item in kind])

@@ -36,6 +36,48 @@ def write_input(index: int, offset: int, data: bytes) -> bytes:
 WRITE_INPUT_HEAD = 5  # bytes of write_input ahead of the data
 
 
+def infer(run: int, layer_limit_ms: int, head_bytes: int) -> bytes:
+    """Request payload of INFER.
+
+    Args:
+        run: number of the inference; asked for again, it is answered again. 0: no number.
+        layer_limit_ms: a layer that takes longer is reported as a fault; 0: no limit.
+        head_bytes: of the outputs, at most so many in the answer.
+    """
+    return struct.pack("<IIH", run, layer_limit_ms, head_bytes)
+
+
+def layer_limit(limit_ms: int) -> bytes:
+    """Request payload of PROFILE and SELF_TEST."""
+    return struct.pack("<I", limit_ms)
+
+
+def session(number: int) -> bytes:
+    """Request payload of SET_SESSION."""
+    return struct.pack("<I", number)
+
+
+def image_part(address: int, size: int) -> bytes:
+    """Request payload of IMAGE_CRC."""
+    return struct.pack("<II", address, size)
+
+
+def number(payload: bytes, what: str) -> int:
+    """An answer that is one u32 (TENSOR_INFO, SET_SESSION, IMAGE_CRC)."""
+    reader = Reader(payload, f"{what} answer")
+    value = reader.one("I")
+    reader.end()
+    return value
+
+
+def ack_layer(payload: bytes) -> int | None:
+    """The layer that an ACK names; None before the first."""
+    reader = Reader(payload, "ACK")
+    layer = reader.one("H")
+    reader.end()
+    return None if layer == NO_LAYER else layer
+
+
 def read_output(index: int, offset: int, count: int) -> bytes:
     """Request payload of READ_OUTPUT."""
     return struct.pack("<BIH", index, offset, count)
@@ -43,7 +85,11 @@ def read_output(index: int, offset: int, count: int) -> bytes:
 
 @dataclass(frozen=True)
 class Hello:
-    """What the firmware says about itself; ``init_status`` is the engine's status (0 = ready)."""
+    """What the firmware says about itself.
+
+    ``init_status`` is the engine's status (0 = ready); ``session`` is what a host set since the
+    firmware started (0 = none did).
+    """
 
     protocol: int
     max_payload: int
@@ -66,6 +112,7 @@ class Hello:
     engine: Engine
     init_status: int
     rx_window: int
+    session: int
 
     _NUMBERS: ClassVar = (
         *("clock_hz", "tick_hz", "tick_instructions", "arena_bytes", "static_ram_bytes"),
@@ -87,7 +134,7 @@ class Hello:
         board, chip, core = reader.text(), reader.text(), reader.text()
         numbers = dict(zip(cls._NUMBERS, reader.take("IIHIIBBHBBB"), strict=True))
         engine = reader.enum(Engine)
-        init_status, rx_window = reader.take("BH")
+        init_status, rx_window, session = reader.take("BHI")
         reader.end()
         return cls(
             protocol=protocol,
@@ -100,6 +147,7 @@ class Hello:
             engine=engine,
             init_status=init_status,
             rx_window=rx_window,
+            session=session,
             **numbers,
         )
 
@@ -108,9 +156,11 @@ class Hello:
 class InferResult:
     """Answer to INFER; ``head`` holds the first bytes of all outputs, in order.
 
-    ``score`` is the active router's; those of the others are among the outputs.
+    ``score`` is the active router's; those of the others are among the outputs. ``session`` is 0
+    where the board has restarted since the host set it.
     """
 
+    session: int
     ticks: int
     instructions: int
     decision: Decision
@@ -124,11 +174,11 @@ class InferResult:
     def parse(cls, payload: bytes) -> InferResult:
         """Read the payload."""
         reader = Reader(payload, "INFER answer")
-        ticks, instructions = reader.take("QQ")
+        session, ticks, instructions = reader.take("IQQ")
         decision, router = reader.enum(Decision), reader.enum(Router)
         threshold, score, total = reader.take("iiI")
         head = reader.rest()
-        return cls(ticks, instructions, decision, router, threshold, score, total, head)
+        return cls(session, ticks, instructions, decision, router, threshold, score, total, head)
 
 
 @dataclass(frozen=True)
@@ -189,19 +239,25 @@ class Route:
 
 @dataclass(frozen=True)
 class Stats:
-    """Counters since reset or STATS_RESET; ``stack_used_bytes`` is since reset."""
+    """Counters since reset or STATS_RESET; ``stack_used_bytes`` is since reset.
+
+    ``repeats`` are inferences that ran again because their answer was lost; no other counter has
+    them.
+    """
 
     inferences: int
     kept: int
     queried: int
     frame_errors: int
     stack_used_bytes: int
+    repeats: int
+    session: int
 
     @classmethod
     def parse(cls, payload: bytes) -> Stats:
         """Read the payload."""
         reader = Reader(payload, "STATS answer")
-        stats = cls(*reader.take("IIIII"))
+        stats = cls(*reader.take("IIIIIII"))
         reader.end()
         return stats
 
@@ -260,5 +316,5 @@ class FaultFrame:
     def kind(self) -> str:
         """The fault in words."""
         known = {Fault.HARD: "hard fault", Fault.MEMORY: "memory fault", Fault.BUS: "bus fault"}
-        known[Fault.USAGE] = "usage fault"
-        return known.get(Fault(self.code), "") if self.code in set(Fault) else f"fault {self.code}"
+        known |= {Fault.USAGE: "usage fault", Fault.WATCHDOG: "watchdog: endless loop"}
+        return known[Fault(self.code)] if self.code in set(Fault) else f"fault {self.code}"

@@ -181,7 +181,7 @@ def test_noise_and_refusals_leave_the_link_in_step(rig: Rig) -> None:
         assert (frames[0].seq, frames[1].seq, frames[1].payload[0]) == (0, 200, Code.UNKNOWN_TYPE)
         assert rig.device.stats().frame_errors == number
     with pytest.raises(DeviceError) as refused:
-        rig.device._channel.request(Type.INFER)
+        rig.device._channel.request(Type.INFER, bytes(10))
     assert refused.value.code == Code.NO_INPUT
 
 

@@ -19,6 +19,7 @@ from wire_rig import BUILD_ID, HERE, app_sources, build
 from mcu_hybrid.errors import InputError, LinkError, ProtocolError
 from mcu_hybrid.harness.device import Device, DeviceError, DeviceFault
 from mcu_hybrid.link import open_link
+from mcu_hybrid.wire import payloads
 from mcu_hybrid.wire.frames import Decoder, Frame, encode
 from mcu_hybrid.wire.messages import Code, Decision, Engine, Router, Type
 
@@ -51,7 +52,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def device(program: Path) -> Iterator[Device]:
-    with Device.open(f"child:{program}", timeout_s=1.0, run_timeout_s=2.0) as opened:
+    with Device.open(f"child:{program}", budget_s=2.0) as opened:
         yield opened
 
 
@@ -144,9 +145,9 @@ def test_self_test_names_the_first_failing_vector(device: Device) -> None:
 
 def test_inference_without_new_input_is_refused(device: Device) -> None:
     device.infer(sample(3))
-    for kind in (Type.INFER, Type.PROFILE):
+    for kind, payload in ((Type.INFER, payloads.infer(99, 0, 512)), (Type.PROFILE, bytes(4))):
         with pytest.raises(DeviceError, match="has not been written") as refused:
-            device._channel.once(kind)
+            device._channel.request(kind, payload)
         assert refused.value.code == Code.NO_INPUT
 
 
@@ -270,7 +271,7 @@ class LossyLink:
 @pytest.mark.parametrize("seed, window", [(1, 0), (2, 2048), (3, 2048)])
 def test_lost_and_damaged_bytes_are_sent_again(program: Path, seed: int, window: int) -> None:
     link = LossyLink(open_link(f"child:{program}"), 5e-4, seed)
-    with Device(link, timeout_s=0.2, run_timeout_s=0.2, attempts=12) as device:
+    with Device(link, patience_s=0.05) as device:
         device._hello = replace(device.hello(), rx_window=window)
         for number in range(20):
             inputs = sample(number)

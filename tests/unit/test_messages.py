@@ -13,7 +13,7 @@ from mcu_hybrid.wire import messages, payloads
 from mcu_hybrid.wire.messages import MEANING, Code, Decision, Engine, Router, Type
 
 
-def hello_bytes(version: int = 2, engine: int = 1) -> bytes:
+def hello_bytes(version: int = 3, engine: int = 1) -> bytes:
     names = b"\x03abc" + b"\x02de" + b"\x00"
     return (
         struct.pack("<BH", version, 512)
@@ -21,7 +21,7 @@ def hello_bytes(version: int = 2, engine: int = 1) -> bytes:
         + bytes(range(32))
         + names
         + struct.pack("<IIHIIBBHBBB", 1, 2, 40, 3, 4, 1, 2, 30, 0, 1, 255)
-        + struct.pack("<BBH", engine, 0, 2048)
+        + struct.pack("<BBHI", engine, 0, 2048, 77)
     )
 
 
@@ -35,10 +35,11 @@ def test_hello() -> None:
     assert (hello.inputs, hello.outputs, hello.layers) == (1, 2, 30)
     assert (hello.logits, hello.route, hello.scores) == (0, 1, 255)
     assert (hello.engine, hello.init_status, hello.rx_window) == (Engine.TFLM, 0, 2048)
+    assert hello.session == 77
 
 
 def test_another_protocol_version_is_named() -> None:
-    with pytest.raises(ProtocolError, match="protocol version 9, this host 2"):
+    with pytest.raises(ProtocolError, match="protocol version 9, this host 3"):
         payloads.Hello.parse(hello_bytes(version=9))
 
 
@@ -56,8 +57,9 @@ def test_bytes_left_over_and_unknown_members_are_refused() -> None:
 
 
 def test_inference() -> None:
-    data = struct.pack("<QQBBiiI", 5, 200, 1, 4, -3, 70_000, 11) + b"head"
+    data = struct.pack("<IQQBBiiI", 9, 5, 200, 1, 4, -3, 70_000, 11) + b"head"
     result = payloads.InferResult.parse(data)
+    assert result.session == 9
     assert (result.ticks, result.instructions, result.output_bytes) == (5, 200, 11)
     assert (result.decision, result.router) == (Decision.QUERY, Router.MARGIN)
     assert (result.threshold, result.score) == (-3, 70_000)
@@ -73,6 +75,13 @@ def test_faults_in_words() -> None:
     fault = payloads.FaultFrame.parse(struct.pack("<BHII", 2, 0xFFFF, 1, 2))
     assert (fault.kind, fault.layer) == ("bus fault", None)
     assert payloads.FaultFrame(77, 3, 0, 0).kind == "fault 77"
+    assert payloads.FaultFrame(4, 3, 0, 900).kind == "watchdog: endless loop"
+
+
+def test_an_ack_names_the_layer_that_runs() -> None:
+    assert payloads.ack_layer(b"\x03\0") == 3 and payloads.ack_layer(b"\xff\xff") is None
+    with pytest.raises(ProtocolError, match="layout"):
+        payloads.ack_layer(b"\x03")
 
 
 def test_every_code_has_its_meaning() -> None:

@@ -19,6 +19,7 @@ extern void (*const __init_array_end[])(void);
 int main(void);
 void Reset_Handler(void);
 void mh_fault_entry(void);
+void mh_watch_entry(void);
 void mh_fault_report(uint32_t pc, uint32_t exception);
 void mh_unexpected(void);
 
@@ -36,15 +37,15 @@ __attribute__((section(".vectors"), used)) static const mh_vector_table vectors 
     .handler =
         {
             EXCEPTION(1) = Reset_Handler,
-            EXCEPTION(2) = mh_unexpected,  /* NMI */
-            EXCEPTION(3) = mh_fault_entry, /* HardFault */
-            EXCEPTION(4) = mh_fault_entry, /* MemManage */
-            EXCEPTION(5) = mh_fault_entry, /* BusFault */
-            EXCEPTION(6) = mh_fault_entry, /* UsageFault */
-            EXCEPTION(11) = mh_unexpected, /* SVCall */
-            EXCEPTION(12) = mh_unexpected, /* DebugMonitor */
-            EXCEPTION(14) = mh_unexpected, /* PendSV */
-            EXCEPTION(15) = mh_unexpected, /* SysTick */
+            EXCEPTION(2) = mh_unexpected,   /* NMI */
+            EXCEPTION(3) = mh_fault_entry,  /* HardFault */
+            EXCEPTION(4) = mh_fault_entry,  /* MemManage */
+            EXCEPTION(5) = mh_fault_entry,  /* BusFault */
+            EXCEPTION(6) = mh_fault_entry,  /* UsageFault */
+            EXCEPTION(11) = mh_unexpected,  /* SVCall */
+            EXCEPTION(12) = mh_unexpected,  /* DebugMonitor */
+            EXCEPTION(14) = mh_unexpected,  /* PendSV */
+            EXCEPTION(15) = mh_watch_entry, /* SysTick */
             EXCEPTION(FIRST_IRQ + MH_PLATFORM_CONSOLE_IRQ) = mh_platform_console_irq,
         },
 };

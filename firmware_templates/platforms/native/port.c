@@ -3,12 +3,14 @@
  * the connection, as a board's serial line outlives a reset. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <link.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -19,10 +21,12 @@
 #define PAINT 0xA5u
 #define PAINTED_BYTES 65536u
 #define IDLE_MS 100
+#define WATCH_MS 100
 #define FD_LISTEN "MH_FD_LISTEN" /* what a restarted program inherits */
 #define FD_CLIENT "MH_FD_CLIENT"
 
 extern char __data_start[], _end[]; /* of the linker: from .data to the end of .bss */
+extern const ElfW(Ehdr) __ehdr_start;
 extern char **environ;
 
 static int listener = -1;
@@ -97,6 +101,20 @@ static void on_fault(int number, siginfo_t *info, void *context)
     mh_port_reset();
 }
 
+static void on_watch(int number, siginfo_t *info, void *context)
+{
+    (void)number;
+    (void)info;
+    mh_watch_tick(WATCH_MS, fault_pc(context));
+}
+
+void mh_port_watch(uint8_t on)
+{
+    struct itimerval every = {.it_value = {.tv_usec = on ? WATCH_MS * 1000 : 0}};
+    every.it_interval = every.it_value;
+    (void)setitimer(ITIMER_REAL, &every, NULL);
+}
+
 static void catch_faults(void)
 {
     static uint8_t stack[65536]; /* the faulty stack may be full */
@@ -111,6 +129,10 @@ static void catch_faults(void)
         (void)sigaction(numbers[i], &action, NULL);
         (void)sigaddset(&set, numbers[i]);
     }
+    action.sa_sigaction = on_watch;
+    action.sa_flags = SA_SIGINFO | SA_RESTART;
+    (void)sigaction(SIGALRM, &action, NULL);
+    (void)sigaddset(&set, SIGALRM);
     (void)sigprocmask(SIG_UNBLOCK, &set, NULL); /* a restart from a handler inherits the block */
     (void)signal(SIGPIPE, SIG_IGN);
 }
@@ -206,10 +228,28 @@ uint32_t mh_port_clock_hz(void)
     return MH_CLOCK_HZ;
 }
 
+/* Addresses are those of the file; what the loader or the program changes is no part of it. */
+const uint8_t *mh_port_image(uint32_t address, uint32_t bytes)
+{
+    const uint8_t *const base = (const uint8_t *)&__ehdr_start;
+    const ElfW(Phdr) *part = (const ElfW(Phdr) *)(const void *)(base + __ehdr_start.e_phoff);
+    const uint64_t first = part->p_vaddr - part->p_offset; /* 0 where the place is chosen late */
+    for (uint32_t i = 0; i < __ehdr_start.e_phnum; i++, part++) {
+        const uint64_t from = address - part->p_vaddr;
+        if (part->p_type == PT_LOAD && (part->p_flags & PF_W) == 0 && from <= part->p_filesz &&
+            bytes <= part->p_filesz - from) {
+            return base + (address - first);
+        }
+    }
+    return NULL;
+}
+
 void mh_port_reset(void)
 {
     char *program[] = {"firmware", NULL};
     char text[16];
+    mh_port_watch(0);
+    (void)signal(SIGALRM, SIG_IGN); /* one that is on its way would end the new program */
     if (listener >= 0) {
         (void)snprintf(text, sizeof text, "%d", listener);
         (void)setenv(FD_LISTEN, text, 1);
