@@ -132,9 +132,9 @@ uint8_t mh_guard_holds(void)
 void mh_image_crc(const uint8_t *payload, uint16_t n)
 {
     const uint32_t bytes = mh_get(payload + 4, 4);
-    const uint8_t *part = mh_port_image(mh_get(payload, 4), bytes);
+    const uint8_t *part;
     (void)n;
-    if (part == NULL) {
+    if (!mh_port_image(mh_get(payload, 4), bytes, &part)) {
         mh_fail(MH_E_BAD_OFFSET, bytes);
         return;
     }

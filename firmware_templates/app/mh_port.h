@@ -32,8 +32,9 @@ uint32_t mh_port_stack_used(void);
 /* Bytes of RAM taken at link time: .data + .bss (the arena included). */
 uint32_t mh_port_static_ram(void);
 /* Where a part of the image that was flashed can be read: address and bytes as in the ELF's load
- * segments (a host: as in its file). NULL where it is not all code or constants. */
-const uint8_t *mh_port_image(uint32_t address, uint32_t bytes);
+ * segments (a host: as in its file). Returns 0 where it is not all code or constants; the first
+ * part can lie at address 0. */
+uint8_t mh_port_image(uint32_t address, uint32_t bytes, const uint8_t **part);
 /* While on, mh_watch_tick is called every 20 to 200 ms from an interrupt that the console's can
  * preempt. */
 void mh_port_watch(uint8_t on);

@@ -165,6 +165,13 @@ def print_run(result: dict) -> None:
         f"queried "
         f"{counters['queried']}, fell back {sum(counters['fallbacks'].values())}"
     )
+    if counters["device_restarts"]:
+        click.echo(
+            f"the board restarted {counters['device_restarts']} times: its route was set again, "
+            "and what it was asked then was asked again"
+        )
+    if counters["device_disagrees"]:
+        click.echo(f"warning: {counters['device_disagrees']}", err=True)
     if result["cloud_failed"]:
         reasons = ", ".join(f"{count} {why}" for why, count in result["cloud_failed"].items())
         click.echo(f"cloud: no answer for {reasons}; the board's own stands in the table")

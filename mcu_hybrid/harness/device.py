@@ -335,6 +335,7 @@ class Device:
             )
         self._hello = hello
         self._begin_session()
+        self._channel.request(Type.STATS_RESET)  # of the answers that nobody took
         if self._route is not None:
             self._channel.request(Type.SET_ROUTE, self._route.pack())
 

@@ -23,6 +23,7 @@ from mcu_hybrid.pipeline.attach import (
     uart_url,
 )
 from mcu_hybrid.pipeline.build import Build, open_build
+from mcu_hybrid.pipeline.trust import require_sound
 from mcu_hybrid.process import Tools
 from mcu_hybrid.wire.payloads import Hello
 
@@ -124,7 +125,7 @@ def _flash_there(
     attach_by = Attach(there.probe, recover=way.recover)
     done = flash(board, build.image, tools, way.flasher, on_event=on_event, attach=attach_by)
     url = done.url or there.url or console_url(board, way.port, way.probe)
-    hello = _verified(board, url, build_id)
+    hello = _verified(build, url)
     notes += tuple(note for note in (slow_clock(board, hello),) if note)
     where = (url, build_id, True, there.probe, hello.clock_hz, notes)
     return Flashed(board.name, done.flasher, done.argv, *where)
@@ -142,9 +143,12 @@ def _find(board: Board, way: Way, dry_run: bool) -> Attached:
     return there
 
 
-def _verified(board: Board, url: str, build_id: str) -> Hello:
+def _verified(build: Build, url: str) -> Hello:
+    """What the board says of itself: this build, and its flash holds what was built."""
+    board = build.board
     try:
-        with Device.open(url, build_id=build_id, wait_s=ANSWER_WAIT_S) as device:
+        with Device.open(url, build_id=build.image.build_id, wait_s=ANSWER_WAIT_S) as device:
+            require_sound(build, device)
             return device.hello()
     except LinkTimeout as error:
         if board.is_virtual:
@@ -215,13 +219,16 @@ def on_board(
             note = slow_clock(board, device.hello())
             if note and on_event:
                 on_event(note, 0, 1)
+            require_sound(build, device)
             yield device
         return
     running = qemu.running(board.name)
     with ExitStack() as stack:
         if running is None or running.build_id != build_id:
             running = stack.enter_context(qemu.private(board, build.image.elf, Tools(), build_id))
-        yield stack.enter_context(Device.open(running.url, build_id=build_id))
+        device = stack.enter_context(Device.open(running.url, build_id=build_id))
+        require_sound(build, device)
+        yield device
 
 
 def _running_at(build: Build, way: Way, on_event: OnEvent | None) -> str:

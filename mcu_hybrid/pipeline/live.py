@@ -80,13 +80,25 @@ def stream(
         tell("board + cloud", i + 1, len(tensors))
     count = max(1, len(tensors))
     seen.edge = timer.total(ticks / count, instructions / count)
-    stats = device.stats()
-    seen.counters = session.counters.to_json() | {
-        "device_kept": stats.kept,
-        "device_queried": stats.queried,
-    }
+    seen.counters = session.counters.to_json() | _device_counters(device)
     seen.query_bytes, seen.answer_bytes = recorder.query_bytes, recorder.answer_bytes
     return seen
+
+
+def _device_counters(device: Device) -> dict[str, Any]:
+    """The board's own counters of this pass, over its restarts, held against its answers.
+
+    ``device_disagrees`` says how they differ, "" where they do not.
+    """
+    disagrees = device.disagreement()
+    stats, answered, tally = device.stats(), device.answered, device.tally
+    return {
+        "device_kept": answered.kept - tally.kept + stats.kept,
+        "device_queried": answered.queried - tally.queried + stats.queried,
+        "device_repeats": stats.repeats,
+        "device_restarts": device.restarts,
+        "device_disagrees": disagrees,
+    }
 
 
 class _Recorder:

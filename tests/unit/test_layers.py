@@ -30,6 +30,7 @@ LAYERS = {
         "latency",
         "strict_toml",
         "image",
+        "image_parts",
         "query",
         "manifest",
         "tflite_file",

@@ -187,6 +187,7 @@ uint32_t mh_port_static_ram(void)
 {
     const uintptr_t data = (uintptr_t)__data_end - (uintptr_t)__data_start;
     const uintptr_t bss = (uintptr_t)__bss_end - (uintptr_t)__bss_start;
-    const uintptr_t arena = (uintptr_t)__arena_end - (uintptr_t)__arena_start;
+    const uintptr_t arena = /* with its guards */
+        (uintptr_t)(mh_arena_above + MH_GUARD_WORDS) - (uintptr_t)mh_arena_below;
     return (uint32_t)(data + bss + arena);
 }

@@ -1,7 +1,5 @@
 /* What the harness checks a run and the image with, alike on all Cortex-M: SysTick (Armv7-M manual,
  * DDI 0403E, B3.3), and where the image lies. */
-#include <stddef.h>
-
 #include "board_config.h"
 #include "mh_cortex.h"
 #include "mh_port.h"
@@ -45,13 +43,14 @@ __attribute__((used)) void mh_watch_systick(uint32_t pc)
 }
 
 /* Code, constants and the initial values of data lie behind the vectors, in one piece. */
-const uint8_t *mh_port_image(uint32_t address, uint32_t bytes)
+uint8_t mh_port_image(uint32_t address, uint32_t bytes, const uint8_t **part)
 {
     const uint32_t start = (uint32_t)(uintptr_t)__vectors_start;
     const uint32_t end = (uint32_t)(uintptr_t)__data_load +
                          ((uint32_t)(uintptr_t)__data_end - (uint32_t)(uintptr_t)__data_start);
     if (address < start || address > end || bytes > end - address) {
-        return NULL;
+        return 0;
     }
-    return (const uint8_t *)(uintptr_t)address;
+    *part = (const uint8_t *)(uintptr_t)address;
+    return 1;
 }

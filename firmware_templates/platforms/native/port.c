@@ -229,7 +229,7 @@ uint32_t mh_port_clock_hz(void)
 }
 
 /* Addresses are those of the file; what the loader or the program changes is no part of it. */
-const uint8_t *mh_port_image(uint32_t address, uint32_t bytes)
+uint8_t mh_port_image(uint32_t address, uint32_t bytes, const uint8_t **found)
 {
     const uint8_t *const base = (const uint8_t *)&__ehdr_start;
     const ElfW(Phdr) *part = (const ElfW(Phdr) *)(const void *)(base + __ehdr_start.e_phoff);
@@ -238,10 +238,11 @@ const uint8_t *mh_port_image(uint32_t address, uint32_t bytes)
         const uint64_t from = address - part->p_vaddr;
         if (part->p_type == PT_LOAD && (part->p_flags & PF_W) == 0 && from <= part->p_filesz &&
             bytes <= part->p_filesz - from) {
-            return base + (address - first);
+            *found = base + (address - first);
+            return 1;
         }
     }
-    return NULL;
+    return 0;
 }
 
 void mh_port_reset(void)

@@ -50,6 +50,12 @@ void mh_fault(uint32_t code, uint32_t pc, uint32_t address)
     mh_port_reset();
 }
 
+void mh_watch_tick(uint32_t ms, uint32_t pc)
+{
+    (void)ms;
+    (void)pc;
+}
+
 /* Two instructions a turn on Arm. */
 static __attribute__((noinline)) void turn(uint32_t n)
 {

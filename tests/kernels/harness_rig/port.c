@@ -18,9 +18,13 @@ void mh_port_watch(uint8_t on)
     (void)on;
 }
 
-const uint8_t *mh_port_image(uint32_t address, uint32_t bytes)
+uint8_t mh_port_image(uint32_t address, uint32_t bytes, const uint8_t **part)
 {
-    return address <= sizeof image && bytes <= sizeof image - address ? image + address : NULL;
+    if (address > sizeof image || bytes > sizeof image - address) {
+        return 0;
+    }
+    *part = image + address;
+    return 1;
 }
 
 uint32_t mh_port_read(uint8_t *dst, uint32_t cap)
