@@ -24,6 +24,7 @@ _STUCK_S = 0.05  # a frame that is whole but for its end, for so long
 _AFTER_DAMAGE_S = 0.005  # what else was damaged with it is past then
 _LONGEST_WAIT_S = 1.0
 _RUN_WAIT_S = 2.0
+_RUN_BUDGET = 4 / 3  # of the usual budget: a board that computes may be slow to say so
 _STARTS = 30  # a run that was acknowledged so often and never answered
 _TYPICAL = 4.0  # times the usual time is late
 _LEAST_PIECE_BYTES = 32
@@ -227,7 +228,7 @@ class Channel:
     def _check_alive(self, exchange: Exchange) -> None:
         """Give up where the board has said nothing for too long."""
         silent_s = time.monotonic() - exchange.heard
-        budget_s = self.budget_s + (_RUN_WAIT_S if exchange.running else 0.0)
+        budget_s = self.budget_s * (_RUN_BUDGET if exchange.running else 1.0)
         if silent_s < budget_s and exchange.starts < _STARTS:
             return
         where = f"{self.link.url}: no answer to {exchange.kind.name}"

@@ -14,7 +14,7 @@ from mcu_hybrid.wire.payloads import FaultFrame, Hello
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 _TAKEN_AFTER_S = 1.0  # of silence; a program that has just ended is gone by then
-_FAULTY_AFTER_S = 1.5  # from the first fault: what a board needs to restart from a single one
+_FAULTY_AFTER_S = 1.0  # from the first fault: what a board needs to restart from a single one
 
 
 def greet(channel: Channel, wait_s: float) -> Hello:

@@ -9,8 +9,8 @@
 #define SYST_CSR_ON 7u /* the processor's clock, with its interrupt */
 #define SCB_SHPR3 MH_REG(0xE000ED20u)
 #define SHPR3_SYSTICK_LOWEST (0xFFu << 24) /* the console goes first */
-#define TENTH (MH_CLOCK_HZ / 10u)
-#define PERIOD (TENTH < 0xFFFFFFu ? TENTH : 0xFFFFFFu)
+#define WANTED (MH_CLOCK_HZ / 20u)
+#define PERIOD (WANTED < 0xFFFFFFu ? WANTED : 0xFFFFFFu) /* 24 bits */
 
 /* Set by the linker script. */
 extern const uint8_t __vectors_start[], __data_load[];

@@ -72,6 +72,14 @@ static void take_client(int fd)
     out_fd = fd;
 }
 
+static void wait_for_client(void)
+{
+    const int fd = accept(listener, NULL, NULL);
+    if (fd >= 0) {
+        take_client(fd);
+    }
+}
+
 static void drop_client(void)
 {
     if (listener < 0) {
@@ -170,10 +178,7 @@ uint32_t mh_port_read(uint8_t *dst, uint32_t cap)
         return 0;
     }
     if (in_fd < 0) {
-        const int fd = accept(listener, NULL, NULL);
-        if (fd >= 0) {
-            take_client(fd);
-        }
+        wait_for_client();
         return 0;
     }
     const ssize_t n = read(in_fd, dst, cap);
@@ -252,6 +257,9 @@ void mh_port_reset(void)
     mh_port_watch(0);
     (void)signal(SIGALRM, SIG_IGN); /* one that is on its way would end the new program */
     if (listener >= 0) {
+        if (in_fd < 0) {
+            wait_for_client(); /* firmware that cannot start needs somebody to tell it to */
+        }
         (void)snprintf(text, sizeof text, "%d", listener);
         (void)setenv(FD_LISTEN, text, 1);
         (void)snprintf(text, sizeof text, "%d", in_fd);
