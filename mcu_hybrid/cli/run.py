@@ -156,7 +156,8 @@ def print_run(result: dict) -> None:
     if result["edge_ms"] is None:
         click.echo(f"latency: none ({result['latency_basis']}); {query}")
     else:
-        click.echo(f"latency = edge{_mark(result)} + (1 - coverage) x {query}")
+        edge = f"edge {result['edge_ms']:.2f} ms{_mark(result)}"
+        click.echo(f"latency = {edge} + (1 - coverage) x {query}")
         click.echo(f"edge: {text_of(_edge(result))}")
     counters = result["counters"]
     click.echo(
