@@ -6,6 +6,8 @@ and compiler flags. Nothing here compiles, flashes or opens a port. Every error 
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -27,6 +29,7 @@ __all__ = [
     "Qemu",
     "Region",
     "Tick",
+    "board_name",
     "board_names",
     "list_boards",
     "load_board",
@@ -56,14 +59,56 @@ def board_names(extra_dirs: Sequence[Path] = ()) -> list[str]:
     return sorted({path.stem for path in files} - {"cores"})
 
 
-def load_board(name: str, extra_dirs: Sequence[Path] = ()) -> Board:
-    """Read ``<name>.toml``, its chip and its core; own folders are searched first."""
+def board_name(text: str, extra_dirs: Sequence[Path] = ()) -> str:
+    """The name of the board that is called so: its file's name, or one of its aliases.
+
+    Raises:
+        BoardError: none is; names those that look like it.
+    """
     folders = _folders(extra_dirs)
-    path = _find(folders, f"{name}.toml") if _NAME.fullmatch(name) and name != "cores" else None
-    if path is None:
-        known = ", ".join(board_names(extra_dirs))
-        raise BoardError(f"board '{name}' is unknown", f"known boards: {known}; or --boards DIR")
+    names = board_names(extra_dirs)
+    if text in names:
+        return text
+    called = {_plain(name): name for name in names}
+    for name in names:  # where two boards claim an alias, the first by name has it
+        path = _find(folders, f"{name}.toml")
+        with contextlib.suppress(BoardError):  # a broken file is told to who asks for that board
+            for alias in _aliases(read(path)) if path else ():
+                called.setdefault(_plain(alias), name)
+    if _plain(text) in called:
+        return called[_plain(text)]
+    near = difflib.get_close_matches(_plain(text), called, 3)
+    guess = f"did you mean {' or '.join(dict.fromkeys(called[n] for n in near))}? " if near else ""
+    raise BoardError(
+        f"board '{text}' is unknown",
+        f"{guess}known boards: {', '.join(names)}; or --boards DIR",
+    )
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\s_-]+", "-", text.strip().lower())
+
+
+def _aliases(table: Table) -> tuple[str, ...]:
+    found = table.take("aliases", list, [])
+    for n, alias in enumerate(found):
+        if not isinstance(alias, str) or not _NAME.fullmatch(alias):
+            raise table.error(f"aliases[{n}]", f"{alias!r} is no name", 'give "nucleo-h743zi2"')
+    return tuple(found)
+
+
+def load_board(name: str, extra_dirs: Sequence[Path] = ()) -> Board:
+    """Read ``<name>.toml``, its chip and its core; own folders are searched first.
+
+    Args:
+        name: a board's file name or one of its ``aliases``, in any case and with any dashes.
+    """
+    folders = _folders(extra_dirs)
+    name = board_name(name, extra_dirs)
+    path = _find(folders, f"{name}.toml")
+    assert path is not None  # board_name looked it up
     table = read(path)
+    aliases = _aliases(table)
     virtual = table.take("virtual", bool, False)
     estimate = table.table("estimate", {})
     board = Board(
@@ -78,6 +123,7 @@ def load_board(name: str, extra_dirs: Sequence[Path] = ()) -> Board:
         estimate_chip=_load_chip(estimate, "chip", folders) if estimate.data else None,
         config=_config(table.table("config", {})),
         path=path,
+        aliases=aliases,
     )
     table.seen += ["qemu"]
     estimate.finish()

@@ -123,7 +123,8 @@ class Qemu:
 class Board:
     """One board; the clock of ``estimate_chip`` prices a virtual board's instructions.
 
-    ``clock`` holds the PLL settings where the platform sets a PLL.
+    ``clock`` holds the PLL settings where the platform sets a PLL; ``aliases`` are other names
+    that people have for the board.
     """
 
     name: str
@@ -138,6 +139,7 @@ class Board:
     config: Mapping[str, int | str]
     path: Path
     clock: ClockTree | None = None
+    aliases: tuple[str, ...] = ()
 
     @property
     def core(self) -> Core:
@@ -198,6 +200,7 @@ class Board:
         return {
             "name": self.name,
             "title": self.title,
+            "aliases": list(self.aliases),
             "chip": self.chip.name,
             "core": self.core.name,
             "clock_hz": self.chip.clock_hz,

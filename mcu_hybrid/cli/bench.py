@@ -12,6 +12,7 @@ from mcu_hybrid.cli.build import router_line, with_engine
 from mcu_hybrid.cli.common import (
     board_dirs_option,
     json_option,
+    kib,
     print_json,
     probe_option,
     progress,
@@ -141,13 +142,14 @@ def print_bench(data: dict) -> None:
             click.echo(f"{name:<14}{macs:>14,}   {total / macs:.2f} {unit} per MAC {what}")
     click.echo(f"latency       {text_of(data)}")
     click.echo(
-        f"RAM           {data['sram_bytes']:>12,} B   arena {data['arena_bytes']:,}, stack used "
-        f"{data['stack_bytes']:,}"
+        f"RAM           {data['sram_bytes']:>12,} B = {kib(data['sram_bytes'])} used: arena "
+        f"{data['arena_bytes']:,}, stack used {data['stack_bytes']:,} (measured), other statics "
+        f"{data['sram_bytes'] - data['arena_bytes'] - data['stack_bytes']:,}"
     )
     flash = data["flash"]
     click.echo(
-        f"flash         {sum(flash.values()):>12,} B   code {flash['code_bytes']:,}, weights "
-        f"{flash['weights_bytes']:,}"
+        f"flash         {sum(flash.values()):>12,} B = {kib(sum(flash.values()))}: code "
+        f"{flash['code_bytes']:,}, weights {flash['weights_bytes']:,}"
     )
     for row in data["routers"]:
         click.echo(router_line(row, row["instructions"], row["share"]).strip())

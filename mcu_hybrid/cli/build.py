@@ -15,6 +15,7 @@ from mcu_hybrid.cli.common import (
     board_dirs_option,
     board_option,
     json_option,
+    kib,
     out_option,
     print_json,
     progress,
@@ -176,10 +177,13 @@ def print_build(facts: dict, out: Path) -> None:
         f"  arena    {facts['arena_bytes']:>9,} B   proved lower bound "
         f"{facts['arena_lower_bound_bytes']:,} B (this order of operators)"
     )
-    click.echo(f"  RAM      {ram:>9,} B   statics with arena + stack{_of(facts, 'ram')}")
     click.echo(
-        f"  flash    {facts['flash_bytes']:>9,} B   code {facts['code_bytes']:,} + weights "
-        f"{facts['weights_bytes']:,}{_of(facts, 'flash')}"
+        f"  RAM      {ram:>9,} B = {kib(ram)} reserved: arena and statics "
+        f"{facts['static_ram_bytes']:,} + stack {facts['stack_bytes']:,}{_of(facts, 'ram')}"
+    )
+    click.echo(
+        f"  flash    {facts['flash_bytes']:>9,} B = {kib(facts['flash_bytes'])}: code "
+        f"{facts['code_bytes']:,} + weights {facts['weights_bytes']:,}{_of(facts, 'flash')}"
     )
     click.echo(
         f"  MACs     {facts['macs']:>9,}     of the model; {facts['macs_executed']:,} executed, "
@@ -234,4 +238,4 @@ def _print_front(front: list[dict]) -> None:
 
 def _of(facts: dict, what: str) -> str:
     have = facts[f"{what}_capacity_bytes"]
-    return f", of {have:,}" if have else ""
+    return f", of {kib(have)}" if have else ""

@@ -162,6 +162,11 @@ def out_option(default: str) -> Callable[..., Any]:
     )
 
 
+def kib(size_bytes: int) -> str:
+    """A number of bytes as KiB (of 1,024), the one unit of all that is printed."""
+    return f"{size_bytes / 1024:,.1f} KiB"
+
+
 def print_json(value: Any) -> None:
     """Print a result for programs, on stdout and nothing else."""
     click.echo(json.dumps(value, indent=1))

@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from mcu_hybrid.cli.build import router_line
-from mcu_hybrid.cli.common import ROUTER_NAMES, json_option, out_option, print_json, progress
+from mcu_hybrid.cli.common import ROUTER_NAMES, json_option, kib, out_option, print_json, progress
 from mcu_hybrid.cli.train import parse_size
 
 
@@ -54,7 +54,7 @@ def command(
     if as_json:
         print_json({"out": str(out)} | facts)
         return
-    click.echo(f"model.tflite  {facts['tflite_bytes']:,} B")
+    click.echo(f"model.tflite  {facts['tflite_bytes']:,} B = {kib(facts['tflite_bytes'])}")
     if facts.get("accuracy_int8") is not None:
         lost = facts["accuracy_float"]
         text = f" (float {lost:.1%})" if lost is not None else ""

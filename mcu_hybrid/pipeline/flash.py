@@ -251,7 +251,7 @@ def _running_at(build: Build, way: Way, on_event: OnEvent | None) -> str:
 def open_for(folder: Path, board_name: str | None, board_dirs: Sequence[Path] = ()) -> Build:
     """Open a build folder; raises InputError where it is for another board than ``board_name``."""
     build = open_build(folder, board_dirs)
-    if board_name not in (None, build.board.name):
+    if board_name and load_board(board_name, board_dirs).name != build.board.name:
         raise InputError(
             f"was built for {build.board.name}, not for {board_name}",
             f"mcu-hybrid build MODEL --board {board_name}",

@@ -114,7 +114,8 @@ def _build_of(source: Path, step: str, options: CostOptions) -> Build | None:
     if step == "run":
         folder = (source / manifest.read(source).sources["build"].path).resolve()
     build = open_build(folder, options.board_dirs)
-    if options.board not in (None, build.board.name):
+    wanted = load_board(options.board, options.board_dirs).name if options.board else None
+    if wanted not in (None, build.board.name):
         raise InputError(
             f"is for {build.board.name}, not for {options.board}",
             f"mcu-hybrid build MODEL --board {options.board}, then run",
