@@ -177,6 +177,30 @@ def test_a_disk_that_is_full_at_the_end_keeps_the_state(
     assert here() == ["d.npz", "t"]
 
 
+HUNGRY = """
+import torch
+from torch import nn
+
+
+class Hungry(nn.Sequential):
+    def forward(self, x):
+        if self.training:
+            torch.empty(10**15)
+        return super().forward(x)
+
+
+def net(shape, classes):
+    return Hungry(nn.Flatten(), nn.Linear(shape[0] * shape[1] * shape[2], classes))
+"""
+
+
+def test_more_than_the_memory_is_one_error(data: str, tmp_path: Path) -> None:
+    (tmp_path / "hungry_nets.py").write_text(HUNGRY)
+    with pytest.raises(McuHybridError, match="t: training does not fit the memory"):
+        train_step(data, replace(SHORT, base="hungry_nets:net"), Path("t"))
+    assert not state_file(Path("t")).exists() and not Path("t").exists()
+
+
 # --- what it says
 
 
