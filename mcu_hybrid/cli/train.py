@@ -178,6 +178,7 @@ def data_lines(data: Mapping[str, Any]) -> list[str]:
         named.append(f"... ({min(classes.values())} to {max(classes.values())} each)")
     height, width, channels = data["shape"]
     own = ", a test split of its own" if data["own_test_split"] else ""
+    own += ", and one for thresholds" if data["own_calibration_split"] else ""
     lines = [
         f"data    {sum(classes.values()):,} images {height}x{width}x{channels}{own}",
         f"classes {len(classes)}: {', '.join(named)}",

@@ -29,6 +29,7 @@ _KEYS = ("x", "y", "labels", "test")
 class Dataset:
     """Images x uint8 [N, H, W, C], y int64 [N], and which ones the source calls its test split.
 
+    ``fixed_calibration_mask`` marks a validation split of its own, beside a test split.
     ``left_out`` counts files that were not read by reason; ``notes`` says what else to know.
     """
 
@@ -40,6 +41,7 @@ class Dataset:
     digest: str
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    fixed_calibration_mask: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -72,7 +74,9 @@ def load_data(
     path = Path(spec)
     if path.is_dir() or path.suffix.lower() == ".zip":
         images = image_files.read_images(path, size, on_event)
-        made = make_dataset(spec, images.x, images.y, images.labels, images.test)
+        made = make_dataset(
+            spec, images.x, images.y, images.labels, images.test, images.calibration
+        )
         return replace(made, left_out=images.left_out, notes=images.notes)
     if spec == "digits":
         found = _digits()
@@ -99,7 +103,8 @@ def _at_size(data: Dataset, size: tuple[int, int] | None) -> Dataset:
     if abs(width * size[0] - height * size[1]) > max(height, width):
         notes = (*notes, f"all images {image_decode.STRETCHED}")
     x = image_decode.resized(data.x, size)
-    made = make_dataset(data.name, x, data.y, data.labels, data.fixed_test_mask)
+    masks = data.fixed_test_mask, data.fixed_calibration_mask
+    made = make_dataset(data.name, x, data.y, data.labels, *masks)
     return replace(made, left_out=data.left_out, notes=notes)
 
 
@@ -108,16 +113,19 @@ def split(
 ) -> dict[str, np.ndarray]:
     """Sorted, disjoint indices for fit, router, calibration and test; stratified by class.
 
-    A test split that the source brings is kept as it is; the other three then share the rest.
+    Splits that the source brings (test, calibration) are kept as they are; the others then share
+    the rest.
     """
     rng = np.random.default_rng(seed)
-    fixed = data.fixed_test_mask
+    masks = {"test": data.fixed_test_mask, "calibration": data.fixed_calibration_mask}
+    fixed = {name: mask for name, mask in masks.items() if mask is not None}
     parts: dict[str, list[np.ndarray]] = {name: [] for name in SPLITS}
-    names = SPLITS if fixed is None else SPLITS[:3]
-    weights = np.array(shares[: len(names)]) / sum(shares[: len(names)])
+    names = [name for name in SPLITS if name not in fixed]
+    wanted = np.array([share for name, share in zip(SPLITS, shares, strict=True) if name in names])
+    weights = wanted / wanted.sum()
+    taken = np.any(list(fixed.values()), axis=0) if fixed else np.zeros(len(data.y), bool)
     for label in range(data.classes):
-        free = data.y == label if fixed is None else (data.y == label) & ~fixed
-        indices = rng.permutation(np.flatnonzero(free))
+        indices = rng.permutation(np.flatnonzero((data.y == label) & ~taken))
         if len(indices) < MIN_PER_CLASS:
             raise DataError(
                 f"class '{data.labels[label]}' has {len(indices)} images to train on",
@@ -128,8 +136,8 @@ def split(
         for name, part in zip(names, np.split(indices, cuts), strict=True):
             parts[name].append(part)
     result = {name: np.sort(np.concatenate(parts[name])) for name in names}
-    if fixed is not None:
-        result["test"] = np.flatnonzero(fixed)
+    result |= {name: np.flatnonzero(mask) for name, mask in fixed.items()}
+    result = {name: result[name] for name in SPLITS}
     for name, indices in result.items():
         if len(indices) == 0:
             raise DataError(
@@ -144,6 +152,7 @@ def make_dataset(
     y: np.ndarray,
     labels: tuple[str, ...] = (),
     test: np.ndarray | None = None,
+    calibration: np.ndarray | None = None,
 ) -> Dataset:
     """Check arrays and make them a Dataset; float images in [0, 1] become uint8.
 
@@ -151,15 +160,18 @@ def make_dataset(
         x: [N, H, W] or [N, H, W, C] with 1 or 3 channels.
         y: [N] integers 0..K-1, or strings (sorted names become the labels).
         test: [N] booleans, True for the test split.
+        calibration: likewise, for the split that thresholds are chosen on.
     """
     x, notes = array_checks.images(name, x)
     y, labels = array_checks.classes(name, y, len(x), labels)
     if test is not None:
         test = array_checks.test_mask(name, test, len(x))
     digest = hashlib.sha256(repr((x.shape, labels)).encode())
-    for array in (x, y) if test is None else (x, y, test):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return Dataset(name, x, y, labels, test, digest.hexdigest(), notes=notes)
+    for array in (x, y, test, calibration):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).tobytes())
+    made = Dataset(name, x, y, labels, test, digest.hexdigest(), notes=notes)
+    return replace(made, fixed_calibration_mask=calibration)
 
 
 def _digits() -> Dataset:
@@ -221,6 +233,7 @@ def describe(data: Dataset, splits: dict[str, np.ndarray]) -> dict[str, Any]:
         "images": {name: len(indices) for name, indices in splits.items()},
         "shares": {name: round(len(indices) / total, 4) for name, indices in splits.items()},
         "own_test_split": data.fixed_test_mask is not None,
+        "own_calibration_split": data.fixed_calibration_mask is not None,
         "left_out": dict(data.left_out),
         "notes": [*data.notes, *_repeated(data, splits)],
     }

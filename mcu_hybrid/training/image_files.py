@@ -27,6 +27,7 @@ _NO_ZIP = "is not a zip file, or is damaged"
 class Images:
     """uint8 [N, H, W, C], labels [N], and which are of a test folder (None: no such split).
 
+    ``calibration`` marks those of a validation folder beside one for testing.
     ``left_out`` counts files by reason, ``notes`` says what was changed on the way.
     """
 
@@ -36,6 +37,7 @@ class Images:
     test: np.ndarray | None
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    calibration: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,11 @@ def read_images(
         x, notes = _decoded(path, tree.files, source.read, size, on_event)
     labels = tuple(sorted({f.label for f in tree.files}))
     y = np.array([labels.index(f.label) for f in tree.files])
-    test = np.array([bool(f.test) for f in tree.files])
-    fixed = test if test.any() and not test.all() else None
+    masks = [np.array([f.split == kind for f in tree.files]) for kind in ("test", "val")]
+    test, calibration = (mask if mask.any() and not mask.all() else None for mask in masks)
     left_out = Counter(tree.left_out) + Counter(source.left_out)
-    return Images(x, y, labels, fixed, dict(left_out), (*tree.notes, *notes))
+    notes = [*tree.notes, *notes]
+    return Images(x, y, labels, test, dict(left_out), tuple(notes), calibration)
 
 
 def _decoded(

@@ -30,11 +30,11 @@ STRAY = "in no class folder"
 
 @dataclass(frozen=True)
 class Found:
-    """An image file: its class, and whether it is of the test split (None: no splits)."""
+    """An image file, its class and its split: "train", "test", "val" (beside "test") or ""."""
 
     name: str
     label: str
-    test: bool | None
+    split: str
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,13 @@ class _Reader:
         splits = self._splits(root)
         found: list[Found] = []
         if splits:
-            for folder, test in splits:
+            for folder, split in splits:
                 self._stray(folder.images)
                 self._no_bare(folder)
-                found += self._classes(folder, test)
+                found += self._classes(folder, split)
             self._same_classes(found)
         else:
-            found = self._classes(root, None)
+            found = self._classes(root, "")
         self._names_apart({f.label for f in found})
         found.sort(key=lambda f: PurePosixPath(f.name).parts)
         return Tree(tuple(found), dict(self.left_out), tuple(self.notes))
@@ -162,8 +162,8 @@ class _Reader:
             self.notes.append(f"the classes are the folders in '{root.path}'")
         return root
 
-    def _splits(self, root: _Folder) -> list[tuple[_Folder, bool]]:
-        """The split folders, each True for test; none where the folders are classes."""
+    def _splits(self, root: _Folder) -> list[tuple[_Folder, str]]:
+        """The split folders and what each is; none where the folders are classes."""
         filled = root.filled()
         kinds = {name: split_of(name) for name in filled}
         named = [name for name, kind in kinds.items() if kind]
@@ -190,10 +190,19 @@ class _Reader:
             raise self.refuse(
                 f"has several splits to train on: {', '.join(sorted(named))}", "keep one"
             )
-        held = sorted(name for name, kind in kinds.items() if kind != "train")
-        if len(held) > 1:
-            self.notes.append(f"the test split is all of {', '.join(held)}")
-        return [(self._inside(filled[n], kinds[n]), kinds[n] != "train") for n in named]
+        roles = self._roles(kinds)
+        return [(self._inside(filled[n], kinds[n]), roles[n]) for n in named]
+
+    def _roles(self, kinds: Mapping[str, str]) -> dict[str, str]:
+        """What each split folder is for; a validation split without a test split is one."""
+        has_test = "test" in kinds.values()
+        roles = {n: kind if has_test or kind == "train" else "test" for n, kind in kinds.items()}
+        for role, told in (("test", "measured on"), ("val", "thresholds are chosen on")):
+            names = sorted(name for name, found in roles.items() if found == role)
+            note = f"{told}: {', '.join(names)}"
+            if names and len(roles) > 2 and note not in self.notes:
+                self.notes.append(note)
+        return roles
 
     def _inside(self, folder: _Folder, kind: str) -> _Folder:
         """``train/train/CLASS`` and ``train/images/CLASS``: down to the classes."""
@@ -226,22 +235,22 @@ class _Reader:
                 "put the class folders at the top",
             )
 
-    def _classes(self, root: _Folder, test: bool | None) -> list[Found]:
+    def _classes(self, root: _Folder, split: str) -> list[Found]:
         """All images of the class folders in ``root``."""
         filled = root.filled()
-        if test is not None:
+        if split:
             self._no_splits_among(filled)
         if not filled:
             there = ", ".join(f"{n} {why}" for why, n in self.left_out.items())
             raise self.refuse("holds no images in class folders" + (there and f" ({there})"))
         inner = [name for name, f in filled.items() if any(map(split_of, f.filled()))]
-        if inner and test is None:
+        if inner and not split:
             return self._split_inside(filled, inner)
         found = []
         sub = Counter[str]()
         for name, folder in filled.items():
             self._no_splits_below(folder)
-            found += [Found(i, _label(name), test) for i in folder.every_image()]
+            found += [Found(i, _label(name), split) for i in folder.every_image()]
             for nested, images in folder.filled().items():
                 sub[nested] += len(images.every_image())
         if sub:
@@ -253,7 +262,8 @@ class _Reader:
 
     def _split_inside(self, filled: Mapping[str, _Folder], inner: list[str]) -> list[Found]:
         """CLASS/train/x.png and CLASS/test/x.png, in all classes alike."""
-        found = []
+        found: list[Found] = []
+        roles: dict[str, str] = {}
         for name, folder in filled.items():
             kinds = {below: split_of(below) for below in folder.filled()}
             if folder.images or not kinds or not all(kinds.values()):
@@ -262,10 +272,12 @@ class _Reader:
                     f"'{name}' has images beside or outside of them",
                     "keep the same splits in all classes, or put the splits at the top",
                 )
-            for below, kind in kinds.items():
-                part = folder.below[below]
+            roles |= kinds
+        roles = self._roles(roles)
+        for name, folder in filled.items():
+            for below, part in folder.filled().items():
                 self._no_splits_below(part)
-                found += [Found(i, _label(name), kind != "train") for i in part.every_image()]
+                found += [Found(i, _label(name), roles[below]) for i in part.every_image()]
         self._same_classes(found)
         return found
 
@@ -286,16 +298,17 @@ class _Reader:
 
     def _same_classes(self, found: list[Found]) -> None:
         """Each class needs images to train on; one without test images is told."""
-        trained = {f.label for f in found if not f.test}
-        tested = {f.label for f in found if f.test}
-        if tested and tested - trained:
-            raise self.refuse(
-                f"class '{min(tested - trained)}' has test images and none to train on",
-                "name the class folders alike in all splits",
-            )
-        if tested and trained - tested:
-            told = ", ".join(f"'{label}'" for label in sorted(trained - tested))
-            self.notes.append(f"no test images of {told}")
+        trained = {f.label for f in found if f.split == "train"}
+        for split, images in (("test", "test images"), ("val", "validation images")):
+            there = {f.label for f in found if f.split == split}
+            if there - trained:
+                raise self.refuse(
+                    f"class '{min(there - trained)}' has {images} and none to train on",
+                    "name the class folders alike in all splits",
+                )
+            if there and trained - there:
+                told = ", ".join(f"'{label}'" for label in sorted(trained - there))
+                self.notes.append(f"no {images} of {told}")
 
     def _no_bare(self, folder: _Folder) -> None:
         for bare in folder.bare():

@@ -58,6 +58,36 @@ def test_links_are_followed_and_broken_ones_counted(tmp_path: Path) -> None:
     assert data.left_out["broken links"] == 1
 
 
+def test_own_splits_are_kept_as_they_are(tmp_path: Path) -> None:
+    counts = {"train": 20, "val": 9, "Test": 7}
+    files = {
+        f"{s}/{c}/{n}.png": png(100 * k + 30 * j + n)
+        for j, (s, count) in enumerate(counts.items())
+        for k, c in enumerate("ab")
+        for n in range(count)
+    }
+    data = load_data(str(zipped(tmp_path / "d.zip", files)))
+    parts = split(data, SHARES, 0)
+    assert {name: len(indices) for name, indices in parts.items()} == {
+        "fit": 26,
+        "router": 14,
+        "calibration": 18,
+        "test": 14,
+    }
+    order = sorted(files, key=lambda name: name.split("/"))
+    for name, folder in (("calibration", "val"), ("test", "Test")):
+        assert {order[i].split("/")[0] for i in parts[name]} == {folder}
+    together = np.concatenate(list(parts.values()))
+    assert len(together) == len(np.unique(together)) == len(files)
+    told = describe(data, parts)
+    assert told["own_test_split"] and told["own_calibration_split"]
+    assert load_data(str(tmp_path / "d.zip"), size=(4, 6)).digest == data.digest
+    alone = {name: value for name, value in files.items() if not name.startswith("Test")}
+    data = load_data(str(zipped(tmp_path / "e.zip", alone)))
+    assert data.fixed_calibration_mask is None and data.fixed_test_mask is not None
+    assert data.fixed_test_mask.sum() == 18
+
+
 def test_what_was_changed_is_in_the_facts(tmp_path: Path) -> None:
     for label, mode in (("a", "RGB"), ("b", "L")):
         (tmp_path / label).mkdir()

@@ -20,7 +20,9 @@ def of(*folders: str, count: int = 3) -> list[str]:
 
 def seen(found: Tree) -> tuple[set[str], set[str]]:
     """Classes, and the first folders of the test images."""
-    return {f.label for f in found.files}, {f.name.split("/")[0] for f in found.files if f.test}
+    return {f.label for f in found.files}, {
+        f.name.split("/")[0] for f in found.files if f.split == "test"
+    }
 
 
 @pytest.mark.parametrize("wrapper", ["", "set/", "a/b/"])
@@ -49,13 +51,17 @@ def test_splits_by_their_usual_names(train: str, test: str, form: str) -> None:
     found = tree(*of(*places[train], *places[test]))
     assert {f.label for f in found.files} == {"cat", "dog"}
     for file in found.files:
-        assert file.test == (file.name.rpartition("/")[0] in places[test]), file
+        held = file.name.rpartition("/")[0] in places[test]
+        assert file.split == ("test" if held else "train"), file
 
 
-def test_val_and_test_are_both_kept_from_training_and_it_is_said() -> None:
-    found = tree(*of(*(f"{s}/{c}" for s in ("train", "val", "test") for c in "ab")))
-    assert seen(found)[1] == {"val", "test"}
-    assert "the test split is all of test, val" in found.notes
+@pytest.mark.parametrize("form", ["{split}/{label}", "{label}/{split}"])
+def test_val_beside_test_is_for_thresholds_and_it_is_said(form: str) -> None:
+    splits = {"Train": "train", "valid": "val", "dev": "val", "testing": "test"}
+    found = tree(*of(*(form.format(split=s, label=c) for s in splits for c in "ab")))
+    assert all(splits[s] == f.split for f in found.files for s in f.name.split("/") if s in splits)
+    assert "measured on: testing" in found.notes
+    assert "thresholds are chosen on: dev, valid" in found.notes
 
 
 def test_a_split_inside_itself_as_some_archives_have_it() -> None:
