@@ -117,6 +117,11 @@ def _quantisation(raw: Any, name: str, size: int) -> QuantParams | None:
         raise ModelError(
             f"tensor '{name}' has {count} scales and {zeros} zero points", DAMAGED_HINT
         )
+    if not zeros and _DTYPES.get(raw.Type()) == "int8":
+        raise ModelError(
+            f"tensor '{name}' has a scale and no zero point; TFLM takes it as not quantised",
+            "export with the TFLite converter, which writes both",
+        )
     scales = tuple(float(s) for s in table.ScaleAsNumpy())
     points = tuple(int(z) for z in table.ZeroPointAsNumpy()) if zeros else (0,)
     if len(points) == 1:

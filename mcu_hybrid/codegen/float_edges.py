@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import ABSENT, Tensor
 from mcu_hybrid.ops.base import RawOp
 
@@ -55,6 +56,12 @@ def is_shifted(outer: Tensor, inner: Tensor) -> bool:
 
 def _word(outer: Tensor, inner: Tensor) -> str:
     """The outer type's word where this edge can come off, else nothing."""
+    if outer.shape != inner.shape and "int8" in (outer.dtype, inner.dtype):
+        raise ModelError(
+            f"'{outer.name}' has shape {list(outer.shape)} and '{inner.name}' {list(inner.shape)}; "
+            "a QUANTIZE or DEQUANTIZE between them changes no shape",
+            "export the model again with fixed shapes and batch 1",
+        )
     if outer.dtype == "float32":
         return "float"
     return "uint8" if is_shifted(outer, inner) else ""
@@ -89,7 +96,9 @@ def _take_off_output(edges: Edges, index: int) -> Edges:
     if op is None or read_again or len(op.inputs) != 1:
         return edges
     inner = op.inputs[0]
-    word = _word(edges.tensors[index], edges.tensors[inner]) if inner != ABSENT else ""
+    if inner == ABSENT or op.kind not in _AT_OUTPUT.values():
+        return edges
+    word = _word(edges.tensors[index], edges.tensors[inner])
     if not word or op.kind != _AT_OUTPUT[word]:
         return edges
     note = (

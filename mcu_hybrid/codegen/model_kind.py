@@ -85,6 +85,18 @@ def require_own_layers(edges: Edges) -> None:
         )
 
 
+def require_no_variables(edges: Edges, is_variable: Sequence[bool]) -> None:
+    """Raise UnsupportedOp where an operator uses a variable tensor, which TFLM sets to zero."""
+    for op in edges.ops:
+        for index in (*op.inputs, *op.outputs):
+            if index != ABSENT and is_variable[index]:
+                raise UnsupportedOp(
+                    f"keeps state in the variable tensor '{edges.tensors[index].name}' "
+                    f"({place(op)}); the engine does not run state yet",
+                    _STATE_HINT,
+                )
+
+
 def _raise_compiled(kind: str, where: str) -> NoReturn:
     processor, tool = _COMPILED[kind]
     raise UnsupportedOp(

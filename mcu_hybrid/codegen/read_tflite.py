@@ -23,6 +23,7 @@ from mcu_hybrid.codegen.input_shapes import (
 from mcu_hybrid.codegen.model_kind import (
     refuse_subgraphs,
     require_full_integer,
+    require_no_variables,
     require_own_layers,
 )
 from mcu_hybrid.codegen.shape_ops import fold_shapes
@@ -108,6 +109,7 @@ def _read_edges(model: Any, size: int) -> tuple[Edges, list[Any]]:
 def _read_graph(model: Any, name: str, size: int) -> Graph:
     edges, raw_tensors = _read_edges(model, size)
     require_own_layers(edges)
+    require_no_variables(edges, [raw.IsVariable() for raw in raw_tensors])
     signatures = [signature(raw) for raw in raw_tensors]
     require_fixed_inputs(edges, signatures)
     edges = fold_shapes(edges)

@@ -170,3 +170,42 @@ def test_weights_longer_than_their_shape(extra: bytes, words: str) -> None:
     graph = read_tflite(data, "m").graph
     x = np.random.default_rng(0).integers(-128, 128, SHAPE, np.int8)
     np.testing.assert_array_equal(interp.run(graph, [x])[0], Judge(data).run([x])[0])
+
+
+def _changed(data: bytes, tensor: int, **fields: Any) -> bytes:
+    """The file with these fields of one of its tensors, or of its quantisation."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    found = model.subgraphs[0].tensors[tensor]
+    for name, value in fields.items():
+        setattr(found if hasattr(found, name) else found.quantization, name, value)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def _conv() -> bytes:
+    weights = Spec("w", (3, 1, 1, 2), scale=0.1, data=np.ones((3, 1, 1, 2), np.int8))
+    target = Spec("y", (1, 4, 4, 3), scale=0.5)
+    return build_one("CONV_2D", [typed("x"), weights], [target], {"stride_h": 1, "stride_w": 1})
+
+
+@pytest.mark.parametrize("tensor", [0, 1, 2])
+def test_a_scale_without_a_zero_point_is_no_quantisation(tensor: int) -> None:
+    """TFLM ignores the scale then: reading 0 in its place computes something else."""
+    error = refused(_changed(_conv(), tensor, zeroPoint=None))
+    assert "has a scale and no zero point" in error.message
+
+
+def test_weights_that_are_variables_are_state() -> None:
+    """TFLM sets a variable tensor to zero before it runs."""
+    error = refused(_changed(_conv(), 1, isVariable=True))
+    assert "keeps state in the variable tensor 'w' (operator 0 CONV_2D, layer 'y')" in error.message
+
+
+@pytest.mark.parametrize(("at", "tensor"), [("float32", 0), ("uint8", 0), ("float32", 3)])
+def test_an_edge_that_changes_the_shape(at: str, tensor: int) -> None:
+    inner = [typed("b"), typed("c")]
+    first = typed("a", at if tensor == 0 else "float32", 0.5, 131)
+    data = chain([first, *inner, typed("d", "float32")], ["QUANTIZE", "RELU", "DEQUANTIZE"])
+    assert read_tflite(data, "m").graph.notes
+    assert "changes no shape" in refused(_changed(data, tensor, shape=[1, 4, 2, 4])).message
