@@ -48,7 +48,7 @@ def check(graph: Graph, op: Op) -> None:
     first, height, width, out_c = weights_of(graph, op).shape
     require_window(graph, op, op.attrs.window, (height, width), out_c)
     in_c = graph.tensor(op.inputs[0]).shape[3]
-    if first != 1 or out_c != in_c * op.attrs.multiplier:
+    if first != 1 or out_c != in_c * op.attrs.multiplier or op.attrs.multiplier >= 1 << 15:
         raise ModelError(
             f"a filter of shape {[first, height, width, out_c]} does not fit {in_c} input channels "
             f"and depth multiplier {op.attrs.multiplier}",

@@ -19,6 +19,7 @@ from mcu_hybrid.ops.checks import require_shape, where
 SAME, VALID = 0, 1  # TFLite's Padding
 _MAX_PADDED = 1 << 22  # values of a map with its padding, where the map itself is small
 _PADDED_TIMES = 4  # and as a multiple of a large map
+_INT16_MAX = (1 << 15) - 1
 _MAX_TAPS = 1 << 16  # of a pool, whose kernel is no tensor that would bound it
 
 
@@ -154,6 +155,14 @@ def _require_reach(op: Op, source: Tensor, window: Window, kernel: tuple[int, in
             f"a window of {list(kernel)} with dilation {list(window.dilation)} reaches over "
             f"{rows:,} x {columns:,} positions of a map of {height} x {width}",
             "use a kernel and a dilation of the size of the map",
+            key=where(op),
+        )
+    numbers = (*window.stride, *window.dilation, *window.before(size, kernel))
+    if max(numbers) > _INT16_MAX:
+        raise UnsupportedOp(
+            f"stride {list(window.stride)}, dilation {list(window.dilation)} or padding "
+            f"{list(window.before(size, kernel))} is beyond 16 bits, as TFLM holds them",
+            "use a stride and a dilation of the size of the map",
             key=where(op),
         )
 

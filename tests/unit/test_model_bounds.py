@@ -68,6 +68,19 @@ WINDOWS = {
 }
 
 
+@pytest.mark.parametrize("dilation", [(32768, 1), (1, 131072)])
+@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D"])
+def test_dilations_that_tflm_cuts_to_16_bits(kind: str, dilation: tuple[int, int]) -> None:
+    options = {"stride_h": 1, "stride_w": 1, "padding": 0}
+    options |= {"dilation_h_factor": dilation[0], "dilation_w_factor": dilation[1]}
+    if kind == "DEPTHWISE_CONV_2D":
+        options["depth_multiplier"] = 1
+    weights = Spec("w", (1, 3, 3, 1), scale=0.1, data=np.ones((1, 3, 3, 1), np.int8))
+    layer = build_one(kind, [_int8("x", 1, 1, 1, 1), weights], [_int8("y", 1, 1, 1, 1)], options)
+    with pytest.raises(ModelError, match=f"{kind} 'y': .* is beyond 16 bits"):
+        read_tflite(layer, "net.tflite")
+
+
 @pytest.mark.parametrize("name", WINDOWS)
 def test_windows_that_see_little_but_padding(name: str) -> None:
     with pytest.raises(ModelError, match=r"net.tflite: \w+ 'y': a window of .* a map of 8 x 8"):
