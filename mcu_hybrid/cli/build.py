@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
+from click.core import ParameterSource
 
 from mcu_hybrid.cli.common import (
     INPUT_SHAPE,
@@ -80,6 +81,9 @@ _ENGINE_OPTIONS = (
 )
 
 
+_OPTION_NAMES = ("kernels", "fold_dead", "optimize", "ram_limit", "code_budget")
+
+
 def with_engine(function: Callable[..., None]) -> Callable[..., None]:
     """Add the engine's options to a verb, which gets them as one EngineOptions ``engine``."""
 
@@ -97,8 +101,12 @@ def with_engine(function: Callable[..., None]) -> Callable[..., None]:
         **values: Any,
     ) -> None:
         from mcu_hybrid.pipeline.build import EngineOptions, tflm_tree_of
+        from mcu_hybrid.pipeline.engine import given_options
 
         tree = tflm_tree_of(tflm_root, tflm_lib)
+        source = click.get_current_context().get_parameter_source
+        usual = ParameterSource.DEFAULT
+        given = given_options({p: source(p) != usual for p in ("engine", *_OPTION_NAMES)})
         options = EngineOptions(
             engine,
             tree,
@@ -108,6 +116,7 @@ def with_engine(function: Callable[..., None]) -> Callable[..., None]:
             ram_limit,
             code_budget,
             input_shapes=input_shapes,
+            given=given,
         )
         function(engine=options, **values)
 

@@ -7,19 +7,14 @@ without an operator is named as such, not as a page of linker output. Nothing is
 from __future__ import annotations
 
 import hashlib
-import io
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from elftools.common.exceptions import ELFError
-from elftools.construct import ConstructError
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import ARMAttributesSection
-
 from mcu_hybrid.board import Board
 from mcu_hybrid.errors import InputError, UnsupportedOp
+from mcu_hybrid.firmware.arm_attributes import excess, make_arguments
 
 _PROOF = Path("tensorflow/lite/micro/micro_interpreter.h")
 # TFLM's Makefile downloads into the first, create_tflm_tree.py copies into the second.
@@ -155,37 +150,13 @@ def _require_processor(data: bytes, library: Path, board: Board) -> None:
         raise InputError(
             f"is for another processor (ELF machine {machine}), "
             f"{board.name} needs {wanted[1]} ({board.core.name})",
-            "build it with TARGET=cortex_m_generic and the TARGET_ARCH of the core",
+            f"build it with TARGET=cortex_m_generic {make_arguments(board.core)}",
             path=library,
         )
-    attributes = _attributes(found)
-    if attributes is None:
-        return
-    flags = " ".join(board.core.cflags)
-    if ("TAG_ABI_VFP_ARGS" in attributes) != ("-mfloat-abi=hard" in flags):
-        kind = "registers" if "TAG_ABI_VFP_ARGS" in attributes else "no registers"
+    fault = excess(data, library, board.core)
+    if fault is not None:
         raise InputError(
-            f"passes floats in {kind}, the firmware of {board.name} does not",
-            f"build it for {board.core.title}: TARGET_ARCH with +fp where there is an FPU",
+            f"{fault}; {board.name} has {board.core.title}",
+            f"build it with {make_arguments(board.core)} on TFLM's make line",
             path=library,
         )
-    # The linker takes the larger FPU without a word, and the first double faults on the board.
-    uses_doubles = "TAG_FP_ARCH" in attributes and attributes.get("TAG_ABI_HARDFP_USE") != 1
-    if uses_doubles and "-sp-" in flags:
-        raise InputError(
-            f"uses a double-precision FPU, {board.name} has {board.core.title}",
-            "build it with FPU=fpv5-sp-d16 added to TFLM's make line",
-            path=library,
-        )
-
-
-def _attributes(found: bytes) -> dict[str, int] | None:
-    """Arm's build attributes of an object by tag; None where they cannot be read."""
-    try:
-        section = ELFFile(io.BytesIO(found)).get_section_by_name(".ARM.attributes")
-        if not isinstance(section, ARMAttributesSection):
-            return None
-        parts = [part for sub in section.iter_subsections() for part in sub.iter_subsubsections()]
-        return {a.tag: a.value for part in parts for a in part.iter_attributes()}
-    except (ELFError, ConstructError, KeyError, ValueError):
-        return None

@@ -20,6 +20,7 @@ from mcu_hybrid.harness.bench_result import BenchModel, BenchResult
 from mcu_hybrid.harness.device import Device, Inference
 from mcu_hybrid.harness.judge import Judge
 from mcu_hybrid.pipeline.build import DEFAULT_ENGINE, Build, EngineOptions, build_step
+from mcu_hybrid.pipeline.engine import require_build
 from mcu_hybrid.pipeline.flash import on_board, open_for
 from mcu_hybrid.process import Tools
 
@@ -153,27 +154,6 @@ def _mix(
     return counted
 
 
-def _require_engine(build: Build, wanted: EngineOptions) -> None:
-    """Refuse an option that the build was not made with; the defaults ask for nothing."""
-    if wanted.input_shapes:
-        raise InputError(
-            "is built already; --input-shape is for a .tflite",
-            "build it with --input-shape, or give bench the .tflite",
-            path=build.folder,
-        )
-    for option, value, usual in (
-        ("engine", wanted.name, DEFAULT_ENGINE.name),
-        ("kernels", wanted.kernels, DEFAULT_ENGINE.kernels),
-    ):
-        made_with = build.facts.get(option, usual)
-        if value not in (usual, made_with):
-            raise InputError(
-                f"was built with --{option} {made_with}",
-                f"build it with --{option} {value}, or give bench the .tflite",
-                path=build.folder,
-            )
-
-
 @contextmanager
 def _built(
     source: Path, board_name: str | None, options: BenchOptions, on_event: OnEvent | None
@@ -181,7 +161,7 @@ def _built(
     """The build folder itself, or one that is made for the time of the measurement."""
     if source.is_dir() and manifest.read(source).step == "build":
         build = open_for(source, board_name, options.board_dirs)
-        _require_engine(build, options.engine)
+        require_build(build.facts, build.folder, options.engine)
         yield build
         return
     board = load_board(board_name or "mps2-an500", options.board_dirs)

@@ -33,12 +33,12 @@ from mcu_hybrid.pipeline.compile import (
     TflmTree,
     compile_model,
 )
+from mcu_hybrid.pipeline.engine import DEFAULT_ENGINE, require_consistent
 from mcu_hybrid.process import Tools
 
 OnEvent = Callable[[str, int, int], None]
 MODEL = "model.tflite"
 InputShapes = Sequence[tuple[str, tuple[int, ...]]]
-DEFAULT_ENGINE = EngineOptions()
 PLAN = "plan.json"
 _SEARCHED_BYTES = 1 << 20  # a search for schedules of larger maps takes long, and to no end
 
@@ -110,6 +110,7 @@ def build_step(
         CapacityError: it does not fit, found before compiling (or by the linker).
         MissingTool: no compiler.
     """
+    require_consistent(engine)
     path = model_path(source)
     model = read_model(path, engine.input_shapes)
     origin = model.file.sha256
@@ -228,6 +229,7 @@ def _build_aot(work: _Work, folder: Path) -> _Made:
         "fold_dead": work.engine.fold_dead,
         "optimize": work.engine.optimize,
         "ram_limit": work.engine.ram_limit,
+        "code_budget": work.engine.code_budget,
         **made.facts(),
         "requantise_forms": requantise_forms(made.lowered),
         **_predicted(work, predicted_instructions(made.lowered), layers),
@@ -278,9 +280,12 @@ def _build_tflm(work: _Work, folder: Path) -> _Made:
     project = render_project(folder, work.board, files, kernels=need.kernels, engine="tflm")
     image = build_tflm(project, work.board, tree, work.tools, on_event=work.on_event)
     check_elf(image, need, work.board)
+    check_limit(image, work.engine.ram_limit)
     layers = codegen_tflm.layer_rows(model.graph)
     facts = {
         "arena_bytes": need.arena_bytes,
+        "ram_limit": work.engine.ram_limit,
+        "tflm_library_sha256": tree.sha256,
         "arena_lower_bound_bytes": plan(model.graph).lower_bound_bytes,
         "layers": layers,
         "routers": network_costs(model.graph, split(model.graph).layers),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,8 @@ class EngineOptions:
     bytes that arena and statics may take (the stack comes on top); None: what the board has.
     ``code_budget`` are the bytes that code may take, without constants (codegen/code_budget.py);
     None: smaller code where it costs few instructions. ``input_shapes`` are (name, shape) of inputs
-    whose size the file leaves open, "" for the only one (codegen/input_shapes.py).
+    whose size the file leaves open, "" for the only one (codegen/input_shapes.py). ``given`` names
+    the fields that somebody asked for, be it with their usual value.
     """
 
     name: str = "aot"
@@ -91,6 +92,7 @@ class EngineOptions:
     ram_limit: int | None = None
     code_budget: int | None = None
     input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    given: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 def compile_model(

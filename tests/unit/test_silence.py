@@ -1,4 +1,4 @@
-"""Sums that no output depends on may exceed 32 bits; sums that fit are not refused."""
+"""Sums that no output depends on may exceed 32 bits; sums that cannot are not refused."""
 
 from __future__ import annotations
 
