@@ -103,6 +103,8 @@ def _fits(
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = SEED
     solver.parameters.max_deterministic_time = limit
+    # Else it takes the handler of Ctrl-C away from Python, and nothing cleans up any more.
+    solver.parameters.catch_sigint_signal = False
     status = solver.solve(model)
     if status == cp_model.INFEASIBLE:
         return False

@@ -24,16 +24,7 @@ _HEADER = 60
 _M_PROFILE = ord("M")
 # Tag_CPU_arch: its name, and for each core those whose code it runs ("Addenda to the ABI").
 _ARCHS = {
-    1: "ARMv4",
-    2: "ARMv4T",
-    3: "ARMv5T",
-    4: "ARMv5TE",
-    5: "ARMv5TEJ",
-    6: "ARMv6",
-    7: "ARMv6KZ",
-    8: "ARMv6T2",
-    9: "ARMv6K",
-    10: "ARMv7-M",
+    10: "ARMv7",
     11: "ARMv6-M",
     12: "ARMv6S-M",
     13: "ARMv7E-M",
@@ -42,7 +33,6 @@ _ARCHS = {
     16: "ARMv8-M.baseline",
     17: "ARMv8-M.mainline",
     21: "ARMv8.1-M.mainline",
-    22: "ARMv9-A",
 }
 _V6M = frozenset({0, 11, 12})
 _RUNS = {

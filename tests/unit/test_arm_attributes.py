@@ -73,7 +73,7 @@ def _library(objects: Path, path: Path, *names: str, thin: bool = False) -> Path
         ("m55", M55, None),
         ("m4", M3, "is for ARMv7E-M"),
         ("m3", M3, None),
-        ("m3", NO_FPU, "is for ARMv7-M"),
+        ("m3", NO_FPU, "is for ARMv7"),
         ("m0plus", NO_FPU, None),
         ("m3", M4, "in no registers"),
         ("a9", M7, "profile A"),
