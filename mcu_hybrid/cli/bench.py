@@ -199,7 +199,7 @@ def print_mix(mix: dict) -> None:
 
 def _exact(data: dict) -> str:
     if data["exact"] is None:
-        return f"not compared: {data['not_compared'] or 'there was no judge'}"
+        return f"not compared: {data.get('not_compared') or 'there was no judge'}"
     runs = data["runs"] - 1
     if data["exact"]:
         return f"yes, {runs} inputs equal TFLM bit for bit"

@@ -22,7 +22,19 @@ WEIGHTED = {
     "DEPTHWISE_CONV_2D": depthwise_conv2d.sums,
     "FULLY_CONNECTED": fully_connected.sums,
 }
-UNARY = ("HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "QUANTIZE", "RELU", "RELU6", "TABLE", "TANH")
+UNARY = (
+    "ELU",
+    "GELU",
+    "HARD_SWISH",
+    "LEAKY_RELU",
+    "LOGISTIC",
+    "QUANTIZE",
+    "RELU",
+    "RELU6",
+    "RELU_0_TO_1",
+    "TABLE",
+    "TANH",
+)
 
 # Never falling in any operand: the reference of the lower bounds is the lower bound. The factors of
 # a requantisation are positive and both of its roundings are monotone.
@@ -31,8 +43,10 @@ _MONOTONE = (
     "AVERAGE_POOL_2D",
     "CONCATENATION",
     "EXPAND_DIMS",
+    "MAXIMUM",
     "MAX_POOL_2D",
     "MEAN",
+    "MINIMUM",
     "PAD",
     "PADV2",
     "RESHAPE",

@@ -19,6 +19,7 @@ from mcu_hybrid.harness import mix, samples, timing
 from mcu_hybrid.harness.bench_result import BenchModel, BenchResult
 from mcu_hybrid.harness.device import Device, Inference
 from mcu_hybrid.harness.judge import Judge
+from mcu_hybrid.ops.float_tables import not_in_tflm
 from mcu_hybrid.pipeline.build import DEFAULT_ENGINE, Build, EngineOptions, build_step
 from mcu_hybrid.pipeline.engine import require_build
 from mcu_hybrid.pipeline.flash import on_board, open_for
@@ -117,7 +118,9 @@ def measure(
         macs=build.facts.get("macs"),
     )
     extras.require("the comparison with TFLM", "bench")
-    judge, reason = _judge(build)
+    unknown = not_in_tflm(graph)
+    told = f"TFLM has no {', '.join(unknown)}"
+    judge, reason = (None, told) if unknown else _judge(build)
     board = on_board(build, port=options.port, probe=options.probe, on_event=on_event)
     with board as device:
         result = harness.bench(device, build.board, model, inputs, judge=judge, on_event=on_event)

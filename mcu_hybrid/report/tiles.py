@@ -125,7 +125,7 @@ def _exact_tile(data: Mapping[str, Any]) -> Tile | None:
     ran = [found for found in (bench, routing) if found.get("exact") is not None]
     if not ran:
         if bench:
-            return Tile("bit for bit", "not compared", note="no reference interpreter was there")
+            return Tile("bit for bit", "not compared", note=bench.get("not_compared") or _NO_JUDGE)
         if data.get("built") and not routing:
             return Tile("bit for bit", "not run", note="no bench or run of this firmware is here")
         return None

@@ -68,6 +68,19 @@ def binary(kind: str) -> Callable[[Rng], Case]:
     return make
 
 
+def bound(kind: str) -> Callable[[Rng], Case]:
+    """A maker of MINIMUM or MAXIMUM of every byte and a constant."""
+
+    def make(rng: Rng) -> Case:
+        params = random_quant(rng)
+        limit = int8("b", (1,), params, rng.integers(-128, 128, 1).astype(np.int8))
+        ins = [int8("x", EVERY.shape, params), limit]
+        ins = ins[::-1] if rng.random() < 0.3 else ins
+        return Case(kind, ins, [int8("y", EVERY.shape, params)], {}, [EVERY])
+
+    return make
+
+
 def concatenation(rng: Rng) -> Case:
     shape, params = sizes(rng, int(rng.integers(1, 5))), random_quant(rng)
     axis, ins = int(rng.integers(0, len(shape))), []
@@ -145,6 +158,9 @@ MAKERS: dict[str, Callable[[Rng], Case]] = {
     "LOGISTIC": lut("LOGISTIC", quant(1 / 256, -128)),
     "TANH": lut("TANH", quant(1 / 128, 0)),
     "HARD_SWISH": lut("HARD_SWISH"),
+    "ELU": lut("ELU"),
+    "MINIMUM": bound("MINIMUM"),
+    "MAXIMUM": bound("MAXIMUM"),
     "LEAKY_RELU": lut("LEAKY_RELU"),
     "RELU": lut("RELU"),
     "RELU6": lut("RELU6", same=True),

@@ -20,7 +20,7 @@ from mcu_hybrid.graph.types import ABSENT, Graph, Op
 from mcu_hybrid.ops import table as table_op
 from mcu_hybrid.ops.lut import EVERY_INT8
 
-_BINARY = ("ADD", "MUL", "SUB")
+_BINARY = ("ADD", "MAXIMUM", "MINIMUM", "MUL", "SUB")
 
 
 @dataclass(frozen=True)

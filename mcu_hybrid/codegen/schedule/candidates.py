@@ -5,25 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mcu_hybrid.codegen.ranges import UNARY
 from mcu_hybrid.codegen.schedule.rows import WINDOWED, reach_of, steps_of
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
 from mcu_hybrid.ops import stream
 
 LONGEST = 12  # operators of a run
 ROWS = (1, 2, 3, 4, 6, 8, 12, 16)  # of the last output, made in a step
-POINTWISE = (
-    "ADD",
-    "SUB",
-    "MUL",
-    "RELU",
-    "RELU6",
-    "LEAKY_RELU",
-    "HARD_SWISH",
-    "LOGISTIC",
-    "TANH",
-    "QUANTIZE",
-    "TABLE",
-)
+POINTWISE = (*UNARY, "ADD", "SUB", "MUL", "MINIMUM", "MAXIMUM")
 
 
 @dataclass(frozen=True)

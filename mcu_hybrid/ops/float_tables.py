@@ -1,0 +1,87 @@
+"""ELU, GELU and RELU_0_TO_1 int8: functions of one byte, defined by a table that is made here.
+
+ELU is TFLM's, bit for bit (it makes the same table, in float32). TFLM has no GELU and no
+RELU_0_TO_1: their definition is ours (docs/engine.md), and ``NOT_IN_TFLM`` names them, because
+nothing can be compared with TFLM then. Chains such as SiLU are codegen/passes/compose_tables.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops.base import KernelCall, RawOp, no_macs, no_scratch
+from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, inplace_unary, lower_table, to_int8
+
+KINDS = ("ELU", "GELU", "RELU_0_TO_1")
+NOT_IN_TFLM = ("GELU", "RELU_0_TO_1")
+
+macs = no_macs
+scratch_bytes = no_scratch
+inplace = inplace_unary
+
+
+@dataclass(frozen=True)
+class Attrs:
+    """``approximate``: GELU by tanh instead of the error function."""
+
+    approximate: bool = False
+
+
+def from_tflite(raw: RawOp) -> Attrs:
+    """Only GELU has an option."""
+    return Attrs(raw.kind == "GELU" and bool(raw.options.get("approximate", False)))
+
+
+def check(graph: Graph, op: Op) -> None:
+    """One int8 tensor in, one of the same shape out."""
+    check_unary(graph, op)
+
+
+def values(graph: Graph, op: Op) -> np.ndarray:
+    """The results for all 256 bytes, in the order of ``EVERY_INT8``."""
+    source = graph.tensor(op.inputs[0]).require_quant()
+    target = graph.tensor(op.outputs[0]).require_quant()
+    steps = EVERY_INT8.astype(np.int64) - source.zero_point
+    if op.kind == "ELU":
+        return _elu(steps, source.scale, target.scale, target.zero_point)
+    real = _real(op, steps * float(source.scale)) / float(target.scale)
+    return to_int8(np.copysign(np.floor(np.abs(real) + 0.5), real) + target.zero_point)
+
+
+def _elu(steps: np.ndarray, source: float, target: float, zero_point: int) -> np.ndarray:
+    """In float32, in TFLM's order of operations."""
+    x = np.float32(source) * steps.astype(np.float32)
+    grown = np.exp(np.minimum(x, 0).astype(np.float64)).astype(np.float32) - np.float32(1)
+    scaled = np.where(x < 0, grown, x) * (np.float32(1) / np.float32(target))
+    rounded = np.copysign(np.floor(np.abs(scaled.astype(np.float64)) + 0.5), scaled)
+    return to_int8(rounded + zero_point)
+
+
+def _real(op: Op, x: np.ndarray) -> np.ndarray:
+    """The function of real numbers, in double precision."""
+    if op.kind == "RELU_0_TO_1":
+        return np.clip(x, 0.0, 1.0)
+    if op.attrs.approximate:
+        inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+        return np.asarray(0.5 * x * (1 + np.tanh(inner)))
+    return np.array([0.5 * v * (1 + math.erf(v / math.sqrt(2))) for v in x])
+
+
+def not_in_tflm(graph: Graph) -> tuple[str, ...]:
+    """Kinds of operators that nobody can compare with TFLM, in the graph's order."""
+    return tuple(dict.fromkeys(op.kind for op in graph.ops if op.kind in NOT_IN_TFLM))
+
+
+def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+    """The results for these bytes."""
+    return (values(graph, op)[np.asarray(inputs[0]).view(np.uint8)],)
+
+
+def lower(graph: Graph, op: Op) -> KernelCall:
+    """The table of all 256 inputs."""
+    return lower_table(graph, op, values(graph, op))
