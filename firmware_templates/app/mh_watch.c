@@ -26,7 +26,7 @@ void mh_watch_start(uint32_t limit_ms)
     quiet_ms = 0;
     layer = MH_NO_LAYER;
     mh_acknowledge(MH_NO_LAYER);
-    mh_port_watch(1);
+    mh_port_watch(limit_ms != 0);
 }
 
 void mh_watch_stop(void)

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* Acknowledges the request and begins; a layer that takes longer than limit_ms (0: no limit) is
- * reported as a fault, and the board restarts. */
+/* Acknowledges the request and begins; a layer that takes longer than limit_ms is reported as a
+ * fault, and the board restarts. 0: nothing is watched, and no interrupt comes. */
 void mh_watch_start(uint32_t limit_ms);
 void mh_watch_stop(void);
 /* Ticks that the watch has taken from the application so far; runs over. */

@@ -115,6 +115,7 @@ class Device:
     def __init__(self, link: Link, *, budget_s: float = 6.0, patience_s: float = 0.25) -> None:
         self.link = link
         self.restarts = 0
+        self.is_watched = True
         self._channel = Channel(link, budget_s, patience_s)
         self._hello: Hello | None = None
         self._sizes: dict[TensorKind, tuple[int, ...]] = {}
@@ -197,7 +198,9 @@ class Device:
         self._layer_macs = max(macs, default=0)
 
     def _layer_limit_ms(self) -> int:
-        """Milliseconds of the board's own time."""
+        """Milliseconds of the board's own time; 0 where nothing shall interrupt a run."""
+        if not self.is_watched:
+            return 0
         hello = self.hello()
         per_s = hello.tick_hz * hello.tick_instructions or hello.clock_hz
         least = _EMULATED_LIMIT_MS if hello.tick_instructions else _LIMIT_MS

@@ -41,7 +41,7 @@ def infer(run: int, layer_limit_ms: int, head_bytes: int) -> bytes:
 
     Args:
         run: number of the inference; asked for again, it is answered again. 0: no number.
-        layer_limit_ms: a layer that takes longer is reported as a fault; 0: no limit.
+        layer_limit_ms: a layer that takes longer is reported as a fault; 0: nothing is watched.
         head_bytes: of the outputs, at most so many in the answer.
     """
     return struct.pack("<IIH", run, layer_limit_ms, head_bytes)

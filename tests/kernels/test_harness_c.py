@@ -248,10 +248,14 @@ class LossyLink:
         self._random = random.Random(seed)
         self.hits = 0
 
+    def on(self, rate: float) -> None:
+        """From now on at this rate."""
+        self._rate = rate
+
     def _spoil(self, data: bytes) -> bytes:
         out = bytearray()
         for byte in data:
-            if self._random.random() > self._rate:
+            if self._random.random() >= self._rate:
                 out.append(byte)
                 continue
             self.hits += 1
