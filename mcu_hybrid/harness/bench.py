@@ -45,7 +45,8 @@ def bench(
     """
     hello = device.hello()
     _require_model(hello, model)
-    device.name_layers([str(row["name"]) for row in model.layers])
+    rows = model.layers
+    device.name_layers([str(row["name"]) for row in rows], [int(row["macs"]) for row in rows])
     tell = on_event or (lambda label, done, total: None)
     features = features_of(device, inputs[0], judge)
     self_test = device.self_test()

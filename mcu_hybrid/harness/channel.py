@@ -28,6 +28,7 @@ _RUN_BUDGET = 4 / 3  # of the usual budget: a board that computes may be slow to
 _STARTS = 30  # a run that was acknowledged so often and never answered
 _TYPICAL = 4.0  # times the usual time is late
 _LEAST_PIECE_BYTES = 32
+_SHRINK_AFTER = 4  # damaged frames in one exchange
 _GOOD_FRAMES = 16  # in a row, before larger ones are tried
 _SEND_AGAIN = "the link loses bytes: try a shorter cable or a lower baud rate"
 
@@ -68,6 +69,10 @@ class DeviceFault(ProtocolError):
 
 class Damaged(LinkTimeout):
     """Frames are damaged on their way, in either direction, again and again."""
+
+
+class TooLarge(Damaged):
+    """The same for a frame that a smaller one could replace; ``piece_bytes`` is smaller now."""
 
 
 def layer_text(layer: int, names: Sequence[str]) -> str:
@@ -127,9 +132,9 @@ class Channel:
         self._seq = 0
         self.heard_bytes = 0
 
-    def request(self, kind: Type, payload: bytes = b"") -> bytes:
-        """Send until answered; the request must bear repetition."""
-        return self.finish(self.begin(kind, payload))
+    def request(self, kind: Type, payload: bytes = b"", *, can_shrink: bool = False) -> bytes:
+        """Send until answered; the request must bear repetition. ``can_shrink``: see ``finish``."""
+        return self.finish(self.begin(kind, payload), can_shrink=can_shrink)
 
     def begin(self, kind: Type, payload: bytes = b"") -> Exchange:
         """Send without waiting."""
@@ -138,10 +143,17 @@ class Channel:
         self._send(exchange)
         return exchange
 
-    def finish(self, exchange: Exchange, on_row: Callable[[bytes], None] | None = None) -> bytes:
+    def finish(
+        self,
+        exchange: Exchange,
+        on_row: Callable[[bytes], None] | None = None,
+        *,
+        can_shrink: bool = False,
+    ) -> bytes:
         """Wait for the answer, sending again where it does not come; return its payload.
 
         Raises:
+            TooLarge: with ``can_shrink``, it is damaged again and again: ask for less at a time.
             LinkTimeout: the board says nothing any longer.
             Damaged: what it says is damaged, every time.
             DeviceError, DeviceFault: what it says is that.
@@ -160,6 +172,8 @@ class Channel:
                 exchange.resend_at = time.monotonic() + wait_s
             elif self._is_damage(frame):
                 exchange.damaged += 1
+                if can_shrink:
+                    self._require_small(exchange)
                 soon = time.monotonic() + _AFTER_DAMAGE_S
                 if not (exchange.running and exchange.kind == Type.PROFILE):  # more rows will come
                     exchange.resend_at = min(exchange.resend_at, soon)
@@ -270,6 +284,11 @@ class Channel:
             self._usual_s = max(took_s, 0.9 * self._usual_s)
         if self.disturbed and seq == exchange.first:  # it was slow, and nothing was lost
             self._patience_s = max(self._patience_s, min(2.0 * took_s, _LONGEST_WAIT_S))
+
+    def _require_small(self, exchange: Exchange) -> None:
+        if exchange.damaged >= _SHRINK_AFTER and self.piece_bytes > _LEAST_PIECE_BYTES:
+            self._choose_piece(lossy=True)
+            raise TooLarge(f"{self.link.url}: long frames arrive damaged", _SEND_AGAIN)
 
     def _choose_piece(self, lossy: bool) -> None:
         self._good = 0 if lossy else self._good + 1

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TypeVar
 
 import numpy as np
 
 from mcu_hybrid.errors import InputError, LinkError, LinkTimeout, ProtocolError
-from mcu_hybrid.harness.channel import Channel, DeviceError, DeviceFault
+from mcu_hybrid.harness.channel import Channel, DeviceError, DeviceFault, TooLarge
 from mcu_hybrid.harness.greeting import greet
+from mcu_hybrid.harness.inference import Inference, Profile, Tally, inference_of
 from mcu_hybrid.harness.transfer import read_tensor, write_tensor
 from mcu_hybrid.link import open_link
 from mcu_hybrid.link.base import Link
 from mcu_hybrid.wire import payloads
 from mcu_hybrid.wire.messages import (
     NO_LAYER,
-    NO_OUTPUT,
-    NO_SCORE,
     Code,
-    Decision,
     Router,
     TensorKind,
     Type,
@@ -40,63 +37,12 @@ _LIMIT_MS, _EMULATED_LIMIT_MS = 5_000, 500
 _INSTRUCTIONS_PER_MAC = 100
 
 
-@dataclass
-class Tally:
-    """Counts what the board's answers said."""
-
-    inferences: int = 0
-    kept: int = 0
-    queried: int = 0
-
-    def add(self, decision: Decision) -> None:
-        """Count an answer."""
-        self.inferences += 1
-        self.kept += decision == Decision.KEEP
-        self.queried += decision == Decision.QUERY
-
-
 class _Restarted(Exception):
     """The board does not know this session: its memory is gone."""
 
 
 class _AskAgain(Exception):
     """The board no longer has what was asked for; it did not restart."""
-
-
-@dataclass(frozen=True)
-class Inference:
-    """One inference on the board.
-
-    ``score`` is what the board compared with ``threshold``, None where no router is set;
-    ``scores`` has those of every router that the model has.
-    """
-
-    outputs: tuple[bytes, ...]
-    ticks: int
-    instructions: int
-    decision: Decision
-    router: Router
-    threshold: int
-    score: int | None
-    scores: Mapping[Router, int]
-
-    @property
-    def escalate(self) -> bool:
-        """True where the device decided to ask the cloud."""
-        return self.decision == Decision.QUERY
-
-    def int8(self, index: int) -> np.ndarray:
-        """An output as int8, flat."""
-        return np.frombuffer(self.outputs[index], np.int8)
-
-
-@dataclass(frozen=True)
-class Profile:
-    """One inference layer by layer; ``ticks`` and ``instructions`` are the sums over the layers."""
-
-    rows: tuple[ProfileRow, ...]
-    ticks: int
-    instructions: int
 
 
 class Device:
@@ -344,9 +290,7 @@ class Device:
 
     def _ask_to_run(self) -> payloads.InferResult:
         """Run what was written; the answer is this session's, by the route that was set."""
-        # The board gives of the outputs what fits; less where long frames do not get through.
-        request = payloads.infer(self._run, self._layer_limit_ms(), self._channel.piece_bytes)
-        result = payloads.InferResult.parse(self._channel.request(Type.INFER, request))
+        result = payloads.InferResult.parse(self._run_answer())
         self._disturbed = self._channel.disturbed
         if result.session != self._session:
             raise _Restarted
@@ -357,6 +301,16 @@ class Device:
                 "does another program use the same board? flash it again otherwise",
             )
         return result
+
+    def _run_answer(self) -> bytes:
+        """With as much of the outputs as fits; less where long frames do not get through."""
+        while True:
+            room = self._channel.piece_bytes
+            request = payloads.infer(self._run, self._layer_limit_ms(), room)
+            try:
+                return self._channel.request(Type.INFER, request, can_shrink=True)
+            except TooLarge:
+                continue
 
     def _checked(self, inputs: Sequence[np.ndarray]) -> list[bytes]:
         sizes = self.input_bytes()
@@ -380,16 +334,7 @@ class Device:
             part = head[:size]
             head = head[size:]
             outputs.append(part + read_tensor(self._channel, index, len(part), size))
-        return Inference(
-            tuple(outputs),
-            result.ticks,
-            result.instructions,
-            result.decision,
-            result.router,
-            result.threshold,
-            None if result.score == NO_SCORE else result.score,
-            _scores(outputs, self.hello()),
-        )
+        return inference_of(result, outputs, self.hello())
 
     # -- the rest
 
@@ -440,18 +385,6 @@ class Device:
         """Restart the firmware and wait until it answers again."""
         self._channel.request(Type.RESET)
         return self.connect(wait_s)
-
-
-def _scores(outputs: Sequence[bytes], hello: Hello) -> dict[Router, int]:
-    """The score of each router that the model has, from its outputs."""
-    scores: dict[Router, int] = {}
-    if hello.route != NO_OUTPUT:
-        scores[Router.LEARNED] = int(np.frombuffer(outputs[hello.route], np.int8)[0])
-    if hello.scores != NO_OUTPUT:
-        simple = (router for router in Router if router >= Router.ENTROPY)
-        values = np.frombuffer(outputs[hello.scores], "<i4")
-        scores |= {router: int(v) for router, v in zip(simple, values, strict=True)}
-    return scores
 
 
 def _bytes(sizes: tuple[int, ...]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from mcu_hybrid.errors import LinkTimeout, ProtocolError
-from mcu_hybrid.harness.channel import Channel, DeviceError, Exchange
+from mcu_hybrid.harness.channel import Channel, DeviceError, Exchange, TooLarge
 from mcu_hybrid.wire import payloads
 from mcu_hybrid.wire.messages import MAX_FRAME, MAX_PAYLOAD, Code, Type
 from mcu_hybrid.wire.reader import FLASH_AGAIN
@@ -16,7 +16,7 @@ _GAPS = 50  # in one tensor: not the link's fault any longer
 
 def write_tensor(channel: Channel, index: int, data: bytes, rx_window: int) -> None:
     """Write an input; ``rx_window`` bytes may be on their way at once (at least one frame)."""
-    flight: deque[Exchange] = deque()
+    flight: deque[tuple[Exchange, int]] = deque()  # with the offset of the piece
     sent, gaps, trouble = 0, 0, False
     while sent < len(data) or flight:
         payload_bytes = channel.piece_bytes
@@ -24,12 +24,15 @@ def write_tensor(channel: Channel, index: int, data: bytes, rx_window: int) -> N
         while sent < len(data) and len(flight) < room:
             piece = data[sent : sent + payload_bytes - payloads.WRITE_INPUT_HEAD]
             request = payloads.write_input(index, sent, piece)
-            flight.append(channel.begin(Type.WRITE_INPUT, request))
+            flight.append((channel.begin(Type.WRITE_INPUT, request), sent))
             sent += len(piece)
-        exchange = flight.popleft()
+        exchange, offset = flight.popleft()
         try:
-            reached = payloads.number(channel.finish(exchange), "WRITE_INPUT")
+            answer = channel.finish(exchange, can_shrink=True)
+            reached = payloads.number(answer, "WRITE_INPUT")
             trouble = exchange.was_repeated
+        except TooLarge:
+            reached, trouble = offset, True
         except DeviceError as error:
             # A gap: the piece before was lost, or the board has restarted.
             gaps += 1
@@ -48,7 +51,11 @@ def read_tensor(channel: Channel, index: int, start: int, size: int) -> bytes:
     parts = []
     while start < size:
         count = min(channel.piece_bytes, size - start)
-        part = channel.request(Type.READ_OUTPUT, payloads.read_output(index, start, count))
+        request = payloads.read_output(index, start, count)
+        try:
+            part = channel.request(Type.READ_OUTPUT, request, can_shrink=True)
+        except TooLarge:
+            continue
         if len(part) != count:
             raise ProtocolError(
                 f"output {index}: {len(part)} bytes came, {count} were asked for",
