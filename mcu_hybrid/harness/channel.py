@@ -22,9 +22,11 @@ from mcu_hybrid.wire.payloads import ErrorFrame, FaultFrame, ack_layer
 _READ_BYTES = 65536
 _STUCK_S = 0.05  # a frame that is whole but for its end, for so long
 _AFTER_DAMAGE_S = 0.005  # what else was damaged with it is past then
+_AFTER_NOISE_S = 0.02  # it may be no board of ours: not asked too often
 _LONGEST_WAIT_S = 1.0
 _RUN_WAIT_S = 2.0
 _RUN_BUDGET = 4 / 3  # of the usual budget: a board that computes may be slow to say so
+_HUNG_BUDGET_S = 0.3
 _STARTS = 30  # a run that was acknowledged so often and never answered
 _TYPICAL = 4.0  # times the usual time is late
 _LEAST_PIECE_BYTES = 32
@@ -124,6 +126,7 @@ class Channel:
         self.disturbed = False
         self.piece_bytes = MAX_PAYLOAD
         self._good = 0  # frames in a row
+        self._is_hung = False
         self._patience_s = patience_s
         self._usual_s = 0.0  # from sending to the answer of short requests
         self._usual_run_s: dict[Type, float] = {}
@@ -191,14 +194,15 @@ class Channel:
         self.heard_bytes = 0
 
     def listen(self, kind: Type, wait_s: float) -> Frame | None:
-        """Send once and wait for its answer or a fault; None where neither comes."""
-        exchange = self.begin(kind)
-        end = exchange.since + wait_s
+        """Send once and wait for a fault, or an answer to this or to an earlier sending of it.
+
+        None where neither comes, or damaged.
+        """
+        end = self.begin(kind).since + wait_s
         while (frame := self._next(end)) is not None:
-            if isinstance(frame, Frame) and (
-                frame.type == Type.FAULT
-                or (frame.seq == exchange.first and frame.type == kind | RESPONSE)
-            ):
+            if isinstance(frame, BadFrame) or frame.type == Type.ERROR:
+                end = min(end, time.monotonic() + _AFTER_NOISE_S)
+            elif frame.type in (Type.FAULT, kind | RESPONSE):
                 return frame
         return None
 
@@ -243,6 +247,8 @@ class Channel:
         """Give up where the board has said nothing for too long."""
         silent_s = time.monotonic() - exchange.heard
         budget_s = self.budget_s * (_RUN_BUDGET if exchange.running else 1.0)
+        if self._is_hung:  # has been told already; whoever tidies up behind it need not wait again
+            budget_s = min(budget_s, _HUNG_BUDGET_S)
         if silent_s < budget_s and exchange.starts < _STARTS:
             return
         where = f"{self.link.url}: no answer to {exchange.kind.name}"
@@ -252,6 +258,7 @@ class Channel:
                 f"{len(exchange.sent)} that were sent",
                 _SEND_AGAIN,
             )
+        self._is_hung = True
         last = "it never began"
         if exchange.starts:
             last = "it began"
@@ -275,6 +282,7 @@ class Channel:
     def _learn(self, exchange: Exchange, seq: int) -> None:
         """How long this board takes: at once where it is slower, bit by bit where it is quicker."""
         took_s = time.monotonic() - exchange.sent[seq]
+        self._is_hung = False
         self.disturbed = len(exchange.sent) > 1 and not exchange.damaged
         self._choose_piece(lossy=len(exchange.sent) > 1 and exchange.damaged > 0)
         if exchange.running:

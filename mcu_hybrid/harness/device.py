@@ -33,7 +33,7 @@ _RESTARTS = 3  # in one inference
 _RERUNS = 20  # of one inference whose input or outputs were gone
 _UNDISTURBED = 3  # tries to time a run that no byte of ours interrupts
 # The slowest that a layer may be before it counts as an endless loop.
-_LIMIT_MS, _EMULATED_LIMIT_MS = 5_000, 500
+_LIMIT_MS, _EMULATED_LIMIT_MS = 5_000, 300
 _INSTRUCTIONS_PER_MAC = 100
 
 

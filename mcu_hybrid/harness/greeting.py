@@ -35,11 +35,10 @@ def greet(channel: Channel, wait_s: float) -> Hello:
         now = time.monotonic()
         if frame is not None and frame.type != Type.FAULT:
             return Hello.parse(frame.payload)
-        if frame is None:
+        if frame is None and not channel.heard_bytes:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-        elif fault is None:
-            fault_at = now
-        if frame is not None:
+        elif frame is not None:
+            fault_at = fault_at if fault else now
             fault = FaultFrame.parse(frame.payload)
         over = now - begun >= wait_s
         if fault is not None and (over or now - fault_at > _FAULTY_AFTER_S):

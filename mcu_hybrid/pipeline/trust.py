@@ -12,7 +12,7 @@ from mcu_hybrid.image_parts import image_parts
 from mcu_hybrid.pipeline.build import Build
 
 # A known answer takes an inference: asked for where that is a matter of seconds on any board.
-QUICK_MACS = 20_000_000
+QUICK_MACS = 5_000_000
 _FLASH_AGAIN = "flash it again: mcu-hybrid flash DIR; where it comes back, the flash is worn out"
 
 

@@ -267,3 +267,25 @@ def test_silence_and_noise_are_told_apart() -> None:
         link = MemoryLink(lambda data, answer=answer: answer)  # type: ignore[misc]
         with pytest.raises(LinkTimeout, match=f"no firmware of ours answers at memory:: .*{said}"):
             Device(link).connect(0.3)
+
+
+def test_who_tidies_up_behind_a_hung_board_does_not_wait_again(
+    device: Device, link: Meddler
+) -> None:
+    device._channel.budget_s = 1.0
+    link.on_write = lambda data: b""
+    with pytest.raises(LinkTimeout, match=r"the board has said nothing for \d s"):
+        device.infer(sample(1))
+    begun = time.monotonic()
+    with pytest.raises(LinkTimeout):
+        device.set_route(Router.NONE, 0)
+    assert time.monotonic() - begun < 0.8
+    link.on_write = None  # it is back
+    assert device.infer(sample(1)).outputs == expected(*sample(1))
+
+
+def test_hello_gets_through_a_link_that_loses_every_hundredth_byte(program: Path) -> None:
+    link = LossyLink(open_link(f"child:{program}"), 1e-2, 7)
+    with Device(link) as device:
+        for _ in range(5):
+            assert device.connect(6.0).outputs == 3
