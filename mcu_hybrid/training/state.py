@@ -78,14 +78,14 @@ class Journal:
             fact = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
                 f"is not the state of a training run: {fact}",
-                "start again without --resume",
+                "start anew with --restart",
                 path=self.path,
             ) from error
         for key, value in self.identity.items():
             if identity.get(key) != value:
                 raise InputError(
                     f"was written with {key} = {identity.get(key)!r}, this run has {value!r}",
-                    "give the options and data of the run that was ended, or leave out --resume",
+                    "give the options and data of the run that was ended, or --restart",
                     path=self.path,
                 )
         return sections

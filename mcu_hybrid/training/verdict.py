@@ -42,7 +42,8 @@ def warnings_of(
             f"({room['base_accuracy']:.1%}): asking it costs time and gains nothing"
         )
     target, kept = losses["coverage_target"], losses["int8"]["coverage"]
-    if abs(kept - target) > max(_NEAR, 2 / count):
+    off = abs(kept - target)
+    if off > 2 / count and (off > _NEAR or kept in (0.0, 1.0)):
         told.append(
             f"many of the router's scores tie: no threshold comes nearer to {target:.0%} coverage "
             f"than {kept:.0%}"

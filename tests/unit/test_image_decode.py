@@ -89,6 +89,8 @@ def test_sixteen_bits_are_scaled_not_clipped() -> None:
         pixels, seen = read(saved(Image.fromarray(deep), kind))
         assert (pixels[..., 0] == RAMP).all(), kind
         assert seen == {image_decode.DEEP: 1}
+    big = Image.frombytes("I;16B", (8, 6), deep.astype(">u2").tobytes())
+    assert (read(saved(big, "TIFF"))[0][..., 0] == RAMP).all()
 
 
 def test_sixteen_bit_tiff_that_counts_from_white() -> None:

@@ -241,8 +241,8 @@ Y = np.arange(200) % 4
 FINE = {"base_accuracy": 0.8, "global_accuracy": 0.95}
 
 
-def losses(base: float = 0.8, kept: float = 0.8) -> dict[str, Any]:
-    return {"coverage_target": 0.8, "int8": {"base_accuracy": base, "coverage": kept}}
+def losses(base: float = 0.8, kept: float = 0.8, target: float = 0.8) -> dict[str, Any]:
+    return {"coverage_target": target, "int8": {"base_accuracy": base, "coverage": kept}}
 
 
 @pytest.mark.parametrize(
@@ -260,6 +260,8 @@ def losses(base: float = 0.8, kept: float = 0.8) -> dict[str, Any]:
         (FINE, losses(kept=1.0), ["many of the router's scores tie"]),
         (FINE, losses(kept=0.5), ["many of the router's scores tie"]),
         (FINE, losses(kept=0.83), []),
+        (FINE, losses(kept=1.0, target=0.97), ["many of the router's scores tie"]),
+        (FINE, losses(kept=1.0, target=0.995), []),
     ],
 )
 def test_warnings(room: dict[str, float], lost: dict[str, Any], words: list[str]) -> None:
