@@ -38,6 +38,7 @@ VERBS = {
     "search": "Search architectures that fit a board and an expected cost.",
     "train": "Train base, router and global network.",
     "export": "Base + router to one int8 .tflite, global to ONNX.",
+    "summarize": "What a model holds, and what would be refused, without compiling.",
     "build": "Compile a model into firmware for a board.",
     "flash": "Put firmware on a board (or start a virtual one).",
     "bench": "Measure a model on a board, and compare it with TFLM bit for bit.",

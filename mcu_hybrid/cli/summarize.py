@@ -1,0 +1,70 @@
+"""mcu-hybrid summarize: layers, parameters, MACs and memory of a model, without compiling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from mcu_hybrid.cli.common import json_option, print_json, table
+
+if TYPE_CHECKING:
+    from mcu_hybrid.codegen.summary import Summary
+
+
+@click.command("summarize")
+@click.argument("model", type=click.Path(path_type=Path))
+@json_option
+def command(model: Path, as_json: bool) -> None:
+    """Tell what MODEL (a .tflite, or the folder of an export) holds, layer by layer.
+
+    Shapes, parameters, MACs, the memory of its tensors, and everything that build would refuse:
+    all layers, not only the first. Nothing is compiled, and the exit code is 0 either way.
+
+    Example: mcu-hybrid summarize model.tflite
+    """
+    from mcu_hybrid.pipeline.summarize import summarize_step
+
+    found = summarize_step(model)
+    if as_json:
+        print_json(found.to_json())
+        return
+    _print(found)
+
+
+def _print(found: Summary) -> None:
+    rows = [
+        (
+            layer.number,
+            layer.op,
+            layer.name,
+            ", ".join(layer.inputs),
+            ", ".join(layer.outputs),
+            f"{layer.parameters:,}",
+            "" if layer.macs is None else f"{layer.macs:,}",
+            f"{layer.live_bytes:,}",
+            "refused" if layer.refused else "",
+        )
+        for layer in found.layers
+    ]
+    columns = ("#", "operator", "layer", "in", "out", "parameters", "MACs", "live B", "")
+    table(f"{found.model}, {found.bytes:,} B", columns, rows)
+    macs = "not known (layers are refused)" if found.macs is None else f"{found.macs:,}"
+    click.echo(f"inputs       {'; '.join(found.inputs)}")
+    click.echo(f"outputs      {'; '.join(found.outputs)}")
+    click.echo(f"parameters   {found.parameters:,}   constants {found.constant_bytes:,} B")
+    click.echo(f"MACs         {macs}")
+    click.echo(
+        f"memory       {found.peak_tensor_bytes:,} B of tensors at most, in layer "
+        f"{found.peak_layer}; build overwrites and splits maps, and often takes less"
+    )
+    for note in found.notes:
+        click.echo(f"note         {note}")
+    if found.runs:
+        click.echo("refused      nothing: mcu-hybrid build takes it")
+    for refusal in found.refusals:
+        click.echo(f"refused      {refusal}")
+    for hint in dict.fromkeys([*(layer.hint for layer in found.layers), found.hint]):
+        if hint:
+            click.echo(f"next step    {hint}")
