@@ -104,7 +104,9 @@ def with_engine(function: Callable[..., None]) -> Callable[..., None]:
         from mcu_hybrid.pipeline.engine import given_options
 
         tree = tflm_tree_of(tflm_root, tflm_lib)
-        source = click.get_current_context().get_parameter_source
+        context = click.get_current_context()
+        assert context is not None  # a verb is running
+        source = context.get_parameter_source
         usual = ParameterSource.DEFAULT
         given = given_options({p: source(p) != usual for p in ("engine", *_OPTION_NAMES)})
         options = EngineOptions(
