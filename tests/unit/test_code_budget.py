@@ -132,7 +132,7 @@ def _run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]
     return int(ended.value.code or 0), out, err
 
 
-@pytest.mark.parametrize("budget", [(), ("--code-budget", "11800")])
+@pytest.mark.parametrize("budget", [(), ("--code-budget", "13100")])
 def test_a_build_takes_what_was_predicted(
     budget: tuple[str, ...], shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

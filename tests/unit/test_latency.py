@@ -218,6 +218,7 @@ def bench(board: str, time: latency.Time, cycles: dict[str, int] | None) -> dict
         "ticks": 25,
         "tick_hz": 25_000_000,
         "macs": 10,
+        "macs_executed": 10,
         "layers": [layer | time.to_json()],
         "sram_bytes": 1,
         "arena_bytes": 1,
@@ -264,7 +265,13 @@ def test_a_run_without_a_time_has_empty_latencies(capsys: pytest.CaptureFixture[
         "query_ms": 40.0,
         "latency_kind": None,
         "latency_basis": "no cycles per instruction are known",
-        "counters": {"kept": 1, "queried": 1, "fallbacks": {}},
+        "counters": {
+            "kept": 1,
+            "queried": 1,
+            "fallbacks": {},
+            "device_restarts": 0,
+            "device_disagrees": "",
+        },
         "cloud_failed": {},
         "exact": None,
     }

@@ -52,6 +52,7 @@ def test_rows_that_are_computed_twice_count_twice(shared: Path) -> None:
 
 def test_bench_says_which_macs(capsys: pytest.CaptureFixture[str]) -> None:
     layer = {"op": "CONV_2D", "name": "a", "macs": 50, "instructions": 80, "share": 1.0}
+    layer |= {"latency_us": None}
     print_bench(
         {
             "board": "b",
@@ -64,6 +65,7 @@ def test_bench_says_which_macs(capsys: pytest.CaptureFixture[str]) -> None:
             "ticks": 80,
             "tick_hz": 1,
             "latency_us": None,
+            "latency_kind": None,
             "latency_basis": "",
             "sram_bytes": 1,
             "arena_bytes": 1,

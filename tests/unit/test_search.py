@@ -20,7 +20,7 @@ optuna = pytest.importorskip("optuna")
 from click.testing import CliRunner  # noqa: E402
 from search_rig import SPACE, options, pairs, states, trials_of  # noqa: E402
 
-from mcu_hybrid import nets  # noqa: E402
+from mcu_hybrid import extras, nets  # noqa: E402
 from mcu_hybrid.cli.search import command  # noqa: E402
 from mcu_hybrid.errors import CapacityError, InputError, MissingTool  # noqa: E402
 from mcu_hybrid.search import run, study  # noqa: E402
@@ -226,13 +226,19 @@ def test_storage_that_cannot_be_used_is_named(tmp_path: Path, storage: str) -> N
 
 
 def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingTool, match="Ray is not installed") as told:
+    missing = {"ray"}
+    installed = extras.Package.installed.fget
+    monkeypatch.setattr(
+        extras.Package, "installed", property(lambda p: p.name not in missing and installed(p))
+    )
+    with pytest.raises(MissingTool, match="not installed: ray") as told:
         search_step(options(tmp_path, ray="local"))
-    assert "mcu-hybrid[ray]" in told.value.hint
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(MissingTool, match="Optuna is not installed"):
+    assert told.value.hint == "pip install 'mcu-hybrid[ray]'"
+    missing |= {"optuna"}
+    with pytest.raises(MissingTool, match="not installed: optuna"):
         search_step(options(tmp_path))
-    monkeypatch.setitem(sys.modules, "torch", None)
+    missing |= {"torch"}
     told = CliRunner().invoke(command, ["--out", str(tmp_path)]).exception
-    assert isinstance(told, MissingTool) and "mcu-hybrid[train]" in told.hint
+    assert isinstance(told, MissingTool)
+    assert "torch" in told.message and "optuna" in told.message
+    assert told.hint == "pip install 'mcu-hybrid[search]'"
