@@ -11,10 +11,10 @@ import rich_click as click
 from click.core import ParameterSource
 
 from mcu_hybrid.cli.common import (
-    INPUT_SHAPE,
     SIZE,
     board_dirs_option,
     board_option,
+    input_shape_option,
     json_option,
     kib,
     out_option,
@@ -68,14 +68,7 @@ _ENGINE_OPTIONS = (
         help="Flash for code without constants, as 16000 or 16K: the fastest kernels that fit "
         "together. Default: smaller code where it costs less than 1 % more instructions.",
     ),
-    click.option(
-        "--input-shape",
-        "input_shapes",
-        type=INPUT_SHAPE,
-        multiple=True,
-        metavar="[NAME=]1xHxWxC",
-        help="Size of an input that SOURCE, a .tflite, leaves open, as 1x96x96x3.",
-    ),
+    input_shape_option,
     click.option("--tflm-root", type=click.Path(path_type=Path), help="Your TFLM checkout."),
     click.option("--tflm-lib", type=click.Path(path_type=Path), help="Its static library (.a)."),
 )

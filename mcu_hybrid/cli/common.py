@@ -140,6 +140,18 @@ INPUT_SHAPE = _InputShape()
 ROUTER_NAMES = ("learned", "entropy", "max-prob", "margin", "none")  # without importing numpy
 
 
+def input_shape_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The --input-shape option, once or more; gives pairs of name ("" for none) and shape."""
+    return click.option(
+        "--input-shape",
+        "input_shapes",
+        type=INPUT_SHAPE,
+        multiple=True,
+        metavar="[NAME=]1xHxWxC",
+        help="Size of an input that SOURCE, a .tflite, leaves open, as 1x96x96x3.",
+    )(function)
+
+
 def board_option(default: str | None = "mps2-an500") -> Callable[..., Any]:
     """The --board option."""
     return click.option(

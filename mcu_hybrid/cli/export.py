@@ -7,7 +7,15 @@ from pathlib import Path
 import rich_click as click
 
 from mcu_hybrid.cli.build import router_line
-from mcu_hybrid.cli.common import ROUTER_NAMES, json_option, kib, out_option, print_json, progress
+from mcu_hybrid.cli.common import (
+    ROUTER_NAMES,
+    input_shape_option,
+    json_option,
+    kib,
+    out_option,
+    print_json,
+    progress,
+)
 from mcu_hybrid.cli.train import parse_size
 
 
@@ -26,6 +34,7 @@ from mcu_hybrid.cli.train import parse_size
 @click.option(
     "--global-onnx", type=click.Path(path_type=Path), help="For an .onnx or .tflite: the cloud's."
 )
+@input_shape_option
 @json_option
 def command(
     source: Path,
@@ -35,6 +44,7 @@ def command(
     data: str,
     size: str | None,
     global_onnx: Path | None,
+    input_shapes: tuple[tuple[str, tuple[int, ...]], ...],
     as_json: bool,
 ) -> None:
     """Export SOURCE: a train folder, an ONNX classifier, or a ready int8 .tflite.
@@ -48,7 +58,14 @@ def command(
     """
     from mcu_hybrid.pipeline.export import ExportOptions, export_step
 
-    options = ExportOptions(coverage, router or "", data, parse_size(size), global_onnx)
+    options = ExportOptions(
+        coverage,
+        router or "",
+        data,
+        parse_size(size),
+        global_onnx,
+        input_shapes=input_shapes,
+    )
     with progress(as_json) as on_event:
         facts = export_step(source, out, options, on_event=on_event)
     if as_json:

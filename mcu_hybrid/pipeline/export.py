@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +12,7 @@ from typing import Any
 
 from mcu_hybrid import extras, manifest, routers
 from mcu_hybrid.codegen.passes import run_passes
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.codegen.read_tflite import fix_input_shapes, read_tflite
 from mcu_hybrid.codegen.router_cost import router_costs
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.graph.types import Graph
@@ -31,6 +33,7 @@ class ExportOptions:
     size: tuple[int, int] | None = None
     global_onnx: Path | None = None
     seed: int = 0
+    input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()  # of a .tflite that leaves them open
 
 
 def read_graph(data: bytes, name: str) -> Graph:
@@ -75,11 +78,29 @@ def export_step(
             )
             draft.facts["data"] = trained.facts["data"]
         else:
-            facts = _export_file(source, draft.folder, options, on_event)
+            with _sized(source, options) as file:
+                facts = _export_file(file, draft.folder, options, on_event)
             draft.facts["data"] = _data_facts(options) if options.data else None
         draft.facts.update(facts)
         draft.facts["routers"] = _costs(draft.folder / package.MODEL)
     return draft.facts
+
+
+@contextmanager
+def _sized(source: Path, options: ExportOptions) -> Iterator[Path]:
+    """The file itself, or a copy of the .tflite with the sizes that are given for its inputs."""
+    if not options.input_shapes:
+        yield source
+        return
+    if source.suffix != ".tflite" or not source.is_file():
+        raise InputError(
+            "is no .tflite: --input-shape fixes the sizes of one", "leave it out", path=source
+        )
+    with tempfile.TemporaryDirectory(prefix="mcu-hybrid-") as folder:
+        copy = Path(folder) / source.name
+        shapes = dict(options.input_shapes)
+        copy.write_bytes(fix_input_shapes(source.read_bytes(), source.name, shapes))
+        yield copy
 
 
 def exporter() -> ModuleType:

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import click
 import flatbuffers
 import numpy as np
 import pytest
@@ -14,10 +15,13 @@ from random_models import random_model
 from random_source import seeded
 from tflite_builder import OpSpec, Spec, build, build_one
 
+from mcu_hybrid.cli.common import INPUT_SHAPE
 from mcu_hybrid.codegen.read_tflite import fix_input_shapes, read_tflite
 from mcu_hybrid.errors import InputError, ModelError
 from mcu_hybrid.graph import interp
 from mcu_hybrid.harness.judge import Judge
+from mcu_hybrid.pipeline.build import model_path, read_model
+from mcu_hybrid.pipeline.export import ExportOptions, export_step
 
 Q: dict[str, Any] = {"scale": 0.5, "zero": 3}
 
@@ -209,3 +213,34 @@ def test_shapes_that_the_file_computes_are_constants(name: str, shared: Path) ->
         inputs = interp_inputs(graph, seed)
         for have, want in zip(interp.run(graph, inputs), judge.run(inputs), strict=True):
             np.testing.assert_array_equal(have.ravel(), want.ravel())
+
+
+def test_export_and_read_model_take_the_size_too(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    path = tmp_path / "net.tflite"
+    path.write_bytes(signed(relu((1, 1, 1, 4)), 0, [1, -1, -1, 4]))
+    shapes = (("", (1, 5, 6, 4)),)
+    model = read_model(path, shapes)
+    assert model.graph.tensor(0).shape == (1, 5, 6, 4)
+    with pytest.raises(ModelError, match="dynamic dimensions"):
+        export_step(path, tmp_path / "out")
+    export_step(path, tmp_path / "out", ExportOptions(input_shapes=shapes))
+    assert read_model(model_path(tmp_path / "out")).data == model.data
+    (tmp_path / "net.onnx").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"is no \.tflite: --input-shape"):
+        export_step(tmp_path / "net.onnx", tmp_path / "o2", ExportOptions(input_shapes=shapes))
+
+
+@pytest.mark.parametrize("text", ["1x96x96x3", "1,96,96,3", "image=1x96x96x3", "a=b=1X96x96x3"])
+def test_how_a_shape_is_written(text: str) -> None:
+    name, shape = INPUT_SHAPE.convert(text, None, None)
+    assert shape == (1, 96, 96, 3)
+    assert name == {"1": "", "i": "image", "a": "a=b"}[text[0]]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "96xx3", "0x4", "-1x4", "1x2.5", "x", "1x4=", "1e3", "1x" * 9]
+)
+def test_what_is_no_shape(text: str) -> None:
+    with pytest.raises(click.UsageError, match="is no shape; give it as 1x96x96x3"):
+        INPUT_SHAPE.convert(text, None, None)
