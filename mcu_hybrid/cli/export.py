@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -17,6 +19,24 @@ from mcu_hybrid.cli.common import (
     progress,
 )
 from mcu_hybrid.cli.train import parse_size
+
+if TYPE_CHECKING:
+    from mcu_hybrid.graph.pixels import PixelForm
+
+
+def _range_options(prefix: str, what: str) -> Callable[[Any], Any]:
+    """--input-scale, --mean and --std of a network."""
+
+    def add(command: Any) -> Any:
+        for name, kind, text in (
+            ("std", str, "One number, or one a channel: 0.229,0.224,0.225."),
+            ("mean", str, "One number, or one a channel: 0.485,0.456,0.406."),
+            ("input-scale", float, f"{what}, pixel in [0, 1]; 255 for raw pixels."),
+        ):
+            command = click.option(f"--{prefix}{name}", type=kind, help=text)(command)
+        return command
+
+    return add
 
 
 @click.command("export")
@@ -35,6 +55,8 @@ from mcu_hybrid.cli.train import parse_size
     "--global-onnx", type=click.Path(path_type=Path), help="For an .onnx or .tflite: the cloud's."
 )
 @input_shape_option
+@_range_options("", "For an .onnx or .tflite: the network was trained on (pixel*scale-mean)/std")
+@_range_options("global-", "The same of --global-onnx")
 @json_option
 def command(
     source: Path,
@@ -45,6 +67,12 @@ def command(
     size: str | None,
     global_onnx: Path | None,
     input_shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    input_scale: float | None,
+    mean: str | None,
+    std: str | None,
+    global_input_scale: float | None,
+    global_mean: str | None,
+    global_std: str | None,
     as_json: bool,
 ) -> None:
     """Export SOURCE: a train folder, an ONNX classifier, or a ready int8 .tflite.
@@ -55,6 +83,8 @@ def command(
     Example: mcu-hybrid export runs/train --out runs/export
 
     Example: mcu-hybrid export net.onnx --data photos.zip --out runs/export
+
+    Example: mcu-hybrid export net.onnx --data photos.zip --mean 0.5 --std 0.5 --router margin
     """
     from mcu_hybrid.pipeline.export import ExportOptions, export_step
 
@@ -65,17 +95,19 @@ def command(
         parse_size(size),
         global_onnx,
         input_shapes=input_shapes,
+        pixels=_pixels(input_scale, mean, std),
+        global_pixels=_pixels(global_input_scale, global_mean, global_std, "global-"),
     )
     with progress(as_json) as on_event:
         facts = export_step(source, out, options, on_event=on_event)
+    for sentence in facts.get("warnings") or ():
+        click.echo(f"warning: {sentence}", err=True)
     if as_json:
         print_json({"out": str(out)} | facts)
         return
     click.echo(f"model.tflite  {facts['tflite_bytes']:,} B = {kib(facts['tflite_bytes'])}")
-    if facts.get("accuracy_int8") is not None:
-        lost = facts["accuracy_float"]
-        text = f" (float {lost:.1%})" if lost is not None else ""
-        click.echo(f"accuracy      int8 {facts['accuracy_int8']:.1%}{text}, calibration split")
+    for line in _accuracy_lines(facts):
+        click.echo(line)
     if facts.get("first_that_hurts"):
         click.echo(f"first layer that hurts: {facts['first_that_hurts']}")
     if facts.get("deployed"):
@@ -83,4 +115,45 @@ def command(
         click.echo(f"threshold     {deployed['threshold']} for coverage {deployed['coverage']:.0%}")
     for row in facts["routers"]:
         click.echo(router_line(row, None, None).strip())
+    for sentence in facts.get("notes") or ():
+        click.echo(f"note          {sentence}")
     click.echo(f"in {out}")
+
+
+def _accuracy_lines(facts: dict[str, Any]) -> Iterator[str]:
+    """float and int8 on the same images, and the cloud's network."""
+    int8, floats = facts.get("accuracy_int8"), facts.get("accuracy_float")
+    parts = [f"int8 {int8:.1%}"] if int8 is not None else []
+    parts += [f"float {floats:.1%}"] if floats is not None else []
+    if parts:
+        count = facts["images"]
+        yield f"accuracy      {', '.join(parts)} of {count} images, calibration split"
+    if facts.get("accuracy_global") is not None:
+        yield f"global        {facts['accuracy_global']:.1%}, calibration split"
+
+
+def _pixels(
+    scale: float | None, mean: str | None, std: str | None, prefix: str = ""
+) -> PixelForm | None:
+    """The range that the options say; None where none is given."""
+    from mcu_hybrid.graph.pixels import PixelForm
+
+    if scale is None and mean is None and std is None:
+        return None
+    form = PixelForm(
+        1.0 if scale is None else scale,
+        _numbers(mean, f"{prefix}mean") or (0.0,),
+        _numbers(std, f"{prefix}std") or (1.0,),
+    )
+    return form.check(max(len(form.mean), len(form.std)))
+
+
+def _numbers(text: str | None, option: str) -> tuple[float, ...]:
+    """Comma-separated numbers; a usage error for anything else."""
+    try:
+        return tuple(float(part) for part in text.split(",")) if text is not None else ()
+    except ValueError:
+        raise click.BadParameter(
+            f"'{text}' is no number, and no list of numbers like 0.485,0.456,0.406",
+            param_hint=f"--{option}",
+        ) from None

@@ -34,7 +34,7 @@ class Int8Run:
 def run_int8(
     graph: Graph, x: np.ndarray, *, label: str = "int8 reference", on_event: OnEvent | None = None
 ) -> Int8Run:
-    """Run uint8 images through the graph, whose first output are the logits."""
+    """Run uint8 images through the graph; the logits are what its routers read, else output 0."""
     images = to_int8(graph, x)
     rows: list[list[np.ndarray]] = []
     for i, image in enumerate(images):
@@ -50,7 +50,9 @@ def run_int8(
         for name, router in routers.ROUTERS.items()
         if router.OUTPUT in outputs
     }
-    return Int8Run(columns[0], scores)
+    link = next((op for op in graph.ops if op.kind == "ROUTE_FEATURES"), None)
+    position = graph.outputs.index(link.inputs[0]) if link is not None else 0
+    return Int8Run(columns[position], scores)
 
 
 def layer_noise(

@@ -41,7 +41,11 @@ def main(folder: Path) -> None:
         made.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         return made
 
-    _keep_activations(tf, converter().convert(), rows, job["probes"], folder / "float.npz")
+    floats = converter().convert()
+    try:
+        _keep_activations(tf, floats, rows, job["probes"], folder / "float.npz")
+    except Exception as error:  # a look at the network that nothing else needs
+        sys.stderr.write(f"no float values: {type(error).__name__}: {error}\n")
     count = max(len(array) for array in rows.values())
 
     def representative() -> Iterator[dict[str, np.ndarray]]:
@@ -87,6 +91,7 @@ def _to_saved_model(folder: Path, job: dict[str, Any], rows: dict[str, np.ndarra
         return np.resize(image, (20, *image.shape[1:])).astype(np.float32)
 
     converter.download_test_image_data = own_images
+    _pad_with_scalars()
     onnx2tf.convert(
         input_onnx_file_path=str(folder / "model.onnx"),
         output_folder_path=str(folder / "saved"),
@@ -94,35 +99,64 @@ def _to_saved_model(folder: Path, job: dict[str, Any], rows: dict[str, np.ndarra
         copy_onnx_input_output_names_to_tflite=True,
         overwrite_input_shape=job["shapes"] or None,
         keep_nwc_or_nhwc_or_ndhwc_input_names=job["keep_nhwc"] or None,
+        not_use_onnxsim=True,  # found on PATH or not: the result must not depend on that
         non_verbose=True,
         verbosity="error",
     )
+
+
+def _pad_with_scalars() -> None:
+    """onnx2tf hands tf.pad its value as an array of one, for which TFLite has no operator."""
+    import tensorflow as tf
+
+    pad = tf.pad
+
+    def padded(*args: Any, constant_values: Any = 0, **kwargs: Any) -> Any:
+        if isinstance(constant_values, np.ndarray) and constant_values.size == 1:
+            constant_values = constant_values.item()
+        return pad(*args, constant_values=constant_values, **kwargs)
+
+    tf.pad = padded
 
 
 def _keep_activations(
     tf: Any, model: bytes, rows: dict[str, np.ndarray], probes: int, path: Path
 ) -> None:
     """Run the float model on the first rows and keep every tensor that an operator writes."""
-    interpreter = tf.lite.Interpreter(
-        model_content=model,
-        experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF,
-    )
-    interpreter.allocate_tensors()
+    interpreter = _interpreter(tf, model)
     run = interpreter.get_signature_runner()
     outputs = {int(i) for op in interpreter._get_ops_details() for i in op["outputs"]}
     names = {d["index"]: d["name"] for d in interpreter.get_tensor_details()}
     kept: dict[str, list[np.ndarray]] = {names[i]: [] for i in outputs if i in names}
-    for i in range(probes):
+    for i in range(probes):  # of every tensor the same rows, or none of it
         run(**{name: array[i % len(array)][None] for name, array in rows.items()})
         for index in outputs & names.keys():
-            kept[names[index]].append(interpreter.get_tensor(index).copy())
-    order = list(kept)
+            kept[names[index]].append(np.atleast_1d(interpreter.get_tensor(index).copy()))
+    order = [name for name, parts in kept.items() if len({part.shape for part in parts}) == 1]
     np.savez(
         path,
         names=np.array(order),
         **{f"a{i}": np.concatenate(kept[name]) for i, name in enumerate(order)},
     )
+
+
+def _interpreter(tf: Any, model: bytes) -> Any:
+    """An interpreter that keeps every tensor; ELU and some others have no reference kernel."""
+    kinds = tf.lite.experimental.OpResolverType
+
+    def made(kind: Any) -> Any:
+        interpreter = tf.lite.Interpreter(
+            model_content=model,
+            experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=kind,
+        )
+        interpreter.allocate_tensors()
+        return interpreter
+
+    try:
+        return made(kinds.BUILTIN_REF)
+    except ValueError:
+        return made(kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
 
 
 if __name__ == "__main__":

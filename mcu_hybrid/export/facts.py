@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,12 +45,17 @@ def compare(
     graph: Graph,
     converted: Converted | None,
     splits: Splits,
-    seen: Int8Run,
-    float_logits: np.ndarray | None,
+    classes_int8: np.ndarray | None,
+    classes_float: np.ndarray | None,
 ) -> dict[str, Any]:
-    """Accuracy on the calibration split (float where known) and the layers' noise."""
+    """Accuracy on the calibration split and the layers' noise.
+
+    Args:
+        classes_int8, classes_float: what the network says of each calibration image; None where
+            that is not known, or is no class of the data.
+    """
     facts: dict[str, Any] = {
-        "accuracy_int8": float((seen.logits.argmax(1) == splits.y_calibration).mean()),
+        "accuracy_int8": _share(classes_int8, splits.y_calibration),
         "accuracy_float": None,
         "same_class": None,
         "images": len(splits.y_calibration),
@@ -60,10 +64,9 @@ def compare(
         "first_that_hurts": None,
         "hurts_below_db": agreement.HURTS_BELOW_DB,
     }
-    if float_logits is not None:
-        classes = float_logits.argmax(1)
-        facts["accuracy_float"] = float((classes == splits.y_calibration).mean())
-        facts["same_class"] = float((classes == seen.logits.argmax(1)).mean())
+    facts["accuracy_float"] = _share(classes_float, splits.y_calibration)
+    if classes_float is not None and classes_int8 is not None:
+        facts["same_class"] = _share(classes_float, classes_int8)
     if converted is not None:
         probes = splits.x_fit[:PROBES]
         layers = agreement.layer_noise(graph, probes, converted.float_activations)
@@ -72,17 +75,15 @@ def compare(
     return facts
 
 
+def _share(classes: np.ndarray | None, truth: np.ndarray) -> float | None:
+    return None if classes is None else float((classes == truth).mean())
+
+
 def check_coverage(value: float) -> float:
     """The coverage itself; raises InputError outside (0, 1)."""
     if not 0.0 < value < 1.0:
         raise InputError(f"{value} is not between 0 and 1", "for example 0.8", key="coverage")
     return value
-
-
-def copy_global(path: Path | None, out_dir: Path) -> None:
-    """Put the user's own global model beside the export."""
-    if path is not None:
-        shutil.copyfile(path, out_dir / GLOBAL)
 
 
 def write(out_dir: Path, data: bytes, facts: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.graph.pixels import UNIT, PixelForm
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets.checkpoint import Hybrid, RouterParts
 from mcu_hybrid.ops import route_features
@@ -104,12 +105,13 @@ def hybrid_metadata(hybrid: Hybrid, graph: Graph, band: Band) -> dict[str, Any]:
     }
 
 
-def plain_metadata(graph: Graph, labels: tuple[str, ...]) -> dict[str, Any] | None:
-    """Metadata of a classifier without a router; None where it does not end in logits."""
-    out = graph.outputs[0]
-    tensor, producer = graph.tensor(out), graph.producer(out)
-    if (producer is not None and producer.kind == "SOFTMAX") or tensor.elements != len(labels):
-        return None
+def plain_metadata(graph: Graph, logits: int, labels: tuple[str, ...]) -> dict[str, Any]:
+    """Metadata of a classifier without a router of its own, whose logits are that tensor.
+
+    Raises:
+        ModelError: the routers cannot read such logits (their scale, or the number of classes).
+    """
+    tensor = graph.tensor(logits)
     n = 1 + route_features.top_of(len(labels))
     attrs = route_features.make_attrs(
         len(labels), float(tensor.require_quant().scale), [0.0] * n, [1.0] * n, 1 / 127, 0
@@ -119,17 +121,34 @@ def plain_metadata(graph: Graph, labels: tuple[str, ...]) -> dict[str, Any] | No
         "logits": tensor.name,
         "features": attrs.to_json(),
         "labels": list(labels),
-        "input": INPUT,
     }
 
 
-def with_extremes(images: np.ndarray) -> np.ndarray:
+def input_metadata(form: PixelForm) -> dict[str, Any]:
+    """How an image becomes the model's input."""
+    if form.is_unit:
+        return INPUT
+    told = {"scale_to_real": "(x/255*scale-mean)/std", "pixels": form.to_json()}
+    return INPUT | told
+
+
+def with_extremes(images: np.ndarray, form: PixelForm = UNIT) -> np.ndarray:
     """Black and white in one corner of an extra image: the input's scale becomes exactly 1/255.
 
-    Then a uint8 pixel x is the int8 input x - 128 whatever the brightest pixel of the data is.
+    Then a uint8 pixel x is the int8 input x - 128 whatever the brightest pixel of the data is. An
+    image that is one pixel wide has no room for both and gets two.
+
+    Args:
+        images: NHWC, in the real numbers of ``form``.
     """
-    extra = images[:1].copy()
-    extra[0, 0, 0], extra[0, 0, 1] = 0.0, 1.0
+    channels = images.shape[-1]
+    black, white = (form.real(np.full(channels, v, np.uint8)) for v in (0, 255))
+    if images.shape[2] > 1:
+        extra = images[:1].copy()
+        extra[0, 0, 0], extra[0, 0, 1] = black, white
+    else:
+        extra = np.concatenate([images[:1], images[:1]])
+        extra[0, 0, 0], extra[1, 0, 0] = black, white
     return np.concatenate([images, extra])
 
 

@@ -102,6 +102,29 @@ def with_metadata(data: bytes, content: Mapping[str, Any]) -> bytes:
     return pack(model)
 
 
+def metadata_of(data: bytes) -> dict[str, Any]:
+    """Our JSON entry of a file; empty where it has none."""
+    model = _open(data)
+    for entry in model.metadata or ():
+        if entry.name == NAME.encode():
+            found: dict[str, Any] = json.loads(bytes(model.buffers[entry.buffer].data))
+            return found
+    return {}
+
+
+def with_output(data: bytes, index: int) -> bytes:
+    """The file with the tensor ``index`` among its outputs, as the last one where it was none.
+
+    Nothing else changes: operators, weights, and the outputs that were there with every bit.
+    """
+    model = _open(data)
+    graph = model.subgraphs[0]
+    if index in list(graph.outputs):
+        return data
+    graph.outputs = np.array([*graph.outputs, index], np.int32)
+    return pack(model)
+
+
 def set_output_range(data: bytes, name: str, low: float, high: float) -> bytes:
     """Spread low..high over the 256 levels of an output; values outside saturate.
 

@@ -31,6 +31,18 @@ class Converted:
     float_activations: Mapping[str, np.ndarray]
 
 
+class ConversionError(ModelError):
+    """The converter gave up; ``log`` is all that it said."""
+
+    def __init__(self, message: str, log: str, path: Path) -> None:
+        super().__init__(
+            message,
+            "use layers that onnx2tf supports, or convert it yourself and export the .tflite",
+            path=path,
+        )
+        self.log = log
+
+
 def convert(
     onnx: Path,
     calibration: Mapping[str, np.ndarray],
@@ -67,26 +79,33 @@ def convert(
             "keep_nhwc": list(keep_nhwc),
         }
         (folder / "job.json").write_text(json.dumps(job))
+        argv = [sys.executable, "-m", _WORKER, name]
+        log = ""
         try:
-            (tools or Tools()).run(
-                [sys.executable, "-m", _WORKER, name], cwd=folder, timeout_s=_TIMEOUT_S
-            )
+            done = (tools or Tools()).run(argv, cwd=folder, timeout_s=_TIMEOUT_S, check=False)
+            log = done.output
             raw = (folder / "int8.tflite").read_bytes()
         except (ToolError, OSError) as error:
-            raise ModelError(
-                f"onnx2tf and TensorFlow cannot convert it: {_reason(str(error))}",
-                "use layers that onnx2tf supports, or convert it yourself and export the .tflite",
-                path=onnx,
+            log = log or str(error)
+            raise ConversionError(
+                f"onnx2tf and TensorFlow cannot convert it: {_reason(log)}", log, onnx
             ) from error
-        with np.load(folder / "float.npz", allow_pickle=False) as file:
-            floats = {str(n): file[f"a{i}"] for i, n in enumerate(file["names"])}
+        floats = {}
+        if (folder / "float.npz").is_file():  # not where our own look at the network failed
+            with np.load(folder / "float.npz", allow_pickle=False) as file:
+                floats = {str(n): file[f"a{i}"] for i, n in enumerate(file["names"])}
     tidy, names = flat.tidy(raw, list(calibration), list(outputs))
     renamed = {names[old]: array for old, array in floats.items() if old in names}
     return Converted(tidy, renamed)
 
 
 def _reason(log: str) -> str:
-    """The last line of the log that says something, without colour codes."""
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in log.splitlines()]
+    """What of the log says most: operators without a form, else the last error's line."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", log)
+    missing = re.search(r"(?:TF Select|Custom) ops: *([\w, ]+)", plain)
+    if missing is not None:
+        return f"TensorFlow Lite has no operator {missing[1].strip()}"
+    log_line = re.compile(r"^[IWE]\d{4} ")  # TensorFlow's own log, behind the error
+    lines = [line.strip() for line in plain.splitlines() if not log_line.match(line)]
     telling = [line for line in lines if re.match(r"^(\w*\.)*\w*(Error|Exception)\b", line)]
     return (telling or [line for line in lines if line] or ["no message"])[-1][:400]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.graph.pixels import UNIT, PixelForm
 from mcu_hybrid.quant import QuantParams
 
 ITEM_BYTES = {"int8": 1, "int16": 2, "int32": 4, "int64": 8, "float32": 4, "bool": 1, "uint8": 1}
@@ -59,7 +60,10 @@ class Op:
 
 @dataclass(frozen=True)
 class Graph:
-    """A verified order of operators over tensors; ``notes`` name what was taken off or changed."""
+    """A verified order of operators over tensors; ``notes`` name what was taken off or changed.
+
+    ``pixels`` says which real numbers the first input takes for an image's pixels.
+    """
 
     name: str
     tensors: tuple[Tensor, ...]
@@ -67,6 +71,7 @@ class Graph:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    pixels: PixelForm = UNIT
 
     def tensor(self, index: int) -> Tensor:
         """Return the tensor with this index."""

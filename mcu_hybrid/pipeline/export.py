@@ -15,6 +15,7 @@ from mcu_hybrid.codegen.passes import run_passes
 from mcu_hybrid.codegen.read_tflite import fix_input_shapes, read_tflite
 from mcu_hybrid.codegen.router_cost import router_costs
 from mcu_hybrid.errors import InputError
+from mcu_hybrid.graph.pixels import PixelForm
 from mcu_hybrid.graph.types import Graph
 
 OnEvent = Callable[[str, int, int], None]
@@ -24,7 +25,8 @@ OnEvent = Callable[[str, int, int], None]
 class ExportOptions:
     """``data`` is needed for files that are not ours: thresholds and ranges come from it.
 
-    ``router`` is the deployed one.
+    ``router`` is the deployed one. ``pixels`` is what such a network was trained on (None: [0, 1],
+    of a .tflite what its input's scale says), ``global_pixels`` that of the global one.
     """
 
     coverage: float | None = None
@@ -34,6 +36,8 @@ class ExportOptions:
     global_onnx: Path | None = None
     seed: int = 0
     input_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()  # of a .tflite that leaves them open
+    pixels: PixelForm | None = None
+    global_pixels: PixelForm | None = None
 
 
 def read_graph(data: bytes, name: str) -> Graph:
@@ -62,6 +66,8 @@ def export_step(
         routers.router_id(options.router)  # said before the conversion
     extras.require("export", "export", *(["train"] if source.is_dir() or options.data else []))
     package = exporter()
+    if source.is_dir():
+        _require_none_for_a_folder(source, options)
     trained = manifest.load(source, "train") if source.is_dir() else None
     if options.global_onnx is not None and not options.global_onnx.is_file():
         raise InputError("no such file", "give an ONNX file", path=options.global_onnx)
@@ -103,6 +109,22 @@ def _sized(source: Path, options: ExportOptions) -> Iterator[Path]:
         yield copy
 
 
+def _require_none_for_a_folder(source: Path, options: ExportOptions) -> None:
+    """What a train folder has of its own cannot be given; unheard it would be a surprise."""
+    given = {
+        "--global-onnx": options.global_onnx,
+        "--input-scale, --mean, --std": options.pixels,
+        "--global-input-scale, --global-mean, --global-std": options.global_pixels,
+    }
+    for names, value in given.items():
+        if value is not None:
+            raise InputError(
+                f"is a folder of training, which has its own: {names} cannot be given",
+                "leave it out, or export an .onnx or .tflite",
+                path=source,
+            )
+
+
 def exporter() -> ModuleType:
     """The module export/package.py; raises MissingTool where its packages are not installed."""
     extras.require("export", "export")
@@ -123,8 +145,6 @@ def _export_file(
     from mcu_hybrid.export import package
 
     splits = _splits(options, on_event) if options.data else None
-    router = options.router or routers.entropy.NAME
-    coverage = 0.8 if options.coverage is None else options.coverage
     if source.suffix == ".tflite":
         return package.export_tflite(
             source,
@@ -132,8 +152,10 @@ def _export_file(
             read_graph,
             splits=splits,
             global_onnx=options.global_onnx,
-            coverage=coverage,
-            router=router,
+            coverage=options.coverage,
+            router=options.router,
+            pixels=options.pixels,
+            global_pixels=options.global_pixels,
             on_event=on_event,
         )
     if source.suffix != ".onnx":
@@ -152,8 +174,10 @@ def _export_file(
         folder,
         read_graph,
         global_onnx=options.global_onnx,
-        coverage=coverage,
-        router=router,
+        coverage=options.coverage,
+        router=options.router,
+        pixels=options.pixels,
+        global_pixels=options.global_pixels,
         on_event=on_event,
     )
 

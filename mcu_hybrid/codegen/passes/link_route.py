@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcu_hybrid.errors import ModelError
+from mcu_hybrid.graph.pixels import pixels_from_json
 from mcu_hybrid.graph.types import Graph, Op, Tensor
 from mcu_hybrid.ops import route_features
 from mcu_hybrid.quant import QuantParams
@@ -24,9 +25,12 @@ def link_route(graph: Graph, metadata: Mapping[str, Any] | None) -> Graph:
     A model without metadata, or without ``features`` in it, is returned as it is. Without a
     ``route_score`` (a plain classifier, packed) only the simple scores are added, as last output.
 
+    The real numbers of the image's pixels come from the metadata too.
+
     Raises:
         ModelError: the metadata names a tensor that is not there, or its features are faulty.
     """
+    graph = _with_pixels(graph, metadata or {})
     if metadata is None or "features" not in metadata:
         return graph
     attrs = route_features.from_json(metadata["features"], graph.name)
@@ -57,6 +61,14 @@ def link_route(graph: Graph, metadata: Mapping[str, Any] | None) -> Graph:
     linked = graph.with_(tensors=tuple(tensors), ops=ops, inputs=inputs, outputs=outputs)
     route_features.check(linked, op)
     return linked
+
+
+def _with_pixels(graph: Graph, metadata: Mapping[str, Any]) -> Graph:
+    """The graph that knows what a pixel is worth to it, where the metadata says so."""
+    told = metadata.get("input")
+    if not isinstance(told, Mapping) or "pixels" not in told:
+        return graph
+    return graph.with_(pixels=pixels_from_json(told["pixels"], graph.name))
 
 
 def _named(graph: Graph, metadata: Mapping[str, Any], key: str) -> int:
