@@ -56,7 +56,7 @@ def add_constant(model: Any, name: str, values: np.ndarray) -> str:
     """Add an initializer; returns its name."""
     from onnx import numpy_helper
 
-    model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(values, order="C"), name))
     return name
 
 

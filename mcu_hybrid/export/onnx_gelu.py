@@ -106,7 +106,12 @@ def _value(kind: str, ins: list[np.ndarray]) -> np.ndarray | None:
     if kind == "Tanh":
         return np.asarray(np.tanh(ins[0]))
     if len(ins) == 2:
-        two = {"Mul": np.multiply, "Div": np.divide, "Add": np.add, "Pow": np.power}
+        two: dict[str, np.ufunc] = {
+            "Mul": np.multiply,
+            "Div": np.divide,
+            "Add": np.add,
+            "Pow": np.power,
+        }
         if kind in two:
             with np.errstate(all="ignore"):
                 return np.asarray(two[kind](ins[0], ins[1]))
