@@ -143,7 +143,7 @@ def test_a_build_takes_what_was_predicted(
     facts = json.loads(out)
     assert facts["predicted_code_bytes"] == pytest.approx(facts["code_bytes"], rel=0.02)
     if budget:
-        assert facts["predicted_code_bytes"] <= 11_800
+        assert facts["predicted_code_bytes"] <= 13_000
         assert facts["code_bytes_saved"] > 500 and facts["instructions_spent"] > 0
 
 
