@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from mcu_hybrid.errors import LinkTimeout, ProtocolError
 from mcu_hybrid.link.base import Link
 from mcu_hybrid.wire.frames import BadFrame, Decoder, Frame, encode
-from mcu_hybrid.wire.messages import LINK_CODES, MAX_PAYLOAD, MEANING, RESPONSE, Code, Type
+from mcu_hybrid.wire.messages import LINK_CODES, MAX_PAYLOAD, MEANING, RESPONSE, Code, Fault, Type
 from mcu_hybrid.wire.payloads import ErrorFrame, FaultFrame, ack_layer
 
 _READ_BYTES = 65536
@@ -61,9 +61,11 @@ class DeviceFault(ProtocolError):
     ) -> None:
         if fault.layer is not None:
             where = layer_text(fault.layer, layer_names)
+        what = f"address 0x{fault.address:08x}"
+        if fault.code == Fault.WATCHDOG:
+            what = f"for {fault.address:,} ms"
         super().__init__(
-            f"{fault.kind} on the board {where}, at pc 0x{fault.pc:08x}, "
-            f"address 0x{fault.address:08x}",
+            f"{fault.kind} on the board {where}, at pc 0x{fault.pc:08x}, {what}",
             "arm-none-eabi-addr2line -fe firmware.elf PC names the source line",
         )
         self.fault = fault

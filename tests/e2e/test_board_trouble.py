@@ -86,7 +86,8 @@ def test_an_overrun_in_an_inference_alone_is_an_error_too(device: Device) -> Non
 @pytest.mark.parametrize("layer", [0, 3])
 def test_a_layer_without_an_end_is_named(device: Device, layer: int) -> None:
     device._layer_limit_ms = lambda: 150  # type: ignore[method-assign]
-    match = f"watchdog: endless loop on the board in layer {layer} '{NAMES[layer]}', at pc 0x"
+    where = f"in layer {layer} '{NAMES[layer]}'"
+    match = rf"watchdog: endless loop on the board {where}, at pc 0x\w+, for \d+ ms"
     for ask in (device.infer, device.profile):
         with pytest.raises(DeviceFault, match=match) as fault:
             ask(order(ENDLESS, layer))
@@ -180,6 +181,29 @@ def test_a_hung_board_is_named(tmp_path: Path, name: str) -> None:
                 device.infer(order(WELL, 0))
         finally:
             os.kill(found.pid, signal.SIGCONT)
+
+
+def test_a_board_that_hangs_in_a_run_is_named_with_its_layer(tmp_path: Path) -> None:
+    board = load_board("mps2-an500")
+    image = firmware(tmp_path, board, {"model.c": (HERE / "loop_model.c").read_text()})
+    with (
+        qemu.private(board, image.elf, Tools(), image.build_id) as found,
+        Device.open(found.url) as device,
+    ):
+        device.name_layers(NAMES)
+        device._layer_limit_ms = lambda: 60_000  # type: ignore[method-assign]
+        device._channel.budget_s, note = 0.9, device._channel._note
+
+        def stop_in_the_second_layer(exchange: Exchange, frame: Frame, on_row: Any) -> None:
+            note(exchange, frame, on_row)
+            if exchange.layer == 1:
+                os.kill(found.pid, signal.SIGSTOP)
+
+        device._channel._note = stop_in_the_second_layer  # type: ignore[method-assign]
+        turns = [np.array([1, 2_000_000_000, 1, 1], "<u4").view(np.int8)]
+        with pytest.raises(LinkTimeout, match=r"said nothing .* \(it was last in layer 1 'b'\)"):
+            device.infer(turns)
+        os.kill(found.pid, signal.SIGCONT)
 
 
 def test_every_part_of_the_image_is_compared(
