@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mcu_hybrid.cloud.scores import class_scores
 from mcu_hybrid.errors import CloudError
 from mcu_hybrid.query import Answer, Decision, Latency, Query
 
@@ -164,7 +165,7 @@ class HybridSession:
             return self._fallback(own, "resting", 0.0)
         try:
             result = self._cloud.infer(query.payload)
-            label, scores = _label(result.scores(self._cloud_output))
+            scores = class_scores(result.scores(self._cloud_output), len(own.scores))
         except CloudError as error:
             self._failures += 1
             self._rest_until = self._now() + self._rest_s
@@ -174,7 +175,7 @@ class HybridSession:
         self.counters.bytes_sent += result.bytes_sent
         return Answer(
             id=query.id,
-            label=label,
+            label=int(np.argmax(scores)),
             scores=scores,
             origin="cloud",
             latency=_with_cloud(own.latency, (self._now() - started) * 1e6),
@@ -198,14 +199,3 @@ class HybridSession:
 
 def _with_cloud(latency: Latency, cloud_us: float) -> Latency:
     return Latency(latency.device_us, cloud_us, latency.device_is_estimate)
-
-
-def _label(scores: np.ndarray) -> tuple[int, np.ndarray]:
-    """The class of one sample's scores; a batch or an empty answer is no answer to a query."""
-    flat = np.asarray(scores).reshape(-1)
-    if flat.dtype.kind not in "iuf" or flat.size < 2 or (scores.ndim > 1 and scores.shape[0] != 1):
-        shape = list(np.shape(scores))
-        raise CloudError(f"scores of shape {shape} are not one sample's", reason="bad_answer")
-    if not np.isfinite(flat).all():
-        raise CloudError("the cloud's scores hold NaN or infinity", reason="bad_answer")
-    return int(np.argmax(flat)), flat

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
@@ -58,6 +61,8 @@ from mcu_hybrid.latency import text_of
 )
 @click.option("--port", default="", help="Serial port or link URL of the board.")
 @probe_option
+@click.option("--resume", is_flag=True, help="Go on with a run that was ended; same options.")
+@click.option("--restart", is_flag=True, help="Start anew, though an ended run could go on.")
 @click.option("--out", type=click.Path(path_type=Path), default="runs/run", show_default=True)
 @board_dirs_option
 @json_option
@@ -77,6 +82,8 @@ def command(
     calibration: bool,
     port: str,
     probe: str,
+    resume: bool,
+    restart: bool,
     out: Path,
     board_dirs: tuple[Path, ...],
     as_json: bool,
@@ -86,6 +93,10 @@ def command(
     Without --cloud the export's global model is served for the time of the run (as serve does).
     The decision is made on the board; thresholds come from the calibration split.
 
+    Answers are kept as they come, so a run that was ended (a pulled cable, a kill) goes on with
+    --resume. Where the cloud does not answer, the board's own answer stands and the reason is
+    counted; --resume then asks for what is missing.
+
     Example: mcu-hybrid run runs/build --cloud http://127.0.0.1:8080 --model global --link lte
     """
     from mcu_hybrid import extras
@@ -93,20 +104,28 @@ def command(
     from mcu_hybrid.manifest import check_target
     from mcu_hybrid.pipeline.build import open_build
     from mcu_hybrid.pipeline.cloud import RunOptions, cloud_for
+    from mcu_hybrid.pipeline.journal import check_ended_run
     from mcu_hybrid.pipeline.run import require_hybrid, run_step
     from mcu_hybrid.pipeline.split import calibration_split, export_of, test_split
 
+    if resume and restart:
+        raise click.UsageError("give --resume or --restart, not both")
     height_width = parse_size(size)
     options = RunOptions(
         link_model(link), cloud, model, token, deadline, limit, check, port, router or "", probe
     )
     extras.require("run", *(["bench"] if check else []), *([] if cloud else ["cloud"]))
     check_target(out, "run")
+    check_ended_run(out, resume, restart)
     build = open_build(build_dir, board_dirs)
     require_hybrid(build)
     export = export_dir or export_of(build)
     split, calibrated = test_split(export, data, height_width)
-    with progress(as_json) as on_event, cloud_for(options, export) as client:
+    with (
+        _said_what_is_kept(out),
+        progress(as_json) as on_event,
+        cloud_for(options, export) as client,
+    ):
         result = run_step(
             build,
             split,
@@ -115,26 +134,45 @@ def command(
             calibration_samples=calibrated,
             calibration=calibration_split(export) if calibration else None,
             out=out,
+            resume=resume,
+            restart=restart,
             on_event=on_event,
         )
     if as_json:
         print_json({k: v for k, v in result.items() if k not in ("curves", "oracles")})
+        _warn(result)
     else:
         print_run(result)
 
 
+@contextmanager
+def _said_what_is_kept(out: Path) -> Iterator[None]:
+    """Ctrl-C and a signal end a run without an error's text, and lose as little."""
+    from mcu_hybrid.pipeline.journal import journal_file
+
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if journal_file(out).exists():
+            kept = f"the answers so far are kept in {journal_file(out)}"
+            click.echo(f"{kept}; go on with the same command and --resume", err=True)
+        raise
+
+
 def print_run(result: dict) -> None:
     """The table, and what it rests on; without a time of the board the latencies are empty."""
+    missing = result.get("cloud_missing", 0)
     rows = [
         (
             row["method"],
             f"{row['coverage_target']:.0%}",
             f"{row['coverage']:.1%}",
             f"{row['coverage_ci'][0]:.1%} .. {row['coverage_ci'][1]:.1%}",
-            f"{row['accuracy']:.1%}",
+            "-" if row["accuracy"] is None else f"{row['accuracy']:.1%}",
             f"{row['accuracy_ci'][0]:.1%} .. {row['accuracy_ci'][1]:.1%}",
             "-" if row["latency_ms"] is None else f"{row['latency_ms']:,.2f}",
             f"{row['bytes_sent']:,}",
+            *([f"{row['cloud_missing']:,}"] if missing else []),
         )
         for row in result["rows"]
     ]
@@ -147,12 +185,15 @@ def print_run(result: dict) -> None:
         "95 % interval",
         "mean ms, estimate" if result["latency_kind"] == "estimate" else "mean ms",
         "bytes sent",
+        *(["no answer"] if missing else []),
     )
     table(
         f"{result['dataset']}: {result['samples']} test inputs on {result['board']}", columns, rows
     )
     link, deployed = result["link"], result["deployed"]
-    query = f"{result['query_ms']:.2f} ms per query over {link['title']}"
+    query = "a query's time, which is not known: the cloud never answered"
+    if result["query_ms"] is not None:
+        query = f"{result['query_ms']:.2f} ms per query over {link['title']}"
     if result["edge_ms"] is None:
         click.echo(f"latency: none ({result['latency_basis']}); {query}")
     else:
@@ -164,21 +205,45 @@ def print_run(result: dict) -> None:
         f"live: {result['router']} at its {deployed['coverage']:.0%} threshold kept "
         f"{counters['kept']}, "
         f"queried "
-        f"{counters['queried']}, fell back {sum(counters['fallbacks'].values())}"
+        f"{counters['queried']}, fell back {_counts(counters['fallbacks'])}"
     )
     if counters["device_restarts"]:
         click.echo(
             f"the board restarted {counters['device_restarts']} times: its route was set again, "
             "and what it was asked then was asked again"
         )
-    if counters["device_disagrees"]:
-        click.echo(f"warning: {counters['device_disagrees']}", err=True)
-    if result["cloud_failed"]:
-        reasons = ", ".join(f"{count} {why}" for why, count in result["cloud_failed"].items())
-        click.echo(f"cloud: no answer for {reasons}; the board's own stands in the table")
     if result["exact"] is not None:
         verdict = "equal TFLM bit for bit" if result["exact"] else "DIFFER from TFLM"
         click.echo(f"exact: the board's outputs {verdict} on all {result['samples']} inputs")
+    _warn(result)
+
+
+def _warn(result: Mapping[str, Any]) -> None:
+    """What a reader of the table must know, on stderr."""
+    counters, samples = result["counters"], result["samples"]
+    if counters.get("device_disagrees"):
+        click.echo(f"warning: {counters['device_disagrees']}", err=True)
+    if missing := result.get("cloud_missing", 0):
+        click.echo(
+            f"warning: the cloud answered {samples - missing:,} of {samples:,} inputs (no answer: "
+            f"{_counts(result['cloud_failed'])}); in the other {missing:,} the board's own answer "
+            "stands, and 'cloud only' is without them; the same command with --resume asks again",
+            err=True,
+        )
+    if missing := result.get("calibration_missing", 0):
+        click.echo(
+            f"warning: the cloud gave no answer on {missing:,} calibration inputs: tune leaves "
+            "them out; the same command with --resume asks again",
+            err=True,
+        )
+    if result.get("unjudged"):
+        click.echo(f"warning: not compared with TFLM: {result['unjudged']}", err=True)
+
+
+def _counts(reasons: Mapping[str, int]) -> str:
+    """A sum with its parts: 12 (8 timeout, 4 resting)."""
+    parts = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+    return f"{sum(reasons.values()):,}" + (f" ({parts})" if parts else "")
 
 
 def _edge(result: dict) -> dict:

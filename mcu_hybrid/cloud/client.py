@@ -105,6 +105,11 @@ class CloudClient:
         """The server's base address."""
         return self._http.url
 
+    @property
+    def deadline_s(self) -> float:
+        """The total time of a call."""
+        return self._http.deadline_s
+
     def __enter__(self) -> CloudClient:
         return self
 
@@ -153,6 +158,11 @@ class CloudClient:
                 return tuple(str(name) for name in names if name)
         return ()
 
+    def request_bytes(self, inputs: np.ndarray) -> int:
+        """What a request for the model's only input weighs; raises CloudError as ``infer``."""
+        tensors = self._fit(inputs, self.metadata())
+        return len(encode_request(tensors, binary=self._binary is not False).body)
+
     def infer(self, inputs: np.ndarray | Mapping[str, np.ndarray]) -> CloudResult:
         """Run the model once; a single array goes to the model's only input.
 
@@ -173,6 +183,7 @@ class CloudClient:
             outputs = decode_response(reply.body, reply.headers.get(HEADER_LENGTH)).outputs
         except OipError as error:
             raise self._bad_answer(error.message) from error
+        self._check_types(outputs)
         self._binary = binary
         return CloudResult(
             outputs,
@@ -214,6 +225,14 @@ class CloudClient:
                     raise self._wrong_input(f"'{name}' is {datatype_of(array)}")
             tensors[name] = array
         return tensors
+
+    def _check_types(self, outputs: Mapping[str, np.ndarray]) -> None:
+        """Refuse an output of another kind of type than the metadata tells."""
+        told = {spec.name: spec.datatype for spec in self.metadata().outputs}
+        for name, array in outputs.items():
+            has, wanted = datatype_of(array), told.get(name, "")
+            if wanted and has.strip("0123456789") != wanted.strip("0123456789"):
+                raise self._bad_answer(f"'{name}' is {has}, its metadata says {wanted}")
 
     def _parse_metadata(self, reply: Reply) -> ModelMetadata:
         try:

@@ -23,7 +23,10 @@ COVERAGES = (0.9, 0.8, 0.7, 0.5)
 
 @dataclass(frozen=True)
 class Labels:
-    """Per-sample class labels of a split, three arrays of one length."""
+    """Per-sample class labels of a split, three arrays of one length.
+
+    Where the cloud gave no answer its label is negative, and the device's stands.
+    """
 
     device: np.ndarray
     cloud: np.ndarray
@@ -39,31 +42,56 @@ class Labels:
         """Number of samples."""
         return len(self.truth)
 
+    @property
+    def answered(self) -> np.ndarray:
+        """True [N] where the cloud has answered."""
+        return np.asarray(self.cloud) >= 0
+
+    @property
+    def queried(self) -> np.ndarray:
+        """The labels [N] that a query leads to."""
+        return np.where(self.answered, self.cloud, self.device)
+
+    @property
+    def device_right(self) -> np.ndarray:
+        """True [N] where the device's label is the true one."""
+        return np.asarray(self.device == self.truth)
+
+    @property
+    def cloud_right(self) -> np.ndarray:
+        """True [N] where a query leads to the true label."""
+        return np.asarray(self.queried == self.truth)
+
 
 @dataclass(frozen=True)
 class Costs:
     """What an answer costs: ``edge_ms`` on every input, the rest on each queried one.
 
     ``query_ms`` is LinkModel.query_ms(...): round trip, transfers and the cloud's own time. Without
-    a time of the board (None) no latency is known; ``edge_low_ms`` and ``edge_high_ms`` are the
-    range of an estimated one.
+    a time of the board (None) no latency is known, without ``query_ms`` none that has queries.
+    ``edge_low_ms`` and ``edge_high_ms`` are the range of an estimated one.
     """
 
     edge_ms: float | None
-    query_ms: float
+    query_ms: float | None
     query_bytes: int
     edge_low_ms: float | None = None
     edge_high_ms: float | None = None
 
     def latency_ms(self, query_rate: float) -> dict[str, float | None]:
         """The mean latency of an input, and its range, where so many are queried."""
-        query = query_rate * self.query_ms
+        query = query_rate * self.query_ms if self.query_ms is not None else None
+        if query_rate == 0:
+            query = 0.0
         edges = {
             "latency_ms": self.edge_ms,
             "latency_low_ms": self.edge_low_ms,
             "latency_high_ms": self.edge_high_ms,
         }
-        return {name: None if edge is None else edge + query for name, edge in edges.items()}
+        return {
+            name: None if edge is None or query is None else edge + query
+            for name, edge in edges.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -89,8 +117,7 @@ class Scores:
 def evaluate(labels: Labels, keep: np.ndarray, costs: Costs) -> dict[str, Any]:
     """Measured figures of one keep/query decision per sample, from pooled counts."""
     keep = np.asarray(keep, bool)
-    device_right = labels.device == labels.truth
-    cloud_right = labels.cloud == labels.truth
+    device_right, cloud_right = labels.device_right, labels.cloud_right
     right = np.where(keep, device_right, cloud_right)
     kept, queried = int(keep.sum()), int((~keep).sum())
     lost = int((~keep & ~device_right & ~cloud_right).sum())
@@ -106,6 +133,7 @@ def evaluate(labels: Labels, keep: np.ndarray, costs: Costs) -> dict[str, Any]:
         "bytes_sent": queried * costs.query_bytes,
         "bytes_per_sample": queried * costs.query_bytes / labels.count,
         "queried": queried,
+        "cloud_missing": int((~keep & ~labels.answered).sum()),
         "samples": labels.count,
     }
 
@@ -125,12 +153,14 @@ def table(
     A row has method, coverage_target, coverage, coverage_ci, accuracy, accuracy_ci, latency_ms,
     bytes_sent (all of the split), threshold, and the parts that explain them. "cloud only" pays no
     edge time: nothing has to run on the device. Latencies are None where the board has no time.
+    ``cloud_missing`` are queries of a row that the cloud did not answer: the device's answer stands
+    there, but in "cloud only", whose accuracy is that of the others (None where there are none).
     """
     no_edge = None if costs.edge_ms is None else 0.0
     cloud_costs = Costs(no_edge, costs.query_ms, costs.query_bytes)
     rows = [
         _row("on-device only", 1.0, None, labels, np.ones(labels.count, bool), costs),
-        _row("cloud only", 0.0, None, labels, np.zeros(labels.count, bool), cloud_costs),
+        _cloud_row(labels, cloud_costs),
     ]
     for name, scores in scored.items():
         if len(scores.test) != labels.count:
@@ -154,6 +184,20 @@ def _row(
     return head | evaluate(labels, keep, costs)
 
 
+def _cloud_row(labels: Labels, costs: Costs) -> dict[str, Any]:
+    """What the cloud answers alone: its accuracy is known where it has answered."""
+    row = _row("cloud only", 0.0, None, labels, np.zeros(labels.count, bool), costs)
+    known = labels.answered
+    count, right = int(known.sum()), int((known & labels.cloud_right).sum())
+    both_wrong = int((known & ~labels.cloud_right & ~labels.device_right).sum())
+    return row | {
+        "accuracy": _share(right, count),
+        "accuracy_ci": list(wilson(right, count)),
+        "accuracy_queried": _share(right, count),
+        "both_wrong_queried": _share(both_wrong, count),
+    }
+
+
 def curve(labels: Labels, scores: np.ndarray, costs: Costs) -> dict[str, list[Any]]:
     """The whole accuracy-coverage curve: one point per distinct score, from query all to keep all.
 
@@ -161,8 +205,7 @@ def curve(labels: Labels, scores: np.ndarray, costs: Costs) -> dict[str, list[An
     """
     scores = np.asarray(scores)
     order = np.argsort(scores, kind="stable")
-    device_right = (labels.device == labels.truth)[order]
-    cloud_right = (labels.cloud == labels.truth)[order]
+    device_right, cloud_right = labels.device_right[order], labels.cloud_right[order]
     ends = np.flatnonzero(np.diff(scores[order])) + 1  # ties move together
     kept = np.concatenate([[0], ends, [labels.count]]).astype(int)
     device_sum = np.concatenate([[0], np.cumsum(device_right)])
@@ -191,8 +234,7 @@ def oracles(labels: Labels, costs: Costs) -> dict[str, Any]:
     the proxy label); ``margin_upper`` keeps iff the device is right. ``best`` and ``random`` are
     curves over coverage: queries spent on helpful samples first, and blindly.
     """
-    device_right = labels.device == labels.truth
-    cloud_right = labels.cloud == labels.truth
+    device_right, cloud_right = labels.device_right, labels.cloud_right
     gain, loss = ~device_right & cloud_right, device_right & ~cloud_right
     neutral = labels.count - int(gain.sum()) - int(loss.sum())
     # From keep all: first the samples that gain, then those where it makes no difference.
@@ -201,7 +243,7 @@ def oracles(labels: Labels, costs: Costs) -> dict[str, Any]:
     coverage, accuracy = 1.0 - queried / labels.count, right / labels.count
     ends = np.array([0.0, 1.0])
     return {
-        "agreement": evaluate(labels, labels.device == labels.cloud, costs),
+        "agreement": evaluate(labels, labels.device == labels.queried, costs),
         "margin": evaluate(labels, ~gain, costs),
         "margin_upper": evaluate(labels, device_right, costs),
         "best": _points(coverage[::-1], accuracy[::-1], costs),
@@ -217,8 +259,7 @@ def paired_gap(
     Paired, because most samples are answered alike: two separate intervals would hide a difference
     that is there (normal approximation of McNemar's counts).
     """
-    device_right = labels.device == labels.truth
-    cloud_right = labels.cloud == labels.truth
+    device_right, cloud_right = labels.device_right, labels.cloud_right
     right_a = np.where(keep_a, device_right, cloud_right)
     right_b = np.where(keep_b, device_right, cloud_right)
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())

@@ -14,8 +14,10 @@ import numpy as np
 
 from mcu_hybrid.cloud.client import CloudClient
 from mcu_hybrid.cloud.linkmodel import LinkModel
+from mcu_hybrid.cloud.oip_tensors import TensorSpec
+from mcu_hybrid.cloud.scores import class_scores
 from mcu_hybrid.errors import InputError
-from mcu_hybrid.pipeline.build import Build
+from mcu_hybrid.pipeline.build import Model
 from mcu_hybrid.pipeline.serve import global_model, server_module
 
 Payload = Callable[[np.ndarray], np.ndarray]
@@ -86,14 +88,87 @@ def payload_form(cloud: CloudClient, shape: tuple[int, ...]) -> Payload:
     )
 
 
-def require_classes(build: Build, cloud: CloudClient) -> None:
-    """Refuse a server whose model tells apart another number of classes than the board's."""
-    graph = build.model.graph
-    classes = graph.tensor(graph.outputs[0]).shape[-1]
-    scores = [spec for spec in cloud.metadata().outputs if spec.datatype.startswith("FP")][:1]
-    for spec in scores:
-        if spec.shape and spec.shape[-1] not in (-1, classes):
-            raise InputError(
-                f"the model '{cloud.model}' gives {spec}, the board's model has {classes} classes",
-                "serve the global model of the same export: mcu-hybrid serve --model DIR",
-            )
+def scores_output(cloud: CloudClient, classes: int) -> str | None:
+    """The output that has the class scores, as the metadata tells; None where it tells nothing.
+
+    A server's first output may be something else (an embedding): the one that has a score per
+    class is taken, logits and probabilities alike.
+
+    Raises:
+        InputError: no output has a score for each of the board's classes.
+    """
+    outputs = cloud.metadata().outputs
+    fitting = [spec for spec in outputs if _may_be_scores(spec, classes)]
+    if outputs and not fitting:
+        raise InputError(
+            f"the model '{cloud.model}' gives {'; '.join(map(str, outputs))}, the board's model "
+            f"has {classes} classes",
+            "serve the global model of the same export: mcu-hybrid serve --model DIR",
+        )
+    fitting.sort(key=lambda spec: (not spec.datatype.startswith("FP"), classes not in spec.shape))
+    return fitting[0].name if fitting else None
+
+
+def _may_be_scores(spec: TensorSpec, classes: int) -> bool:
+    """True for one score a class; -1 is any size.
+
+    Whole numbers of any size may be class numbers, so these must be as many as the classes.
+    """
+    sizes = set(spec.shape[1:] if len(spec.shape) > 1 else spec.shape)
+    if not sizes <= {-1, 1, classes}:
+        return False
+    if spec.datatype.startswith("FP"):
+        return sizes != {1}
+    return spec.datatype.startswith(("INT", "UINT")) and classes in sizes
+
+
+@dataclass(frozen=True)
+class CloudScores:
+    """One image's class scores, checked, and what they cost."""
+
+    values: np.ndarray
+    elapsed_us: float
+    bytes_sent: int
+    bytes_received: int
+
+    @property
+    def label(self) -> int:
+        """The class of the highest score."""
+        return int(np.argmax(self.values))
+
+    def scores(self, output: str | None = None) -> np.ndarray:
+        """The class scores [classes]; which output has them is settled."""
+        return self.values
+
+
+@dataclass(frozen=True)
+class CloudModel:
+    """The server's model as the board's teacher: an image in, scores of the board's classes out."""
+
+    client: CloudClient
+    payload: Payload
+    classes: int
+    output: str | None  # "" and None: the first float one
+
+    def infer(self, inputs: np.ndarray) -> CloudScores:
+        """Ask about one payload.
+
+        Raises:
+            CloudError: no answer, or one that is not one sample's class scores.
+        """
+        result = self.client.infer(inputs)
+        output = self.output if self.output in result.outputs else None
+        values = class_scores(result.scores(output), self.classes)
+        return CloudScores(values, result.elapsed_us, result.bytes_sent, result.bytes_received)
+
+
+def cloud_model(cloud: CloudClient, model: Model, shape: tuple[int, ...]) -> CloudModel:
+    """Settle with the server how images of this shape are sent and where the scores are.
+
+    Raises:
+        CloudError: the server does not answer, or does not know the model.
+        InputError: it takes other images, or tells apart other classes than the board's model.
+    """
+    payload = payload_form(cloud, shape)
+    logits = model.graph.tensor(model.graph.outputs[0]).shape
+    return CloudModel(cloud, payload, logits[-1], scores_output(cloud, logits[-1]))

@@ -18,7 +18,8 @@ from mcu_hybrid.pipeline.cloud import RunOptions, cloud_for
 from mcu_hybrid.pipeline.export import export_step
 from mcu_hybrid.pipeline.flash import flash_step
 from mcu_hybrid.pipeline.report import report_step
-from mcu_hybrid.pipeline.run import run_step, table_rows
+from mcu_hybrid.pipeline.run import run_step
+from mcu_hybrid.pipeline.run_table import table_rows
 from mcu_hybrid.pipeline.split import calibration_split, test_split
 from mcu_hybrid.pipeline.train import train_step
 from mcu_hybrid.process import Tools
@@ -78,6 +79,7 @@ def demo_step(
             calibration_samples=calibrated,
             calibration=calibration_split(out / "export"),
             out=out / "run",
+            restart=True,
             on_event=on_event,
         )
     page = report_step(

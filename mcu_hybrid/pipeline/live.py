@@ -1,130 +1,158 @@
 """The live pass of a run: the board decides, and what it queries goes to the cloud at once.
 
-Not here: what is streamed (split.py) and what is made of the answers (run.py).
+Then the second pass, which fetches what the cloud was not asked. Every answer goes into the journal
+as it comes. Not here: what is streamed (split.py) and what is made of the answers (run.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from mcu_hybrid import routers
-from mcu_hybrid.cloud.client import CloudClient
-from mcu_hybrid.errors import CloudError
+from mcu_hybrid.errors import CloudError, InputError
 from mcu_hybrid.harness import bench, timing
 from mcu_hybrid.harness.device import Device
-from mcu_hybrid.harness.judge import Judge
-from mcu_hybrid.latency import Time, code_of
+from mcu_hybrid.harness.judge import Judge, Unjudged
+from mcu_hybrid.latency import code_of
 from mcu_hybrid.pipeline.build import Build
-from mcu_hybrid.pipeline.cloud import Payload, RunOptions
+from mcu_hybrid.pipeline.cloud import CloudModel, CloudScores
+from mcu_hybrid.pipeline.heard import Fetched, Heard, Pass, counters_of, fallbacks_of
+from mcu_hybrid.pipeline.journal import Journal
+from mcu_hybrid.pipeline.run_table import Job
 from mcu_hybrid.pipeline.split import TestSplit
-from mcu_hybrid.query import Query
+from mcu_hybrid.query import Answer, Query
 from mcu_hybrid.session import DeviceClock, HybridSession
-from mcu_hybrid.tuning.outcomes import Outcomes
+from mcu_hybrid.tuning.outcomes import MISSING
+from mcu_hybrid.wire.messages import Decision
 
 OnEvent = Callable[[str, int, int], None]
-GONE_AFTER = 3  # failed queries in a row, each with its retries
-EXPECTED_ANSWER_BYTES = 200  # used for the link's way down where the server was never asked
-
-
-@dataclass
-class Pass:
-    """What the live pass collected, one entry per input; ``scores`` per router that there is."""
-
-    device: list[int]
-    scores: dict[str, list[int]]
-    cloud: dict[int, int]
-    differing: int
-    edge: Time  # of the mean inference
-    counters: dict[str, Any]
-    cloud_us: list[float]
-    query_bytes: int
-    answer_bytes: int
+# A cloud that answers nothing any more is left alone: failed queries in a row, each with its
+# retries; so few where they have taken longer than two deadlines.
+GONE_AFTER, GONE_AFTER_SLOW = 10, 3
+NOT_ASKED = "not_asked"
+ASKED_AGAIN = 4  # inputs of a split, to tell whether it is still the same network
 
 
 def stream(
-    build: Build,
-    device: Device,
-    cloud: CloudClient,
-    data: TestSplit,
-    tensors: np.ndarray,
-    payload: Payload,
-    options: RunOptions,
-    tell: OnEvent,
+    job: Job, device: Device, split: str, check: bool, journal: Journal, tell: OnEvent
 ) -> Pass:
-    """Run ``data`` on the board, quantised as ``tensors``; ask the cloud where it says so."""
-    hello = device.hello()
+    """Run a split on the board; ask the cloud where it says so, and TFLM where ``check``.
+
+    What the journal has of the split is not asked again.
+    """
+    build, cloud, data, tensors = job.build, job.model, job.splits[split], job.tensors[split]
     recorder = _Recorder(device, cloud)
     timer = timer_of(build, device)
-    session = HybridSession(recorder, recorder, clock=_clock(timer), logits=hello.logits)
-    judge = Judge(build.model.data, build.model.file.metadata) if options.check else None
-    seen = Pass([], {}, {}, 0, timer.total(0, 0), {}, [], 0, 0)
-    ticks = instructions = 0
+    logits = device.hello().logits
+    session = HybridSession(recorder, recorder, clock=_clock(timer), logits=logits)
+    judged = _Judged(build, check)
+    heard = [Heard(**entry) for entry in journal.entries(split, "board")]
+    before = len(heard)
+    silent = fallbacks_of(heard)
+    restarts = heard[-1].restarts if heard else 0
     device.reset_stats()
-    for i, tensor in enumerate(tensors):
-        answer = session.ask(Query(str(i), tensor[None], payload(data.x[i : i + 1])))
-        ran = recorder.inference
-        seen.device.append(int(np.argmax(ran.int8(hello.logits))))
-        for name, router in routers.ROUTERS.items():
-            if router.ID in ran.scores:
-                seen.scores.setdefault(name, []).append(ran.scores[router.ID])
-        ticks, instructions = ticks + ran.ticks, instructions + ran.instructions
-        if answer.origin == "cloud":
-            seen.cloud[i] = answer.label
-            seen.cloud_us.append(answer.latency.cloud_us)
-        if judge is not None:
-            seen.differing += bench.count_differences(ran.outputs, judge.run([tensor[None]]))
+    for i in range(before, len(tensors)):
+        tensor = tensors[i][None]
+        answer = session.ask(Query(str(i), tensor, cloud.payload(data.x[i : i + 1])))
+        one = recorder.heard(answer, logits, judged.differing(recorder.inference, tensor), restarts)
+        heard.append(one)
+        journal.add(split, "board", asdict(one))
         tell("board + cloud", i + 1, len(tensors))
-    count = max(1, len(tensors))
-    seen.edge = timer.total(ticks / count, instructions / count)
-    seen.counters = session.counters.to_json() | _device_counters(device)
-    seen.query_bytes, seen.answer_bytes = recorder.query_bytes, recorder.answer_bytes
-    return seen
+        for reason in fallbacks_of([one]):
+            silent[reason] += 1
+            tell(f"no answer of the cloud: {reason}", silent[reason], len(tensors))
+    count = max(1, len(heard))
+    edge = timer.total(
+        sum(one.ticks for one in heard) / count, sum(one.instructions for one in heard) / count
+    )
+    counters = counters_of(heard) | _device_counters(device, heard[:before])
+    fetched = [Fetched(**entry) for entry in journal.entries(split, "cloud")]
+    return Pass(heard, edge, counters, judged.reason, {one.at: one for one in fetched})
 
 
-def _device_counters(device: Device) -> dict[str, Any]:
+def _device_counters(device: Device, before: list[Heard]) -> dict[str, Any]:
     """The board's own counters of this pass, over its restarts, held against its answers.
 
-    ``device_disagrees`` says how they differ, "" where they do not.
+    ``device_disagrees`` says how they differ, "" where they do not. Of an earlier part of the run
+    its answers count; its repeats are not known.
     """
     disagrees = device.disagreement()
     stats, answered, tally = device.stats(), device.answered, device.tally
+    kept = sum(one.decision == Decision.KEEP for one in before)
+    queried = sum(one.decision == Decision.QUERY for one in before)
+    restarts = before[-1].restarts if before else 0
     return {
-        "device_kept": answered.kept - tally.kept + stats.kept,
-        "device_queried": answered.queried - tally.queried + stats.queried,
+        "device_kept": kept + answered.kept - tally.kept + stats.kept,
+        "device_queried": queried + answered.queried - tally.queried + stats.queried,
         "device_repeats": stats.repeats,
-        "device_restarts": device.restarts,
+        "device_restarts": restarts + device.restarts,
         "device_disagrees": disagrees,
     }
+
+
+class _Judged:
+    """Compares outputs with TFLM's, as long as that works: the board's answers stand without."""
+
+    def __init__(self, build: Build, check: bool) -> None:
+        self.reason = ""
+        self._judge: Judge | None = None
+        if check:
+            try:
+                self._judge = Judge(build.model.data, build.model.file.metadata)
+            except Unjudged as error:
+                self.reason = error.message
+
+    def differing(self, ran: Any, tensor: np.ndarray) -> int | None:
+        """How many outputs of an inference differ; None where they cannot be compared."""
+        if self._judge is None:
+            return None
+        try:
+            return bench.count_differences(ran.outputs, self._judge.run([tensor]))
+        except Unjudged as error:
+            self._judge, self.reason = None, error.message
+            return None
 
 
 class _Recorder:
     """Stands between session, board and cloud and keeps the last inference and the sizes."""
 
-    def __init__(self, device: Device, cloud: CloudClient) -> None:
+    def __init__(self, device: Device, cloud: CloudModel) -> None:
         self._device, self._cloud = device, cloud
         self.inference: Any = None
-        self.query_bytes = 0
-        self.answer_bytes = EXPECTED_ANSWER_BYTES
+        self._answer: CloudScores | None = None
 
     def infer(self, inputs: Any) -> Any:
         """The board's inference for a list of tensors, the cloud's for one array."""
         if isinstance(inputs, list):
-            self.inference = self._device.infer(inputs)
+            self.inference, self._answer = self._device.infer(inputs), None
             return self.inference
-        result = self._cloud.infer(inputs)
-        self.query_bytes, self.answer_bytes = result.bytes_sent, result.bytes_received
-        return result
+        self._answer = self._cloud.infer(inputs)
+        return self._answer
 
-
-def outcomes_of(seen: Pass, data: TestSplit, basis: str) -> Outcomes:
-    """What device and cloud said, image by image, once the cloud has answered for all."""
-    cloud = np.array([seen.cloud[i] for i in range(len(data.y))])
-    scores = {name: np.array(values) for name, values in seen.scores.items()}
-    return Outcomes(np.array(seen.device), cloud, np.asarray(data.y), scores, basis)
+    def heard(self, answer: Answer, logits: int, differing: int | None, restarts: int) -> Heard:
+        """The last query with its answer; ``restarts`` are those before this part of the run."""
+        ran, told = self.inference, self._answer
+        names = {router.ID: name for name, router in routers.ROUTERS.items()}
+        return Heard(
+            device=int(np.argmax(ran.int8(logits))),
+            scores={name: int(ran.scores[id_]) for id_, name in names.items() if id_ in ran.scores},
+            decision=int(ran.decision),
+            ticks=ran.ticks,
+            instructions=ran.instructions,
+            differing=differing,
+            reason=answer.reason,
+            cloud=answer.label if answer.origin == "cloud" else MISSING,
+            cloud_us=answer.latency.cloud_us,
+            bytes_sent=told.bytes_sent if told else 0,
+            bytes_received=told.bytes_received if told else 0,
+            restarts=restarts + self._device.restarts,
+        )
 
 
 def timer_of(build: Build, device: Device) -> timing.Timer:
@@ -145,27 +173,63 @@ def _clock(timer: timing.Timer) -> DeviceClock:
 
 
 def ask_the_rest(
-    cloud: CloudClient, data: TestSplit, payload: Payload, seen: Pass, tell: OnEvent
-) -> dict[str, int]:
-    """Fetch the answers that the live pass has not; returns how many failed, by reason.
+    cloud: CloudModel,
+    data: TestSplit,
+    seen: Pass,
+    journal: Journal,
+    split: str,
+    tell: OnEvent,
+) -> None:
+    """Fetch the answers of the cloud that the live pass has not; failures are counted in ``seen``.
 
-    Where one fails the device's answer stands in, as in the live pass.
-
-    Raises:
-        CloudError: several in a row fail, so the server is gone: the table would be of no use.
+    A cloud that does not answer any more is not asked for all of them: the rest is NOT_ASKED.
     """
-    failed: dict[str, int] = {}
-    in_a_row = 0
-    missing = [i for i in range(len(data.x)) if i not in seen.cloud]
+    missing = [int(i) for i in np.flatnonzero(seen.cloud == MISSING)]
+    in_a_row, since = 0, time.monotonic()
     for number, i in enumerate(missing):
         try:
-            seen.cloud[i] = int(np.argmax(cloud.infer(payload(data.x[i : i + 1])).scores()))
-            in_a_row = 0
+            told = cloud.infer(cloud.payload(data.x[i : i + 1]))
         except CloudError as error:
+            seen.failed[error.reason] += 1
+            tell(f"no answer of the cloud: {error.reason}", seen.failed[error.reason], len(data.x))
             in_a_row += 1
-            if in_a_row == GONE_AFTER:
-                raise
-            failed[error.reason] = failed.get(error.reason, 0) + 1
-            seen.cloud[i] = seen.device[i]
+            if _is_gone(in_a_row, time.monotonic() - since, cloud.client.deadline_s):
+                seen.failed += Counter({NOT_ASKED: len(missing) - number - 1})
+                return
+            continue
+        in_a_row, since = 0, time.monotonic()
+        sizes = (told.elapsed_us, told.bytes_sent, told.bytes_received)
+        seen.fetched[i] = Fetched(i, told.label, *sizes)
+        journal.add(split, "cloud", asdict(seen.fetched[i]))
         tell("cloud, the rest", number + 1, len(missing))
-    return failed
+
+
+def _is_gone(in_a_row: int, took_s: float, deadline_s: float) -> bool:
+    if in_a_row >= GONE_AFTER:
+        return True
+    return in_a_row >= GONE_AFTER_SLOW and took_s > 2 * deadline_s
+
+
+def require_same_cloud(
+    cloud: CloudModel, splits: Mapping[str, TestSplit], journal: Journal
+) -> None:
+    """Ask a few inputs again that the cloud has answered in an earlier part of the run.
+
+    Raises:
+        InputError: the answer is another now: half of the table would be another network's.
+    """
+    for name, data in splits.items():
+        known = {i: e["cloud"] for i, e in enumerate(journal.entries(name, "board"))}
+        known |= {e["at"]: e["cloud"] for e in journal.entries(name, "cloud")}
+        answered = [i for i, label in known.items() if label != MISSING]
+        for i in answered[:: max(1, len(answered) // ASKED_AGAIN)][:ASKED_AGAIN]:
+            try:
+                told = cloud.infer(cloud.payload(data.x[i : i + 1]))
+            except CloudError:
+                continue  # it says nothing of another network
+            if told.label != known[i]:
+                raise InputError(
+                    f"the cloud's model '{cloud.client.model}' gives class {told.label} for an "
+                    f"input that it gave class {known[i]} in the part that was kept",
+                    "give the model of then (--cloud, --model), or add --restart to start anew",
+                )

@@ -3,15 +3,15 @@
 Thresholds come from the export (its calibration split); the test split is only measured. The pass
 is live: the board decides at the deployed threshold, and what it queries goes to the server at
 once. For the table's other rows the same board scores are held against their thresholds, and the
-remaining answers of the cloud (the "cloud only" row needs all) are fetched afterwards.
+remaining answers of the cloud (the "cloud only" row needs all) are fetched afterwards. What is
+heard is kept as it comes (journal.py); a silent cloud costs no answer of the board.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +19,24 @@ import numpy as np
 
 from mcu_hybrid import manifest, routers
 from mcu_hybrid.cloud.client import CloudClient
-from mcu_hybrid.errors import InputError
+from mcu_hybrid.errors import InputError, LinkError
 from mcu_hybrid.graph.images import to_int8
-from mcu_hybrid.harness import route_eval
 from mcu_hybrid.harness.device import Device
-from mcu_hybrid.pipeline.build import Build, untuned_sha256
-from mcu_hybrid.pipeline.cloud import RunOptions, payload_form, require_classes
+from mcu_hybrid.pipeline.build import Build
+from mcu_hybrid.pipeline.cloud import RunOptions, cloud_model
 from mcu_hybrid.pipeline.flash import on_board
-from mcu_hybrid.pipeline.live import Pass, ask_the_rest, outcomes_of, stream
+from mcu_hybrid.pipeline.heard import Pass, outcomes_of
+from mcu_hybrid.pipeline.journal import Journal, check_ended_run
+from mcu_hybrid.pipeline.live import ask_the_rest, require_same_cloud, stream
 from mcu_hybrid.pipeline.run_pictures import PICTURES, save_pictures
+from mcu_hybrid.pipeline.run_table import CALIBRATION, OUTCOMES, Job, result_of
 from mcu_hybrid.pipeline.split import TestSplit
-from mcu_hybrid.tuning.outcomes import Outcomes
+from mcu_hybrid.tuning.outcomes import MISSING, Outcomes
 from mcu_hybrid.wire.messages import Router
+from mcu_hybrid.wire.payloads import Route
 
 OnEvent = Callable[[str, int, int], None]
 RESULT = "run.json"
-OUTCOMES, CALIBRATION = "results.npz", "calibration.npz"  # per image, of the test and other split
-# The table's names in its order -> routers: "router" is the one that was trained.
-METHODS = {name: name for name in routers.SIMPLE} | {"router": routers.learned.NAME}
 
 
 def run_step(
@@ -48,44 +48,112 @@ def run_step(
     calibration_samples: int = 0,
     calibration: TestSplit | None = None,
     out: Path | None = None,
+    resume: bool = False,
+    restart: bool = False,
     on_event: OnEvent | None = None,
 ) -> dict[str, Any]:
     """Run the whole split; return (and write) the table, its curves and what they rest on.
 
-    ``calibration`` is streamed too, for ``tune``; nothing of it is in the table.
+    While it runs, ``journal_file(out)`` beside the folder holds what was heard so far.
+
+    Args:
+        calibration: streamed too, for ``tune``; nothing of it is in the table.
+        resume: go on with a run that was ended, or that lacks answers of the cloud; build, data
+            and options must be the same.
+        restart: start anew though there is an ended run to go on with; else that is refused.
 
     Raises:
         InputError: the build has no such router, or the images have another shape than its input.
-        LinkError: the board does not answer. (A cloud that fails does not fail the run.)
+        LinkError: the board does not answer (any more); what it has answered is kept.
+        CloudError: the cloud does not answer before the first input. (Later it fails no run.)
     """
     metadata = require_hybrid(build)
     route = _route(build, metadata, options.router)
     if out is not None:
         manifest.check_target(out, "run")
+        check_ended_run(out, resume, restart)
     tell = on_event or (lambda label, done, total: None)
-    data = _first(data, options.limit)
-    tensors = to_int8(build.model.graph, data.x)
-    payload = payload_form(cloud, data.x.shape[1:])
-    require_classes(build, cloud)
-    board = on_board(build, port=options.port, probe=options.probe, on_event=on_event)
-    with board as device, _routed(device, route):
-        seen = stream(build, device, cloud, data, tensors, payload, options, tell)
-        failed = ask_the_rest(cloud, data, payload, seen, tell)
-        splits = {OUTCOMES: outcomes_of(seen, data, f"board {build.board.name}")}
-        if calibration is not None and out is not None:
-            splits[CALIBRATION] = _calibrate(build, device, cloud, calibration, options, tell)
-    metadata = metadata | {"deployed": route}
-    result = _result(build, data, seen, metadata, options, calibration_samples)
-    result["cloud_failed"] = failed
-    if out is not None:
-        with manifest.writing(out, "run") as draft:
-            draft.sources["build"] = build.folder
-            (draft.folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
-            for name, outcomes in splits.items():
-                outcomes.save(draft.folder / name)
-            _keep_pictures(draft.folder / PICTURES, data, splits[OUTCOMES], route)
-            draft.facts.update(exact=result["exact"], rows=result["rows"])
+    splits = {OUTCOMES: _first(data, options.limit)}
+    if calibration is not None and out is not None:
+        splits[CALIBRATION] = _some(calibration, options.limit)
+    tensors = {name: to_int8(build.model.graph, split.x) for name, split in splits.items()}
+    model = cloud_model(cloud, build.model, data.x.shape[1:])
+    job = Job(build, model, splits, tensors, options, route)
+    with Journal(out, _identity(job), job.inputs, resume=resume) as journal, journal.named():
+        require_same_cloud(model, splits, journal)
+        passes = _hear(job, journal, tell)
+        result = result_of(job, passes, metadata, calibration_samples)
+        if out is not None:
+            _write(out, job, passes, result, journal)
+            journal.remove()
     return result
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    """What the answers depend on: a run that is gone on with must have the same.
+
+    The server's address may change, as that of our own does: what is told of its model may not.
+    """
+    build, options = job.build, job.options
+    test, calibration = job.test, job.splits.get(CALIBRATION)
+    told = job.model.client.metadata()
+    specs = [str(spec) for spec in (*told.inputs, *told.outputs)]
+    return {
+        "build": build.image.build_id,
+        "board": build.board.name,
+        "data": test.name,
+        "limit": options.limit,
+        "test inputs": test.digest,
+        "calibration inputs": calibration.digest if calibration else None,
+        "router": routers.router_name(job.route["router"]),
+        "threshold": job.route["threshold"],
+        "check": options.check,
+        "cloud": "a server" if options.cloud else "the export's global model",
+        "model": {"name": options.model, "versions": list(told.versions), "tensors": specs},
+    }
+
+
+def _hear(job: Job, journal: Journal, tell: OnEvent) -> dict[str, Pass]:
+    """Both passes over each split; only the test split's outputs are compared with TFLM's."""
+    passes: dict[str, Pass] = {}
+    board = on_board(job.build, port=job.options.port, probe=job.options.probe, on_event=tell)
+    with board as device, _routed(device, job.route, journal):
+        for name in job.splits:
+            is_test = name == OUTCOMES
+            said = tell if is_test else _prefixed("calibration: ", tell)
+            check = job.options.check and is_test
+            passes[name] = stream(job, device, name, check, journal, said)
+            ask_the_rest(job.model, job.splits[name], passes[name], journal, name, said)
+    return passes
+
+
+def _prefixed(prefix: str, tell: OnEvent) -> OnEvent:
+    return lambda label, done, total: tell(prefix + label, done, total)
+
+
+def _write(
+    out: Path,
+    job: Job,
+    passes: Mapping[str, Pass],
+    result: Mapping[str, Any],
+    journal: Journal,
+) -> None:
+    outcomes = {n: _outcomes(job.build, passes[n], split) for n, split in job.splits.items()}
+    with manifest.writing(out, "run") as draft:
+        draft.sources["build"] = job.build.folder
+        (draft.folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
+        for name, one in outcomes.items():
+            one.save(draft.folder / name)
+        if not all(one.answered.all() for one in outcomes.values()):
+            journal.copy_to(draft.folder)
+        _keep_pictures(draft.folder / PICTURES, job.test, outcomes[OUTCOMES], job.route)
+        draft.facts.update(exact=result["exact"], rows=result["rows"])
+
+
+def _outcomes(build: Build, heard: Pass, data: TestSplit) -> Outcomes:
+    missing = int((heard.cloud == MISSING).sum())
+    lost = f", {missing} images without an answer of the cloud" if missing else ""
+    return outcomes_of(heard, data, f"board {build.board.name}{lost}")
 
 
 def _keep_pictures(
@@ -104,29 +172,12 @@ def _first(data: TestSplit, limit: int) -> TestSplit:
     return TestSplit(data.name, data.x[:limit], data.y[:limit]) if limit else data
 
 
-def _calibrate(
-    build: Build,
-    device: Device,
-    cloud: CloudClient,
-    data: TestSplit,
-    options: RunOptions,
-    tell: OnEvent,
-) -> Outcomes:
-    """What board and cloud say about the calibration split."""
-    if options.limit:  # not the first ones: folders come class by class
-        some = np.random.default_rng(0).permutation(len(data.y))[: options.limit]
-        data = TestSplit(data.name, data.x[some], data.y[some])
-    payload = payload_form(cloud, data.x.shape[1:])
-    tensors = to_int8(build.model.graph, data.x)
-
-    def said(label: str, done: int, total: int) -> None:
-        tell(f"calibration: {label}", done, total)
-
-    unjudged = replace(options, check=False)
-    seen = stream(build, device, cloud, data, tensors, payload, unjudged, said)
-    failed = sum(ask_the_rest(cloud, data, payload, seen, said).values())
-    lost = f", {failed} images without an answer of the cloud" if failed else ""
-    return outcomes_of(seen, data, f"board {build.board.name}{lost}")
+def _some(data: TestSplit, limit: int) -> TestSplit:
+    """Not the first ones: folders come class by class."""
+    if not limit:
+        return data
+    some = np.random.default_rng(0).permutation(len(data.y))[:limit]
+    return TestSplit(data.name, data.x[some], data.y[some])
 
 
 def require_hybrid(build: Build) -> dict[str, Any]:
@@ -166,73 +217,20 @@ def _route(build: Build, metadata: dict[str, Any], router: str) -> dict[str, Any
 
 
 @contextmanager
-def _routed(device: Device, route: dict[str, Any]) -> Iterator[None]:
+def _routed(device: Device, route: Mapping[str, Any], journal: Journal) -> Iterator[None]:
     """The board decides by ``route`` meanwhile, and by what it had before afterwards."""
+    ours = Route(Router(route["router"]), route["threshold"])
     before = device.get_route()
-    device.set_route(Router(route["router"]), route["threshold"])
+    kept = journal.entries("", "route")
+    if kept and before == ours:  # an earlier part of this run set it, and could not set it back
+        before = Route(Router(kept[-1]["router"]), kept[-1]["threshold"])
+    journal.note("", "route", {"router": int(before.router), "threshold": before.threshold})
+    device.set_route(ours.router, ours.threshold)
     try:
         yield
-    finally:
+    except LinkError:  # it hears nothing any more: no second wait for it, and no second error
+        raise
+    except BaseException:
         device.set_route(before.router, before.threshold)
-
-
-def _result(
-    build: Build,
-    data: TestSplit,
-    seen: Pass,
-    metadata: dict[str, Any],
-    options: RunOptions,
-    calibration_samples: int,
-) -> dict[str, Any]:
-    count = len(data.x)
-    cloud = np.array([seen.cloud[i] for i in range(count)])
-    labels = route_eval.Labels(np.array(seen.device), cloud, np.asarray(data.y))
-    edge_ms, low_ms, high_ms = seen.edge.board_ms()
-    cloud_ms = float(np.median(seen.cloud_us)) / 1e3 if seen.cloud_us else 0.0
-    query_ms = options.link.query_ms(seen.query_bytes, seen.answer_bytes, cloud_ms)
-    costs = route_eval.Costs(edge_ms, query_ms, seen.query_bytes, low_ms, high_ms)
-    scores = {
-        method: np.array(seen.scores[name])
-        for method, name in METHODS.items()
-        if name in metadata["thresholds"]
-    }
-    scored = {method: _scores(s, metadata, METHODS[method]) for method, s in scores.items()}
-    return {
-        "rows": route_eval.table(labels, scored, costs),
-        "curves": {name: route_eval.curve(labels, s, costs) for name, s in scores.items()},
-        "oracles": route_eval.oracles(labels, costs),
-        "link": options.link.to_json(),
-        "edge_ms": edge_ms,
-        "edge_low_ms": low_ms,
-        "edge_high_ms": high_ms,
-        "cloud_ms": cloud_ms,
-        "query_ms": query_ms,
-        "query_bytes": seen.query_bytes,
-        "answer_bytes": seen.answer_bytes,
-        "latency_kind": seen.edge.kind,
-        "latency_is_estimate": seen.edge.kind == "estimate",
-        "latency_basis": seen.edge.basis,
-        "dataset": data.name,
-        "samples": count,
-        "calibration_samples": calibration_samples,
-        "deployed": metadata["deployed"],
-        "router": routers.router_name(metadata["deployed"]["router"]),
-        "counters": seen.counters,
-        "board": build.board.name,
-        "build_id": build.image.build_id,
-        "model_sha256": untuned_sha256(build.model, build),
-        "labels": list(metadata.get("labels") or ()),
-        "exact": seen.differing == 0 if options.check else None,
-        "differing_outputs": seen.differing if options.check else None,
-    }
-
-
-def _scores(test: np.ndarray, metadata: dict[str, Any], name: str) -> route_eval.Scores:
-    thresholds = {float(c): int(t) for c, t in metadata["thresholds"][name].items()}
-    return route_eval.Scores(np.zeros(0), test, thresholds)
-
-
-def table_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with the keys that ``demo --json`` promises."""
-    keys = ("method", "coverage_target", "coverage", "coverage_ci", "accuracy", "latency_ms")
-    return [{key: row[key] for key in keys} | {"bytes_sent": row["bytes_sent"]} for row in rows]
+        raise
+    device.set_route(before.router, before.threshold)

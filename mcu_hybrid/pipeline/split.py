@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,14 @@ class TestSplit:
     name: str
     x: np.ndarray
     y: np.ndarray
+
+    @property
+    def digest(self) -> str:
+        """Of the images and labels, in their order."""
+        found = hashlib.sha256(repr((self.x.shape, self.x.dtype.str)).encode())
+        for array in (self.x, np.asarray(self.y, np.int64)):
+            found.update(np.ascontiguousarray(array).data)
+        return found.hexdigest()
 
 
 def export_of(build: Build) -> Path:

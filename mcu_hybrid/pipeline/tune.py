@@ -162,7 +162,12 @@ def _result(
         "answers_of": evidence.outcomes.basis,
         "costs": {name: _cost_json(cost) for name, cost in made.known.items()},
         "basis": made.basis,
-        "notes": [*made.notes, *_ends(problem, solution, targets), *solution.notes],
+        "notes": [
+            *evidence.notes,
+            *made.notes,
+            *_ends(problem, solution, targets),
+            *solution.notes,
+        ],
         "curve": curve(
             problem.outcomes, problem.router, problem.costs, problem.setting, _CURVE_POINTS
         ),

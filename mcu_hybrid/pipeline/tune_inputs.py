@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from mcu_hybrid.board import Board, load_board
 from mcu_hybrid.cloud.linkmodel import DEFAULT, LinkModel
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.export.agreement import run_int8
-from mcu_hybrid.pipeline import run as run_step
 from mcu_hybrid.pipeline.build import MODEL, Build, Model, open_build, read_model
-from mcu_hybrid.pipeline.cloud import RunOptions, cloud_for, payload_form
-from mcu_hybrid.pipeline.live import EXPECTED_ANSWER_BYTES
+from mcu_hybrid.pipeline.cloud import RunOptions, cloud_for, cloud_model
+from mcu_hybrid.pipeline.run import RESULT
+from mcu_hybrid.pipeline.run_table import CALIBRATION, EXPECTED_ANSWER_BYTES, OUTCOMES
 from mcu_hybrid.pipeline.split import calibration_split, export_of
 from mcu_hybrid.tuning import settings
 from mcu_hybrid.tuning.outcomes import Outcomes, load_outcomes
@@ -65,7 +65,10 @@ class Query:
 
 @dataclass
 class Evidence:
-    """What the folders hold; ``run`` is run.json or empty, ``build`` None for a bare export."""
+    """What the folders hold; ``run`` is run.json or empty, ``build`` None for a bare export.
+
+    ``notes`` say what of it was left out.
+    """
 
     source: Path
     step: str
@@ -77,6 +80,7 @@ class Evidence:
     outcomes: Outcomes
     test: Outcomes | None
     query: Query
+    notes: list[str] = field(default_factory=list)
 
 
 def gather(source: Path, options: CostOptions, on_event: OnEvent | None = None) -> Evidence:
@@ -84,7 +88,8 @@ def gather(source: Path, options: CostOptions, on_event: OnEvent | None = None) 
 
     Raises:
         ManifestError: another folder, or a stale one.
-        InputError: neither a run's answers nor calibration images and a global model to ask.
+        InputError: neither a run's answers nor calibration images and a global model to ask; or a
+            run without any answer of the cloud.
     """
     found = manifest.load(source, "run", "build", "export")
     build = _build_of(source, found.step, options)
@@ -93,17 +98,44 @@ def gather(source: Path, options: CostOptions, on_event: OnEvent | None = None) 
         board = load_board(options.board, options.board_dirs)
     model = build.model if build else read_model(source / MODEL)
     export = options.export or (source if found.step == "export" else _export_of(build))
-    run = json.loads((source / run_step.RESULT).read_text()) if found.step == "run" else {}
-    if run_step.CALIBRATION in found.files:
-        outcomes = load_outcomes(source / run_step.CALIBRATION)
-        query = Query(
-            run["query_bytes"], run.get("answer_bytes", EXPECTED_ANSWER_BYTES), run["cloud_ms"]
-        )
+    run = json.loads((source / RESULT).read_text()) if found.step == "run" else {}
+    if CALIBRATION in found.files:
+        outcomes = load_outcomes(source / CALIBRATION)
+        received = run.get("answer_bytes", EXPECTED_ANSWER_BYTES)
+        query = Query(run["query_bytes"], received, run["cloud_ms"] or 0.0)
     else:
         outcomes, query = _on_host(model, export, options, on_event)
-    kept = found.step == "run" and run_step.OUTCOMES in found.files
-    test = load_outcomes(source / run_step.OUTCOMES) if kept else None
-    return Evidence(source, found.step, model, build, board, export, run, outcomes, test, query)
+    kept = found.step == "run" and OUTCOMES in found.files
+    test = load_outcomes(source / OUTCOMES) if kept else None
+    notes: list[str] = []
+    if options.setting != settings.ABSTAIN:  # else the cloud has no say
+        outcomes, test = _answered(source, outcomes, test, notes)
+    known = (outcomes, test, query, notes)
+    return Evidence(source, found.step, model, build, board, export, run, *known)
+
+
+def _answered(
+    source: Path, calibration: Outcomes, test: Outcomes | None, notes: list[str]
+) -> tuple[Outcomes, Outcomes | None]:
+    """Without the inputs that the cloud gave no answer on: what it would say is not known."""
+    if not calibration.answered.any():
+        raise InputError(
+            f"the cloud answered none of the {calibration.count} calibration inputs",
+            "ask it again: mcu-hybrid run ... --resume; or tune with --setting abstain",
+            path=source,
+        )
+    found = []
+    for name, outcomes in (("calibration", calibration), ("test", test)):
+        missing = int((~outcomes.answered).sum()) if outcomes else 0
+        if outcomes is None or not missing:
+            found.append(outcomes)
+            continue
+        notes.append(
+            f"the cloud gave no answer on {missing} of {outcomes.count} {name} inputs: they are "
+            "left out, and what is said holds for inputs like the others"
+        )
+        found.append(outcomes.only(outcomes.answered) if outcomes.answered.any() else None)
+    return found[0] or calibration, found[1]
 
 
 def _build_of(source: Path, step: str, options: CostOptions) -> Build | None:
@@ -149,10 +181,10 @@ def _on_host(
     )
     labels, times = np.empty(len(split.y), np.int64), []
     with cloud_for(run_options, export) as client:
-        form = payload_form(client, split.x.shape[1:])
+        cloud = cloud_model(client, model, split.x.shape[1:])
         for i in range(len(split.y)):
-            answer = client.infer(form(split.x[i : i + 1]))
-            labels[i] = int(np.argmax(answer.scores()))
+            answer = cloud.infer(cloud.payload(split.x[i : i + 1]))
+            labels[i] = answer.label
             times.append(answer.elapsed_us / 1e3)
             if on_event:
                 on_event("global model", i + 1, len(split.y))

@@ -36,7 +36,7 @@ class Routing(TypedDict, total=False):
     oracles: dict[str, Any]  # route_eval.oracles
     link: dict[str, Any]  # LinkModel.to_json
     edge_ms: float | None
-    query_ms: float
+    query_ms: float | None
     query_bytes: int
     latency_is_estimate: bool
     dataset: str
@@ -47,6 +47,7 @@ class Routing(TypedDict, total=False):
     confusion: list[dict[str, Any]]  # report.answers.confusion
     pictures: list[dict[str, Any]]  # report.answers.pictures
     counters: dict[str, Any]  # session.Counters.to_json
+    cloud_missing: int  # inputs that the cloud never answered
 
 
 class Methods(TypedDict, total=False):

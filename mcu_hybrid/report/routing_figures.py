@@ -94,6 +94,8 @@ def _values(routing: Mapping[str, Any], key: str) -> list[float]:
     curves = [*(routing.get("curves") or {}).values(), *_bounds(routing).values()]
     found = [value for curve in curves for value in curve.get(key) or []]
     for row in routing.get("rows") or []:
+        if row["accuracy"] is None:
+            continue
         ends = row.get("accuracy_ci") if key == "accuracy" else None
         found += ends or [row[key]]
     return [value for value in found if value is not None]
@@ -109,7 +111,8 @@ def _figure(routing: Mapping[str, Any], name: str, key: str, x_axis: Axis, alt: 
         color, _, dash = style_of(method, i)
         items.append(_line(points, key, f"{method}, every threshold", color, dash, 2.5))
     methods = list(dict.fromkeys(row["method"] for row in rows))
-    items += [_mark(row, key, methods.index(row["method"])) for row in rows]
+    known = [row for row in rows if row["accuracy"] is not None]
+    items += [_mark(row, key, methods.index(row["method"])) for row in known]
     if operating := routing.get("operating"):
         items.append(_operating(operating, key))
     low, high = padded(_values(routing, "accuracy"))

@@ -64,8 +64,8 @@ def _row_texts(row: Mapping[str, Any], best: Mapping[float, float]) -> dict[str,
         "target": "" if single else f"{100 * row['coverage_target']:.0f}",
         "coverage": f"{100 * row['coverage']:.1f}",
         "coverage_ci": "" if single else _interval(row.get("coverage_ci")),
-        "accuracy": f"{100 * row['accuracy']:.2f}",
-        "accuracy_ci": _interval(row.get("accuracy_ci")),
+        "accuracy": "–" if row["accuracy"] is None else f"{100 * row['accuracy']:.2f}",
+        "accuracy_ci": _interval(None if row["accuracy"] is None else row.get("accuracy_ci")),
         "threshold": "" if row.get("threshold") is None else f"{row['threshold']:g}",
     }
 

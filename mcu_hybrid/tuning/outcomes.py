@@ -13,6 +13,7 @@ import numpy as np
 
 from mcu_hybrid.errors import InputError
 
+MISSING = -1  # the cloud's class where it gave no answer
 _SCORE = "score_"
 _LOWEST = -(2**31)  # thresholds are int32 on the device
 
@@ -22,7 +23,7 @@ class Outcomes:
     """Class labels of N images as the device, the cloud and the truth have them, and the scores.
 
     ``scores``: router name -> integers [N], higher = more in need of the cloud. ``basis`` says who
-    computed the device's part.
+    computed the device's part. Where the cloud gave no answer its class is MISSING.
     """
 
     device: np.ndarray
@@ -52,9 +53,20 @@ class Outcomes:
         return np.asarray(self.device == self.truth)
 
     @property
+    def answered(self) -> np.ndarray:
+        """True [N] where the cloud has answered."""
+        return np.asarray(self.cloud != MISSING)
+
+    @property
     def cloud_right(self) -> np.ndarray:
-        """True [N] where the cloud's class is the true one."""
-        return np.asarray(self.cloud == self.truth)
+        """True [N] where the cloud's class is the true one; without it the device's stands."""
+        return np.asarray(np.where(self.answered, self.cloud, self.device) == self.truth)
+
+    def only(self, wanted: np.ndarray) -> Outcomes:
+        """Those of the images that are True in ``wanted`` [N]; at least one must be."""
+        scores = {name: values[wanted] for name, values in self.scores.items()}
+        parts = (self.device[wanted], self.cloud[wanted], self.truth[wanted])
+        return Outcomes(*parts, scores, self.basis)
 
     def score(self, router: str) -> np.ndarray:
         """The scores int64 [N] of a router; raises InputError where the model has none."""

@@ -15,7 +15,7 @@ from mcu_hybrid import routers
 from mcu_hybrid.graph.images import to_int8
 from mcu_hybrid.harness.device import Device
 from mcu_hybrid.pipeline.build import open_build
-from mcu_hybrid.pipeline.run import METHODS
+from mcu_hybrid.pipeline.run_table import METHODS
 from mcu_hybrid.pipeline.split import calibration_split
 from mcu_hybrid.pipeline.tune_costs import costs_of
 from mcu_hybrid.pipeline.tune_inputs import CostOptions, gather

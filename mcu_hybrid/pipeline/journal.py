@@ -1,0 +1,251 @@
+"""What a run has heard so far, in a file beside its folder that a later run can go on from.
+
+One line an answer, appended as it comes: a pulled cable or a kill costs the answer that was under
+way and no other. Here: the file, whose it is, and that only one run writes it. Not here: what an
+answer consists of (live.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from mcu_hybrid.errors import InputError, McuHybridError
+
+ANSWERS = "answers.jsonl"  # in a finished run whose cloud answers are not complete
+_VERSION = 1
+_SYNC_S = 1.0  # a power cut may cost so much; a kill costs nothing
+_ANEW = "or add --restart to start anew"
+
+
+def journal_file(out: Path) -> Path:
+    """Where a run into ``out`` keeps what it has heard, until it is done."""
+    out = out.resolve()
+    return out.with_name(f"{out.name}.resume.jsonl")
+
+
+def check_ended_run(out: Path, resume: bool, restart: bool) -> None:
+    """Answers of an ended run are not thrown away because an option was forgotten.
+
+    Raises:
+        InputError: there are such answers and no option says what to do; or none to go on with;
+            or another run is writing them.
+    """
+    path = journal_file(out)
+    if path.exists():
+        _locked(path).close()  # or it is no ended one
+    if resume and not path.exists() and not (out / ANSWERS).is_file():
+        raise InputError(
+            "there is no ended run to go on with, nor one without some of the cloud's answers",
+            "start it without --resume",
+            path=out,
+        )
+    if path.exists() and not resume and not restart:
+        raise InputError(
+            "a run into this folder was ended before it was done, and can go on",
+            f"add --resume to go on (same options), {_ANEW}",
+            path=path,
+        )
+
+
+class Journal:
+    """The answers of a run, by split and kind, in the order in which they came.
+
+    Args:
+        out: the folder that the run will write; None keeps nothing.
+        identity: what the answers depend on; a resumed run must have the same.
+        inputs: how many there are, for what is said of an ended run.
+        resume: go on with what is there; else it is overwritten by the first answer.
+
+    Raises:
+        InputError: ``resume``, and what is there is damaged, or of another identity; or another
+            run is writing it.
+    """
+
+    def __init__(
+        self, out: Path | None, identity: Mapping[str, Any], inputs: int, *, resume: bool = False
+    ) -> None:
+        self.path = None if out is None else journal_file(out)
+        self.inputs = inputs
+        self._identity = json.loads(json.dumps(dict(identity)))
+        self._entries: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self._file: BinaryIO | None = None
+        self._noted = b""
+        self._synced = 0.0
+        if self.path is not None and out is not None and resume:
+            if not self.path.exists():
+                _copy(out / ANSWERS, self.path)
+            self._go_on(self.path)
+
+    def entries(self, split: str, kind: str) -> list[dict[str, Any]]:
+        """What was kept of this kind, in its order."""
+        return list(self._entries.get((split, kind), ()))
+
+    def note(self, split: str, kind: str, entry: Mapping[str, Any]) -> None:
+        """Add what is not worth a file of its own: it is written with the next answer."""
+        self._entries.setdefault((split, kind), []).append(dict(entry))
+        self._noted += _line({"split": split, "kind": kind, "entry": dict(entry)})
+
+    def add(self, split: str, kind: str, entry: Mapping[str, Any]) -> None:
+        """Append an answer; it is in the file when this returns."""
+        self._entries.setdefault((split, kind), []).append(dict(entry))
+        if self.path is None:
+            return
+        try:
+            self._file = self._file or self._begin(self.path)
+            line = _line({"split": split, "kind": kind, "entry": dict(entry)})
+            self._file.write(self._noted + line)
+            self._file.flush()
+            self._noted = b""
+            if time.monotonic() - self._synced > _SYNC_S:
+                os.fsync(self._file.fileno())
+                self._synced = time.monotonic()
+        except OSError as error:
+            raise InputError(
+                f"cannot be written: {error.strerror}",
+                "make room, or choose another --out",
+                path=self.path,
+            ) from error
+
+    @property
+    def kept(self) -> int:
+        """How many inputs the board has answered."""
+        return sum(len(found) for (_, kind), found in self._entries.items() if kind == "board")
+
+    def copy_to(self, folder: Path) -> None:
+        """Put the answers into a finished run's folder, to be gone on with."""
+        if self._file is not None and self.path is not None:
+            self._file.flush()
+            shutil.copyfile(self.path, folder / ANSWERS)
+
+    def remove(self) -> None:
+        """The run is done and written."""
+        if self._file is not None and self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # a full disk: said by ``add``
+                self._file.close()
+            self._file = None
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """An error that ends the run says what is kept, and how to go on."""
+        try:
+            yield
+        except McuHybridError as error:
+            if self._file is not None and self.kept:
+                error.message += (
+                    f"; the board's answers to {self.kept:,} of {self.inputs:,} inputs are kept in "
+                    f"{self.path}"
+                )
+                first = f"{error.hint}; then " if error.hint else ""
+                error.hint = f"{first}go on with the same command and --resume"
+            raise
+
+    def _begin(self, path: Path) -> BinaryIO:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = _locked(path, os.O_CREAT)
+        file.truncate(0)
+        file.write(_line({"version": _VERSION, "identity": self._identity}))
+        return file
+
+    def _go_on(self, path: Path) -> None:
+        file = _locked(path)
+        try:
+            whole, identity, entries = _read(file, path)
+            _require_same(identity, self._identity, path)
+            file.truncate(whole)
+            file.seek(whole)
+        except BaseException:
+            file.close()
+            raise
+        for entry in entries:
+            self._entries.setdefault((entry["split"], entry["kind"]), []).append(entry["entry"])
+        self._file = file
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    """A line with its own checksum: what a disk or a hand has changed is not gone on with."""
+    text = json.dumps(value, separators=(",", ":"))
+    return f"{zlib.crc32(text.encode()):08x} {text}\n".encode()
+
+
+def _read(file: BinaryIO, path: Path) -> tuple[int, dict[str, Any], list[dict[str, Any]]]:
+    """Bytes of the whole lines (a kill may have cut the last), the identity and the entries."""
+    raw = file.read()
+    whole = raw.rfind(b"\n") + 1
+    try:
+        if not whole:
+            raise ValueError("it is empty")
+        head, *entries = [_checked(line) for line in raw[:whole].splitlines()]
+        if head["version"] != _VERSION:
+            raise ValueError(f"version {head['version']}, this tool reads {_VERSION}")
+        return whole, dict(head["identity"]), entries
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(
+            f"is not what a run has kept, or was changed: {error}",
+            "start anew with --restart",
+            path=path,
+        ) from error
+
+
+def _checked(line: bytes) -> dict[str, Any]:
+    crc, _, text = line.partition(b" ")
+    if int(crc, 16) != zlib.crc32(text):
+        raise ValueError(f"a line's checksum is wrong: {line[:40]!r}")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def _require_same(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
+    for key in [*now, *before]:
+        if before.get(key) != now.get(key):
+            raise InputError(
+                f"was written with {key} = {before.get(key)!r}, this run has {now.get(key)!r}",
+                f"give build, data and options of the run that was ended, {_ANEW}",
+                path=path,
+            )
+
+
+def _locked(path: Path, flags: int = 0) -> BinaryIO:
+    """The file, opened for this run alone; the lock goes with the process."""
+    file = os.fdopen(os.open(path, os.O_RDWR | flags, 0o644), "r+b")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise InputError(
+            "another run is writing it", "wait for its end, or choose another --out", path=path
+        ) from error
+    except OSError:
+        pass  # a file system without locks
+    return file
+
+
+def _copy(source: Path, target: Path) -> None:
+    part = target.with_name(f"{target.name}.part")
+    try:
+        shutil.copyfile(source, part)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
