@@ -13,7 +13,7 @@ from dataclasses import replace
 from mcu_hybrid.codegen import cost
 from mcu_hybrid.codegen.code_budget import NOTHING, Banned, code_table, pick
 from mcu_hybrid.codegen.fast import Choice
-from mcu_hybrid.codegen.fast.registry import FAST, Match
+from mcu_hybrid.codegen.fast.registry import FAST, LEAN, Match
 from mcu_hybrid.codegen.schedule.call import Call, StreamCall
 from mcu_hybrid.codegen.schedule.lower import Strips, lower_stream
 from mcu_hybrid.graph.types import Graph, Op
@@ -51,6 +51,27 @@ def lowerer(
 
     strips = Strips(lower_op)
     return lower_op
+
+
+def leaner(
+    kernel_dirs: Sequence[str] = REFERENCE, core: str = ""
+) -> Callable[[Graph, Op], Iterator[Choice]]:
+    """The function that gives an operator's other ways: less scratch, more instructions.
+
+    Among them is the reference kernel; ways without a predicted cost are left out.
+    """
+    matches = [match for folder in kernel_dirs for match in LEAN.get(folder, ())]
+    own = core or cost.core_of(kernel_dirs)
+
+    def ways(graph: Graph, op: Op) -> Iterator[Choice]:
+        if op.kind in stream.KINDS or module(op.kind).lower(graph, op) is None:
+            return
+        found = [match(graph, op) for match in matches] + [_lower(graph, op, ())]
+        for choice in (_predicted(way, own) for way in found):
+            if choice is not None and choice.instructions is not None:
+                yield choice
+
+    return ways
 
 
 def _predicted(choice: Choice | None, core: str) -> Choice | None:

@@ -11,7 +11,7 @@ from typing import Any
 from mcu_hybrid.board import Board
 from mcu_hybrid.codegen import code_budget, report
 from mcu_hybrid.codegen.code_budget import Budgeted
-from mcu_hybrid.codegen.lowering import Lowered, lower_graph, lowerer
+from mcu_hybrid.codegen.lowering import Lowered, leaner, lower_graph, lowerer
 from mcu_hybrid.codegen.passes import optimise
 from mcu_hybrid.codegen.plan import MemoryPlan, plan
 from mcu_hybrid.codegen.read_tflite import ModelFile
@@ -123,7 +123,8 @@ def compile_graph(
     fastest = lower_graph(graph, dirs, core)
     code = code_budget.choose(fastest, code_budget.code_table(dirs), options.code_budget)
     room = _room(board, options)
-    points = schedules(graph, lowerer(dirs, core, code.banned), on_event)
+    lower_op, lean_ways = lowerer(dirs, core, code.banned), leaner(dirs, core)
+    points = schedules(graph, lower_op, on_event, lean_ways)
     compared = _within_code(_compared(points, options, room), board, options)
     whole = Schedule(graph, code.lowered, plan(graph, code.lowered), (), code.instructions)
     found = choose(compared, options.optimize, room) or (compared or (whole,))[-1]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from mcu_hybrid.codegen.fast import (
     Choice,
     add,
     conv,
     depthwise,
+    dw_as_conv,
     fully_connected,
     move,
     mul,
@@ -46,5 +48,13 @@ FAST: dict[str, tuple[Match, ...]] = {
         plain_depthwise.match,
         plain_simple.match_add,
         plain_simple.match_average_pool,
+    ),
+}
+
+# Ways with less scratch and more instructions, for schedules that need the bytes.
+LEAN: dict[str, tuple[Match, ...]] = {
+    "cortex_m_dsp": (
+        dw_as_conv.match,
+        *(partial(depthwise.match, scratch=size) for size in (4096, 2048, 1024, 512, 256)),
     ),
 }

@@ -9,7 +9,7 @@ for the bytes that live at once; the arena that the planner then makes of a path
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mcu_hybrid.codegen.fast import Choice
@@ -21,11 +21,14 @@ from mcu_hybrid.graph.types import ABSENT, Graph, Op
 from mcu_hybrid.ops import reshape
 
 LowerOp = Callable[[Graph, Op], Choice | None]
+LeanWays = Callable[[Graph, Op], Iterable[Choice]]
 OnEvent = Callable[[str, int, int], None]
 MOST_POINTS = 24  # of the front
 # Of a run's instructions: streams can be faster (rows that no window sees are left out, a kernel
 # suits narrow strips better), and below this it is not worth their code.
 LEAST_GAIN = 0.005
+# Of the whole model's instructions: more is not spent on one operator's scratch.
+LEAN_COST = 0.5
 _UNKNOWN = 0  # instructions of a kernel without a prediction: the same in every schedule
 
 
@@ -52,13 +55,21 @@ class Schedule:
     instructions: int
 
 
-def front(graph: Graph, lower_op: LowerOp, on_event: OnEvent | None = None) -> tuple[Schedule, ...]:
+def front(
+    graph: Graph,
+    lower_op: LowerOp,
+    on_event: OnEvent | None = None,
+    lean_ways: LeanWays | None = None,
+) -> tuple[Schedule, ...]:
     """All that ``schedules`` gives."""
-    return tuple(schedules(graph, lower_op, on_event))
+    return tuple(schedules(graph, lower_op, on_event, lean_ways))
 
 
 def schedules(
-    graph: Graph, lower_op: LowerOp, on_event: OnEvent | None = None
+    graph: Graph,
+    lower_op: LowerOp,
+    on_event: OnEvent | None = None,
+    lean_ways: LeanWays | None = None,
 ) -> Iterator[Schedule]:
     """Schedules, fastest first, each with a smaller arena than the one before.
 
@@ -67,8 +78,9 @@ def schedules(
     Args:
         graph: an optimised graph.
         lower_op: gives an operator's kernel, cost and scratch on the core.
+        lean_ways: gives ways of an operator with less scratch; None: there are none.
     """
-    pieces = _pieces(graph, lower_op, on_event)
+    pieces = _pieces(graph, lower_op, on_event, lean_ways)
     found, least = 0, None
     limit = None
     while found < MOST_POINTS:
@@ -83,12 +95,15 @@ def schedules(
         limit = min(top - 1, top - top // 50)  # steps of 2 %, so that the front stays short
 
 
-def _pieces(graph: Graph, lower_op: LowerOp, on_event: OnEvent | None) -> list[Piece]:
+def _pieces(
+    graph: Graph, lower_op: LowerOp, on_event: OnEvent | None, lean_ways: LeanWays | None
+) -> list[Piece]:
     live = _Live(graph)
     single = [_single(live, n, lower_op(graph, op)) for n, op in enumerate(graph.ops)]
-    pieces = list(single)
+    lean = list(_lean(graph, live, single, lean_ways)) if lean_ways else []
+    pieces = [*single, *lean]
     found = list(runs(graph))
-    smaller = set(_smaller(found, live, single))
+    smaller = set(_smaller(found, live, single, lean))
     for done, (first, last) in enumerate(found):
         alone = sum(piece.instructions for piece in single[first : last + 1])
         most = None if (first, last) in smaller else alone * (1 - LEAST_GAIN)
@@ -99,8 +114,25 @@ def _pieces(graph: Graph, lower_op: LowerOp, on_event: OnEvent | None) -> list[P
     return pieces
 
 
+def _lean(
+    graph: Graph, live: _Live, single: Sequence[Piece], lean_ways: LeanWays
+) -> Iterator[Piece]:
+    """Operators by themselves with less scratch, where that does not take too long."""
+    most = LEAN_COST * sum(piece.instructions for piece in single)
+    for n, op in enumerate(graph.ops):
+        usual = single[n]
+        if usual.choice is None or not usual.choice.scratch_bytes:
+            continue
+        ways = [_single(live, n, way) for way in lean_ways(graph, op)]
+        yield from _thinned(
+            way
+            for way in ways
+            if way.live_bytes < usual.live_bytes and way.instructions - usual.instructions <= most
+        )
+
+
 def _smaller(
-    found: Sequence[tuple[int, int]], live: _Live, single: Sequence[Piece]
+    found: Sequence[tuple[int, int]], live: _Live, single: Sequence[Piece], lean: Sequence[Piece]
 ) -> list[tuple[int, int]]:
     """Runs with an operator that some schedule does in fewer bytes than by itself.
 
@@ -108,6 +140,8 @@ def _smaller(
     while it runs; what stays below that by itself needs no stream.
     """
     least = [piece.live_bytes for piece in single]
+    for piece in lean:
+        least[piece.first] = min(least[piece.first], piece.live_bytes)
     for first, last in found:
         held = live.outside(first, last)
         for n in range(first, last + 1):
@@ -133,7 +167,7 @@ def _streams(
             yield Piece(first, last, cut, choice.instructions, held, choice)
 
 
-def _thinned(pieces: Iterator[Piece]) -> list[Piece]:
+def _thinned(pieces: Iterable[Piece]) -> list[Piece]:
     """Without pieces that another beats in both bytes and instructions."""
     kept: list[Piece] = []
     for piece in sorted(pieces, key=lambda p: (p.instructions, p.live_bytes)):

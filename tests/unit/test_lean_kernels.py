@@ -1,0 +1,66 @@
+"""``--optimize ram`` trades a kernel's scratch; ways with less scratch compute the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_cnn import random_cnn
+from random_graph import random_inputs
+from stream_arena import Arena
+
+from mcu_hybrid.board import load_board
+from mcu_hybrid.codegen.lowering import leaner, lower_graph, lowerer
+from mcu_hybrid.codegen.passes import optimise
+from mcu_hybrid.codegen.schedule.search import LEAN_COST, front
+from mcu_hybrid.graph import interp
+from mcu_hybrid.pipeline.build import read_model
+from mcu_hybrid.pipeline.compile import EngineOptions, compile_model
+
+DSP = ("cortex_m_dsp", "ref")
+TFLM_RAM_BYTES = 10_700  # of micro_speech with CMSIS-NN: arena, statics and stack
+BESIDE_ARENA_BYTES = 2_600  # statics and stack of ours
+
+
+def test_micro_speech_takes_less_ram_than_tflm(shared: Path) -> None:
+    model = read_model(shared / "models" / "micro_speech_quantized.tflite")
+    board = load_board("mps2-an500")
+    speed = compile_model(model, board, EngineOptions())
+    ram = compile_model(model, board, EngineOptions(optimize="ram"))
+    assert ram.plan.arena_bytes + BESIDE_ARENA_BYTES < TFLM_RAM_BYTES < speed.plan.arena_bytes
+    assert ram.plan.scratch_bytes < speed.plan.scratch_bytes / 4
+    assert not any(op.kind == "STREAM" for op in ram.graph.ops)
+
+
+def test_no_scratch_is_bought_at_any_price(shared: Path) -> None:
+    """The reference convolutions of this model take ten times the instructions for 384 bytes."""
+    model = read_model(shared / "models" / "kws_ref_model.tflite")
+    made = compile_model(model, load_board("mps2-an500"), EngineOptions(optimize="ram"))
+    counts = [point.instructions for point in made.front]
+    assert counts[-1] <= (1 + LEAN_COST) * counts[0]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_lean_schedules_are_exact(seed: int) -> None:
+    graph = optimise(random_cnn(seed))
+    inputs = random_inputs(graph, seed)
+    expected = interp.run(graph, inputs)
+    for made in front(graph, lowerer(DSP), lean_ways=leaner(DSP)):
+        got = Arena(made.graph, made.plan).run(made.lowered, inputs)
+        for want, have in zip(expected, got, strict=True):
+            np.testing.assert_array_equal(have, want)
+
+
+def test_lean_ways_take_less_scratch_somewhere() -> None:
+    """The test above would pass without any."""
+    found = 0
+    for seed in range(10):
+        graph = optimise(random_cnn(seed))
+        usual = lower_graph(graph, DSP)
+        for op, choice in zip(graph.ops, usual, strict=True):
+            if choice is not None:
+                found += any(
+                    way.scratch_bytes < choice.scratch_bytes for way in leaner(DSP)(graph, op)
+                )
+    assert found >= 10
