@@ -75,3 +75,16 @@ def test_a_judge_that_dies_leaves_the_boards_figures(
     assert told["ticks"] > 0 and len(told["layers"]) > 0
     code, printed, said = run("bench", build, "--runs", 3)
     assert code == 0 and "not compared: TFLM itself died (SIGSEGV)" in printed
+
+
+def test_build_and_flash_say_who_made_the_known_answers(build: Path) -> None:
+    try:
+        code, printed, said = run("flash", build, "--json")
+        assert code == 0, said
+        told = json.loads(printed)
+        assert told["verified"] and told["known_answers_by"] == "TFLM"
+        assert "known answers by TFLM" in run("flash", build)[1]
+    finally:
+        run("flash", "--board", "native", "--stop")
+    facts = json.loads((build / "manifest.json").read_text())["facts"]
+    assert (facts["known_answers_by"], facts["known_answers_reason"]) == ("TFLM", None)
