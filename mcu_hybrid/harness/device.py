@@ -374,7 +374,12 @@ class Device:
     def self_test(self) -> SelfTest:
         """Run the known-answer vectors that were built into the firmware."""
         limit = payloads.layer_limit(self._layer_limit_ms())
-        return SelfTest.parse(self._channel.request(Type.SELF_TEST, limit))
+        try:
+            return SelfTest.parse(self._channel.request(Type.SELF_TEST, limit))
+        except DeviceError as error:
+            if error.code == Code.ARENA_OVERRUN:
+                self._name_overrun([bytes(size) for size in self.input_bytes()])
+            raise
 
     def image_crc(self, address: int, size: int) -> int:
         """crc32 of a part of the image as it lies on the board; DeviceError where it is no part."""

@@ -83,6 +83,19 @@ def test_an_overrun_in_an_inference_alone_is_an_error_too(device: Device) -> Non
     assert gone.value.code == Code.NO_OUTPUT
 
 
+@pytest.mark.parametrize("name", ["native", "mps2-an500"])
+def test_an_overrun_in_the_self_test_names_its_layer(tmp_path: Path, name: str) -> None:
+    """It comes first: before any input of the user's."""
+    board = load_board(name)
+    text = (HERE / "trouble_model.c").read_text().replace("START_UP", "")
+    text = text.replace("mh_kat_count = 0", "mh_kat_count = 1").replace("arena[1])", "2u)")
+    text = text.replace("misbehave(arena[0])", f"misbehave({BEHIND}u)")
+    with running(board, firmware(tmp_path, board, {"model.c": text})) as device:
+        device.name_layers(NAMES)
+        with pytest.raises(DeviceError, match=r"outside its arena .*in layer 2 'c'"):
+            device.self_test()
+
+
 @pytest.mark.parametrize("layer", [0, 3])
 def test_a_layer_without_an_end_is_named(device: Device, layer: int) -> None:
     device._layer_limit_ms = lambda: 150  # type: ignore[method-assign]
