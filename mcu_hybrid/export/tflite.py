@@ -105,7 +105,7 @@ def _reason(log: str) -> str:
     missing = re.search(r"(?:TF Select|Custom) ops: *([\w, ]+)", plain)
     if missing is not None:
         return f"TensorFlow Lite has no operator {missing[1].strip()}"
-    log_line = re.compile(r"^[IWE]\d{4} ")  # TensorFlow's own log, behind the error
+    log_line = re.compile(r"^([IWE]\d{4} |WARNING|INFO)")  # TensorFlow's own log, behind the error
     lines = [line.strip() for line in plain.splitlines() if not log_line.match(line)]
     telling = [line for line in lines if re.match(r"^(\w*\.)*\w*(Error|Exception)\b", line)]
     return (telling or [line for line in lines if line] or ["no message"])[-1][:400]
