@@ -124,6 +124,7 @@ def export_onnx(
     made.converted = _convert(told, path, shape)
     tell("convert to int8", 1, 1)
     made.data, made.pixels = made.converted.tflite, told.pixels
+    _require_scales(made.data, path)
     with in_the_users_words(model, path):
         read(made.data, MODEL)
     made.warnings += _converter_errors(told, made.converted, path)
@@ -203,6 +204,18 @@ def _convert(told: Prepared, path: Path, shape: tuple[int, ...]) -> Converted:
                 shapes=(f"image:1,{size}",),
                 keep_nhwc=() if told.image.is_nchw else ("image",),
             )
+
+
+def _require_scales(data: bytes, path: Path) -> None:
+    """One value like minus infinity takes all 256 levels; said of the layer where it comes up."""
+    found = flat.destroyed_layer(data)
+    if found is not None:
+        raise ModelError(
+            f"its layer {found[0]} spans {found[1]:.3g}: int8 keeps nothing of the usual values",
+            "look for a padding or a mask of minus infinity there, and use a value of the size of "
+            "the others",
+            path=path,
+        )
 
 
 def _converter_errors(told: Prepared, converted: Converted, path: Path) -> list[str]:

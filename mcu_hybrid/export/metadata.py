@@ -19,6 +19,7 @@ from mcu_hybrid.tflite_file import builtin_code
 NAME = "mcu_hybrid"
 _IDENTIFIER = b"TFL3"
 _ALIGN = 16
+_HUGE = 1e6  # a range that no layer's real values have
 
 
 class _Builder(flatbuffers.Builder):
@@ -110,6 +111,24 @@ def metadata_of(data: bytes) -> dict[str, Any]:
             found: dict[str, Any] = json.loads(bytes(model.buffers[entry.buffer].data))
             return found
     return {}
+
+
+def destroyed_layer(data: bytes) -> tuple[str, float] | None:
+    """The first layer whose range leaves int8 nothing of real values, and that range."""
+    schema, model = schema_and_model(data)
+    graph = model.subgraphs[0]
+    kinds = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
+    for op in graph.operators:
+        code = model.operatorCodes[op.opcodeIndex]
+        kind = kinds[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        for tensor in (graph.tensors[index] for index in op.outputs):
+            quant = tensor.quantization
+            if quant is None or quant.scale is None or len(quant.scale) == 0:
+                continue
+            span = 255 * float(max(quant.scale))
+            if span > _HUGE:
+                return f"{kind} '{tensor.name.decode()}'", span
+    return None
 
 
 def with_output(data: bytes, index: int) -> bytes:

@@ -24,7 +24,6 @@ from mcu_hybrid.export.facts import AGREEMENT, COVERAGES, GLOBAL, MODEL
 from mcu_hybrid.export.foreign import export_onnx, export_tflite
 from mcu_hybrid.export.link import Band
 from mcu_hybrid.export.tflite import Converted, convert
-from mcu_hybrid.graph.pixels import UNIT
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.nets.checkpoint import Hybrid
@@ -85,7 +84,7 @@ def export_hybrid(
     facts = facts_of.compare(graph, converted, splits, classes, floats)
     truth = splits.y_calibration
     facts["warnings"] = [
-        *suspicion.of_float("the float base", floats, truth, UNIT, ""),
+        *suspicion.of_base(floats, truth),
         *suspicion.of_int8(classes, floats, truth),
     ]
     facts |= {"thresholds": content["thresholds"], "deployed": content["deployed"]}

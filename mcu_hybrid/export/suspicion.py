@@ -5,7 +5,7 @@ Numbers in, sentences out; nothing is run here but what the caller hands in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -53,6 +53,16 @@ def of_float(
         said = f"{what} is right on {(classes == truth).mean():.1%} of {len(truth)} images"
         return [f"{said} as it sees {form}; {other}"]
     return []
+
+
+def of_base(classes: np.ndarray, truth: np.ndarray) -> list[str]:
+    """A sentence where a base that was trained here is at chance."""
+    if not is_at_chance(classes, truth):
+        return []
+    return [
+        f"the float base is right on {(classes == truth).mean():.1%} of {len(truth)} images, no "
+        f"more than guessing ({chance(classes, truth):.1%}): train longer, or on more images"
+    ]
 
 
 def better_form(
@@ -135,8 +145,3 @@ def matching_form(low: float, high: float) -> PixelForm | None:
         if abs(low - ends[0]) < 0.02 * span and abs(high - ends[1]) < 0.02 * span:
             return form
     return None
-
-
-def joined(*found: Sequence[str]) -> list[str]:
-    """All sentences in order."""
-    return [sentence for part in found for sentence in part]

@@ -170,5 +170,5 @@ def cloud_model(cloud: CloudClient, model: Model, shape: tuple[int, ...]) -> Clo
         InputError: it takes other images, or tells apart other classes than the board's model.
     """
     payload = payload_form(cloud, shape)
-    logits = model.graph.tensor(model.graph.outputs[0]).shape
-    return CloudModel(cloud, payload, logits[-1], scores_output(cloud, logits[-1]))
+    classes = model.graph.tensor(model.graph.outputs[0]).elements
+    return CloudModel(cloud, payload, classes, scores_output(cloud, classes))
