@@ -12,27 +12,42 @@ from typing import Any
 import numpy as np
 
 from mcu_hybrid import ops
-from mcu_hybrid.export.onnx_edit import constants, is_output, readers
+from mcu_hybrid.export.onnx_edit import constants, copy_of, is_output, readers
 
 _CLOSE = 1e-3
 _SINCE = 20  # the opset with Gelu
 
 
-def fuse(model: Any) -> list[str]:
-    """Fuse every GELU; returns the names of the layers (their last nodes)."""
-    if "GELU" not in ops.OPS:
-        return []
+def fuse(model: Any) -> tuple[Any, list[str]]:
+    """Fuse every GELU; returns the model and the names of the layers (their last nodes).
+
+    The model is another one then, of the first opset that has Gelu.
+    """
+    if "GELU" not in ops.OPS or not any(n.op_type in ("Erf", "Tanh") for n in model.graph.node):
+        return model, []
+    newer = _newer(model)
+    if newer is None:
+        return model, []
     found = []
-    for node in [n for n in model.graph.node if n.op_type in ("Erf", "Tanh")]:
-        match = _match(model, node)
+    for node in [n for n in newer.graph.node if n.op_type in ("Erf", "Tanh")]:
+        match = _match(newer, node)
         if match is not None:
-            _replace(model, *match, approximate="none" if node.op_type == "Erf" else "tanh")
+            _replace(newer, *match, approximate="none" if node.op_type == "Erf" else "tanh")
             found.append(match[1])
-    if found:
-        for entry in model.opset_import:
-            if entry.domain in ("", "ai.onnx"):
-                entry.version = max(entry.version, _SINCE)
-    return found
+    return (newer, found) if found else (model, [])
+
+
+def _newer(model: Any) -> Any:
+    """The model in an opset with Gelu; None where onnx cannot put it there."""
+    from onnx import version_converter
+
+    opset = next(e.version for e in model.opset_import if e.domain in ("", "ai.onnx"))
+    if opset >= _SINCE:
+        return copy_of(model)
+    try:
+        return version_converter.convert_version(model, _SINCE)
+    except Exception:  # C++ errors of many kinds; the graph then stays as it is
+        return None
 
 
 def _match(model: Any, node: Any) -> tuple[str, str] | None:

@@ -48,8 +48,8 @@ def prepare(
     if end.note:
         notes.append(end.note)
     model = onnx_edit.simplified(model, path)
-    for name in onnx_gelu.fuse(model):
-        notes.append(f"GELU of '{name}' as one operator")
+    model, names = onnx_gelu.fuse(model)
+    notes += [f"GELU of '{name}' as one operator" for name in names]
     pixels = onnx_edit.fold_pixels(model, image, form, shape[-1])
     look = _Look(model, path, image, pixels.real(splits.x_fit))
     for name in onnx_pools.tame_pools(model, look.shape, look.least):

@@ -41,7 +41,13 @@ def splits(side: int = SIDE) -> Splits:
     return Splits(x, x, y, x, y, {}, ("a", "b", "c"), "")
 
 
-def net(*middle: Any, pads: int = 1, end: tuple[Any, ...] = (), width: int = CLASSES) -> Any:
+def net(
+    *middle: Any,
+    pads: int = 1,
+    end: tuple[Any, ...] = (),
+    width: int = CLASSES,
+    pool: tuple[Any, ...] = (h.make_node("ReduceMax", ["m"], ["p"], axes=[2, 3], keepdims=0),),
+) -> Any:
     """Conv (``pads``) - the given nodes, which read "c" and write "m" - mean - Gemm - the end."""
     r = np.random.default_rng(0)
     weights = {
@@ -55,7 +61,7 @@ def net(*middle: Any, pads: int = 1, end: tuple[Any, ...] = (), width: int = CLA
     nodes = [
         h.make_node("Conv", ["in", "w", "b"], ["c"], pads=[pads] * 4, name="first"),
         *(middle or (h.make_node("Relu", ["c"], ["m"]),)),
-        h.make_node("ReduceMax", ["m"], ["p"], axes=[2, 3], keepdims=0),
+        *pool,
         h.make_node("Gemm", ["p", "fc"], ["z"], transB=1),
         *end,
     ]
@@ -273,3 +279,82 @@ def test_the_global_network_gets_its_range_as_first_operators(
     got = made.run(images(), UNIT)[0]  # the payload of run: [0, 1]
     np.testing.assert_allclose(got, wanted, atol=1e-4 * np.ptp(wanted))
     assert facts["accuracy_global"] == (wanted.argmax(1) == splits().y_calibration).mean()
+
+
+GELUS = {
+    "erf": (
+        h.make_node("Div", ["c", "root"], ["d"]),
+        h.make_node("Erf", ["d"], ["e"]),
+        h.make_node("Add", ["e", "one"], ["f"]),
+        h.make_node("Mul", ["c", "f"], ["g"]),
+        h.make_node("Mul", ["g", "half"], ["m"]),
+    ),
+    "half first": (
+        h.make_node("Mul", ["c", "half"], ["d"]),
+        h.make_node("Div", ["c", "root"], ["q"]),
+        h.make_node("Erf", ["q"], ["e"]),
+        h.make_node("Add", ["e", "one"], ["f"]),
+        h.make_node("Mul", ["d", "f"], ["m"]),
+    ),
+    "another curve": (
+        h.make_node("Erf", ["c"], ["e"]),
+        h.make_node("Add", ["e", "one"], ["f"]),
+        h.make_node("Mul", ["c", "f"], ["m"]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GELUS)
+def test_gelu_is_one_operator_where_the_engine_has_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mcu_hybrid import ops
+
+    monkeypatch.setitem(ops.OPS, "GELU", ops)
+    model = net(*GELUS[name])
+    for key, value in {"root": 2**0.5, "one": 1.0, "half": 0.5}.items():
+        model.graph.initializer.append(nh.from_array(np.array(value, np.float32), key))
+    told, ours, wanted = prepared(model)
+    np.testing.assert_allclose(ours, wanted, atol=1e-4)
+    assert ("Gelu" in kinds_of(told)) == (name != "another curve") == ("Erf" not in kinds_of(told))
+
+
+def test_a_whole_conversion_answers_as_the_float_network_does(tmp_path: Path) -> None:
+    """A padded maximum behind no ReLU, ImageNet's range, softmax, and weights in a second file."""
+    from importlib.util import find_spec
+
+    if find_spec("tensorflow") is None or find_spec("onnx2tf") is None:
+        pytest.skip("the export packages are not installed")
+    from mcu_hybrid.codegen.passes import run_passes
+    from mcu_hybrid.codegen.read_tflite import read_tflite
+    from mcu_hybrid.export import agreement, package
+
+    def read(data: bytes, name: str) -> Any:
+        file = read_tflite(data, name)
+        return run_passes(file.graph, file.metadata)
+
+    pool = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+    middle = (
+        h.make_node("LeakyRelu", ["c"], ["a"], alpha=0.1),
+        h.make_node("MaxPool", ["a"], ["m"], **pool),
+    )
+    mean = h.make_node("GlobalAveragePool", ["m"], ["q"]), h.make_node("Flatten", ["q"], ["p"])
+    model = net(*middle, end=(h.make_node("Softmax", ["z"], ["y"], axis=1),), pool=mean)
+    path = tmp_path / "net.onnx"
+    onnx.save_model(
+        model, path, save_as_external_data=True, location="net.onnx.data", size_threshold=0
+    )
+    facts = package.export_onnx(
+        path, splits(), tmp_path / "out", read, router="margin", pixels=IMAGENET
+    )
+    model = onnx_file.load(path)  # saving took the weights out of it
+    image = onnx_file.image_input(model, path, (SIDE, SIDE, 3))
+    wanted = FloatNet(model.SerializeToString(), image, path).run(images(), IMAGENET)[0]
+    graph = read((tmp_path / "out" / package.MODEL).read_bytes(), "m")
+    seen = agreement.run_int8(graph, images())
+    assert (seen.logits.argmax(1) == wanted.argmax(1)).mean() >= 0.9
+    assert facts["accuracy_float"] == (wanted.argmax(1) == splits().y_calibration).mean()
+    noise = {layer["name"]: layer["sqnr_db"] for layer in facts["layers"]}
+    assert min(v for v in noise.values() if v is not None) > 20
+    assert facts["deployed"]["router"] != 0 and "SOFTMAX" in " ".join(facts["notes"])
+    assert not any("differs" in sentence for sentence in facts["warnings"])
