@@ -1,8 +1,8 @@
 """Engine tflm against a real TFLM, and the comparison itself without one.
 
 The first part runs where MH_TFLM_ROOT and MH_TFLM_LIB name a checkout and a library for
-cortex-m7+fp (docs/tflm.md has the one command); the rest everywhere. The engine's sources are checked in
-tests/unit/test_tflm_render.py, libraries in test_tflm_tree.py and test_arm_attributes.py.
+cortex-m7+fp (docs/tflm.md has the one command); the rest everywhere. The engine's sources are
+checked in tests/unit/test_tflm_render.py, libraries in test_tflm_tree.py, test_arm_attributes.py.
 """
 
 from __future__ import annotations
