@@ -207,7 +207,7 @@ def print_run(result: dict) -> None:
         f"queried "
         f"{counters['queried']}, fell back {_counts(counters['fallbacks'])}"
     )
-    if counters["device_restarts"]:
+    if counters.get("device_restarts"):
         click.echo(
             f"the board restarted {counters['device_restarts']} times: its route was set again, "
             "and what it was asked then was asked again"

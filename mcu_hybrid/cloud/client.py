@@ -70,7 +70,9 @@ class CloudResult:
         floats = [array for array in self.outputs.values() if array.dtype.kind == "f"]
         for array in [*floats, *self.outputs.values()]:
             return array
-        raise CloudError("the server's answer has no output", reason="bad_answer")
+        raise CloudError(
+            "the server's answer has no output", "see the server's log", reason="bad_answer"
+        )
 
 
 class CloudClient:

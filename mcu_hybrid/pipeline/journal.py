@@ -42,8 +42,13 @@ def check_ended_run(out: Path, resume: bool, restart: bool) -> None:
             or another run is writing them.
     """
     path = journal_file(out)
-    if path.exists():
-        _locked(path).close()  # or it is no ended one
+    try:
+        if path.exists():
+            _locked(path).close()  # or it is no ended one
+    except OSError as error:
+        raise InputError(
+            f"cannot be used: {error.strerror}", "choose another --out", path=path
+        ) from error
     if resume and not path.exists() and not (out / ANSWERS).is_file():
         raise InputError(
             "there is no ended run to go on with, nor one without some of the cloud's answers",
@@ -83,9 +88,15 @@ class Journal:
         self._noted = b""
         self._synced = 0.0
         if self.path is not None and out is not None and resume:
-            if not self.path.exists():
+            finished = not self.path.exists()
+            if finished:
                 _copy(out / ANSWERS, self.path)
-            self._go_on(self.path)
+            try:
+                self._go_on(self.path)
+            except BaseException:
+                if finished:
+                    self.path.unlink()
+                raise
 
     def entries(self, split: str, kind: str) -> list[dict[str, Any]]:
         """What was kept of this kind, in its order."""

@@ -166,3 +166,22 @@ def test_links_from_text() -> None:
 def test_bad_links_are_named(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         link_model(text)
+
+
+def test_where_the_cloud_is_silent_the_devices_answer_stands() -> None:
+    truth = np.array([0, 0, 0, 0])
+    labels = rv.Labels(np.array([0, 1, 0, 1]), np.array([0, 0, -1, -1]), truth)
+    rows = rv.table(labels, {"r": rv.Scores(truth, np.array([1, 2, 3, 4]), {0.5: 2})}, COSTS, [0.5])
+    device, cloud, routed = rows
+    assert (device["cloud_missing"], cloud["cloud_missing"], routed["cloud_missing"]) == (0, 2, 2)
+    assert (device["accuracy"], cloud["accuracy"], routed["accuracy"]) == (0.5, 1.0, 0.5)
+    assert cloud["queried"] == 4 and cloud["accuracy_ci"] == list(rv.wilson(2, 2))
+    assert rv.curve(labels, np.arange(4), COSTS)["accuracy"] == [0.75, 0.75, 0.5, 0.5, 0.5]
+    assert rv.oracles(labels, COSTS)["best"]["accuracy"][-1] == 0.5
+
+
+def test_a_cloud_that_never_answered_has_no_accuracy_and_no_time() -> None:
+    labels = rv.Labels(np.array([0, 1]), np.array([-1, -1]), np.array([0, 0]))
+    device, cloud = rv.table(labels, {}, rv.Costs(200.0, None, 100))
+    assert (device["accuracy"], device["latency_ms"]) == (0.5, 200.0)
+    assert (cloud["accuracy"], cloud["latency_ms"], cloud["bytes_sent"]) == (None, None, 200)
