@@ -225,8 +225,8 @@ def _warn(result: Mapping[str, Any]) -> None:
         click.echo(f"warning: {counters['device_disagrees']}", err=True)
     if missing := result.get("cloud_missing", 0):
         click.echo(
-            f"warning: the cloud answered {samples - missing:,} of {samples:,} inputs (no answer: "
-            f"{_counts(result['cloud_failed'])}); in the other {missing:,} the board's own answer "
+            f"warning: the cloud answered {samples - missing:,} of {samples:,} inputs (else: "
+            f"{_reasons(result['cloud_failed'])}); in the other {missing:,} the board's own answer "
             "stands, and 'cloud only' is without them; the same command with --resume asks again",
             err=True,
         )
@@ -242,8 +242,11 @@ def _warn(result: Mapping[str, Any]) -> None:
 
 def _counts(reasons: Mapping[str, int]) -> str:
     """A sum with its parts: 12 (8 timeout, 4 resting)."""
-    parts = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
-    return f"{sum(reasons.values()):,}" + (f" ({parts})" if parts else "")
+    return f"{sum(reasons.values()):,}" + (f" ({_reasons(reasons)})" if reasons else "")
+
+
+def _reasons(reasons: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
 
 
 def _edge(result: dict) -> dict:

@@ -25,7 +25,7 @@ from mcu_hybrid.errors import InputError, McuHybridError
 ANSWERS = "answers.jsonl"  # in a finished run whose cloud answers are not complete
 _VERSION = 1
 _SYNC_S = 1.0  # a power cut may cost so much; a kill costs nothing
-_ANEW = "or add --restart to start anew"
+_ANEW = "or --restart to start anew"
 
 
 def journal_file(out: Path) -> Path:
@@ -88,15 +88,7 @@ class Journal:
         self._noted = b""
         self._synced = 0.0
         if self.path is not None and out is not None and resume:
-            finished = not self.path.exists()
-            if finished:
-                _copy(out / ANSWERS, self.path)
-            try:
-                self._go_on(self.path)
-            except BaseException:
-                if finished:
-                    self.path.unlink()
-                raise
+            self._go_on(self.path, out / ANSWERS)
 
     def entries(self, split: str, kind: str) -> list[dict[str, Any]]:
         """What was kept of this kind, in its order."""
@@ -180,15 +172,22 @@ class Journal:
         file.write(_line({"version": _VERSION, "identity": self._identity}))
         return file
 
-    def _go_on(self, path: Path) -> None:
+    def _go_on(self, path: Path, finished: Path) -> None:
+        """Read the ended run's file, else what the finished run was left with."""
+        ended = path.exists()
+        if not ended:
+            _copy(finished, path)
+        source = path if ended else finished
         file = _locked(path)
         try:
-            whole, identity, entries = _read(file, path)
-            _require_same(identity, self._identity, path)
+            whole, identity, entries = _read(file, source)
+            _require_same(identity, self._identity, source)
             file.truncate(whole)
             file.seek(whole)
         except BaseException:
             file.close()
+            if not ended:
+                path.unlink()
             raise
         for entry in entries:
             self._entries.setdefault((entry["split"], entry["kind"]), []).append(entry["entry"])

@@ -231,5 +231,5 @@ def require_same_cloud(
                 raise InputError(
                     f"the cloud's model '{cloud.client.model}' gives class {told.label} for an "
                     f"input that it gave class {known[i]} in the part that was kept",
-                    "give the model of then (--cloud, --model), or add --restart to start anew",
+                    "give the model of then (--cloud, --model), or --restart to start anew",
                 )

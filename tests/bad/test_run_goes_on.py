@@ -288,7 +288,7 @@ def test_a_cloud_that_went_is_asked_again_for_what_is_missing(
     assert os.listdir(work) == ["table"]
     with answering(Server(good)) as url:
         told = refused(*args_of(steps, url, "--limit", 3, "--resume"))
-        assert "limit = 0, this run has 3" in told.message
+        assert f"{ANSWERS}: was written with limit = 0, this run has 3" in told.message
         well(args_of(steps, url, "--resume"))
     again = written(work / "table")
     for name in ("results.npz/cloud", "results.npz/device", "calibration.npz/cloud"):
