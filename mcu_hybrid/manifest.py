@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mcu_hybrid import __version__, folders
+from mcu_hybrid import __version__, folders, json_text
 from mcu_hybrid.errors import ManifestError
 
 NAME = "manifest.json"
@@ -110,7 +110,7 @@ def check_target(target: Path, step: str) -> None:
     except OSError as error:
         raise _cannot_write(target, error) from error
     try:
-        found = json.loads((target / NAME).read_text())["step"]
+        found = json_text.loads((target / NAME).read_text())["step"]
     except (OSError, ValueError, KeyError, TypeError):
         found = None
     if found != step:
@@ -178,7 +178,7 @@ def read(folder: Path) -> Manifest:
         ManifestError: there is none, or it is damaged or was changed by hand.
     """
     try:
-        raw = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        raw = json_text.loads((folder / NAME).read_text(encoding="utf-8"))
         return _parsed(raw, folder / NAME)
     except (FileNotFoundError, NotADirectoryError) as error:
         fact = "holds no manifest.json"

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import httpx
 import numpy as np
 
+from mcu_hybrid import json_text
 from mcu_hybrid.cloud.exchange import Exchange, Reply
 from mcu_hybrid.cloud.oip import (
     DTYPES,
@@ -151,7 +152,7 @@ class CloudClient:
         for method, path, message in index:
             try:
                 reply = self._http.call(method, path, message, until)
-                listed = json.loads(reply.body) if reply.status == 200 else []
+                listed = json_text.loads(reply.body) if reply.status == 200 else []
             except (CloudError, ValueError):
                 continue
             entries = listed.get("models", []) if isinstance(listed, dict) else listed
@@ -238,7 +239,7 @@ class CloudClient:
 
     def _parse_metadata(self, reply: Reply) -> ModelMetadata:
         try:
-            data: dict[str, Any] = json.loads(reply.body)
+            data: dict[str, Any] = json_text.loads(reply.body)
             sides = [
                 tuple(
                     TensorSpec(
@@ -291,7 +292,7 @@ class CloudClient:
 def _error_text(reply: Reply) -> str:
     """The server's own words: {"error": ...}, FastAPI's {"detail": ...}, or the start of a text."""
     try:
-        data = json.loads(reply.body)
+        data = json_text.loads(reply.body)
     except ValueError:
         data = None
     if isinstance(data, dict):

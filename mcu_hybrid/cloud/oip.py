@@ -8,13 +8,13 @@ and its "binary tensor data" extension. Anything malformed raises OipError with 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from mcu_hybrid import json_text
 from mcu_hybrid.cloud.oip_tensors import (
     DTYPES,
     MAX_DIMS,
@@ -26,9 +26,7 @@ from mcu_hybrid.cloud.oip_tensors import (
     to_json_data,
 )
 
-MAX_DEPTH = 64  # of nested JSON; a tensor needs two levels more than it has dimensions
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_OPEN, _CLOSE = np.frombuffer(b"[{", np.uint8), np.frombuffer(b"]}", np.uint8)
+MAX_DEPTH = json_text.MAX_DEPTH  # a tensor needs two levels more than it has dimensions
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
@@ -155,28 +153,13 @@ def _split(body: bytes, header_length: str | None) -> tuple[dict[str, Any], byte
         length = int(header_length)
         if length > len(body):
             raise OipError(f"{HEADER_LENGTH} is {length}, but the body has {len(body)} bytes")
-    if _depth(body[:length]) > MAX_DEPTH:
+    if json_text.depth(body[:length]) > MAX_DEPTH:
         raise OipError(f"the JSON part cannot be read: nested deeper than {MAX_DEPTH} levels")
     try:
         head = json.loads(body[:length])
     except (ValueError, RecursionError) as error:
         raise OipError(f"the JSON part cannot be read: {error}") from error
     return _object(head, "the JSON part"), body[length:]
-
-
-def _depth(text: bytes) -> int:
-    """How deep brackets are nested, at most.
-
-    The parser recurses, and where a library has raised Python's recursion limit, that ends the
-    process and not just the request.
-    """
-    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
-        return 0
-    if b'"' in text:  # brackets within strings are text
-        text = _STRING.sub(b"", text)
-    bytes_ = np.frombuffer(text, np.uint8)
-    steps = np.isin(bytes_, _OPEN).astype(np.int64) - np.isin(bytes_, _CLOSE)
-    return int(steps.cumsum().max(initial=0))
 
 
 def _decode_tensors(entries: Any, rest: bytes, key: str) -> dict[str, np.ndarray]:

@@ -7,7 +7,6 @@ bytes can cause is turned into ModelError by ``guarded``.
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import tflite
 
+from mcu_hybrid import json_text
 from mcu_hybrid.errors import McuHybridError, ModelError
 from mcu_hybrid.graph.types import Tensor
 from mcu_hybrid.quant import QuantParams
@@ -217,7 +217,7 @@ def read_metadata(model: Any, name: str) -> dict[str, Any] | None:
             continue
         buffer = model.Buffers(entry.Buffer())
         try:
-            value = json.loads(buffer.DataAsNumpy().tobytes()) if buffer.DataLength() else None
+            value = json_text.loads(buffer.DataAsNumpy().tobytes()) if buffer.DataLength() else None
         except ValueError:
             value = None
         if not isinstance(value, dict):

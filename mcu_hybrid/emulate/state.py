@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mcu_hybrid import json_text
 from mcu_hybrid.errors import McuHybridError
 
 _TERM_WAIT_S = 3.0
@@ -99,7 +100,7 @@ def running(board_name: str) -> Running | None:
     """The running virtual board of this name; a file that nothing lives behind is removed."""
     path = _path(board_name)
     try:
-        found = Running(**json.loads(path.read_text("utf-8")))
+        found = Running(**json_text.loads(path.read_text("utf-8")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError):

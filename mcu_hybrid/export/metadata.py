@@ -13,6 +13,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
+from mcu_hybrid import json_text
 from mcu_hybrid.errors import MissingTool, ModelError
 from mcu_hybrid.tflite_file import builtin_code
 
@@ -108,7 +109,7 @@ def metadata_of(data: bytes) -> dict[str, Any]:
     model = _open(data)
     for entry in model.metadata or ():
         if entry.name == NAME.encode():
-            found: dict[str, Any] = json.loads(bytes(model.buffers[entry.buffer].data))
+            found: dict[str, Any] = json_text.loads(bytes(model.buffers[entry.buffer].data))
             return found
     return {}
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mcu_hybrid import json_text
 from mcu_hybrid.errors import InputError
 
 PREFIX = "search:"  # of the network specifications that name a genome
@@ -145,7 +146,7 @@ def read(spec: str, *, large: bool) -> Genome:
     text = spec.removeprefix(PREFIX)
     where: object = "" if text.lstrip().startswith("{") else Path(text)
     try:
-        data = json.loads(where.read_text("utf-8") if isinstance(where, Path) else text)
+        data = json_text.loads(where.read_text("utf-8") if isinstance(where, Path) else text)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", _HINT, path=where) from error
     except ValueError as error:

@@ -129,7 +129,7 @@ def compile_graph(
     whole = Schedule(graph, code.lowered, plan(graph, code.lowered), (), code.instructions)
     found = choose(compared, options.optimize, room) or (compared or (whole,))[-1]
     for_speed = options.optimize == "speed"
-    if for_speed and (len(compared) < 2 or (found.cuts and _is_as_good(whole, found))):
+    if for_speed and (len(compared) < 2 or _is_as_good(whole, found)):
         found, compared = whole if _is_as_good(whole, found) else found, ()
     made = Compiled(found.graph, found.lowered, found.plan, compared, code)
     _require(made, options, len(compared))
@@ -137,7 +137,7 @@ def compile_graph(
 
 
 def _is_as_good(whole: Schedule, found: Schedule) -> bool:
-    """True where streams buy neither speed nor bytes; they take code."""
+    """True where streams and leaner kernels buy neither speed nor bytes; they take code."""
     return is_as_fast(whole, found) and whole.plan.arena_bytes <= found.plan.arena_bytes
 
 

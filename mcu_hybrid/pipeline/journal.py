@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from mcu_hybrid import json_text
 from mcu_hybrid.errors import InputError, McuHybridError
 
 ANSWERS = "answers.jsonl"  # in a finished run whose cloud answers are not complete
@@ -223,7 +224,7 @@ def _checked(line: bytes) -> dict[str, Any]:
     crc, _, text = line.partition(b" ")
     if int(crc, 16) != zlib.crc32(text):
         raise ValueError(f"a line's checksum is wrong: {line[:40]!r}")
-    found: dict[str, Any] = json.loads(text)
+    found: dict[str, Any] = json_text.loads(text)
     return found
 
 

@@ -6,14 +6,13 @@ data.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mcu_hybrid import __version__, manifest, routers
+from mcu_hybrid import __version__, json_text, manifest, routers
 from mcu_hybrid.board import Board, list_boards, load_board
 from mcu_hybrid.errors import BoardError, ManifestError
 from mcu_hybrid.pipeline.report_join import Part, find, join, read
@@ -270,6 +269,6 @@ def _provenance(part: Part, board: Board | None) -> html.Provenance:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json_text.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ManifestError(f"cannot be read ({error})", "run the step again", path=path) from error

@@ -6,13 +6,12 @@ of one firmware under the name of another is worse than none. Nothing is drawn h
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mcu_hybrid import manifest
+from mcu_hybrid import json_text, manifest
 from mcu_hybrid.errors import ManifestError
 from mcu_hybrid.manifest import Manifest
 
@@ -147,7 +146,7 @@ def _result(folder: Path, step: str) -> dict[str, Any]:
         return {}
     path = folder / RESULTS[step]
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = json_text.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ManifestError(
             f"cannot be read ({error})", f"run again: mcu-hybrid {step}", path=path

@@ -6,7 +6,6 @@ query takes from the link model, the payload and the server's measured time.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mcu_hybrid import latency, manifest
+from mcu_hybrid import json_text, latency, manifest
 from mcu_hybrid.cloud.linkmodel import DEFAULT, LinkModel
 from mcu_hybrid.errors import InputError, McuHybridError
 from mcu_hybrid.pipeline import bench as bench_step
@@ -127,7 +126,7 @@ def _time_of_run(run: dict[str, Any]) -> latency.Time:
 
 def _benched(folder: Path) -> _Figures:
     manifest.load(folder, "bench")
-    result = json.loads((folder / bench_step.RESULT).read_text())
+    result = json_text.loads((folder / bench_step.RESULT).read_text())
     time = latency.time_of(result)
     basis = f"bench on {result['board']}: {time.basis}"
     return _figures(time, result["instructions"], result["macs"], basis)

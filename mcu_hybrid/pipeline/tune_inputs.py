@@ -6,7 +6,6 @@ same numbers. What an input costs is in tune_costs.py.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mcu_hybrid import manifest
+from mcu_hybrid import json_text, manifest
 from mcu_hybrid.board import Board, load_board
 from mcu_hybrid.cloud.linkmodel import DEFAULT, LinkModel
 from mcu_hybrid.errors import InputError
@@ -98,7 +97,7 @@ def gather(source: Path, options: CostOptions, on_event: OnEvent | None = None) 
         board = load_board(options.board, options.board_dirs)
     model = build.model if build else read_model(source / MODEL)
     export = options.export or (source if found.step == "export" else _export_of(build))
-    run = json.loads((source / RESULT).read_text()) if found.step == "run" else {}
+    run = json_text.loads((source / RESULT).read_text()) if found.step == "run" else {}
     if CALIBRATION in found.files:
         outcomes = load_outcomes(source / CALIBRATION)
         received = run.get("answer_bytes", EXPECTED_ANSWER_BYTES)

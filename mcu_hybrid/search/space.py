@@ -13,6 +13,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mcu_hybrid import json_text
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.nets.genome import KERNELS, Genome, Stage
 from mcu_hybrid.nets.genome import from_json as genome_from_json
@@ -113,7 +114,7 @@ def space_for(shape: tuple[int, int, int], *, large: bool) -> Space:
 def read_space(path: Path) -> Space:
     """Read a space from JSON (also one of a search.json: ``{"space": ...}``); raises InputError."""
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = json_text.loads(path.read_text("utf-8"))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", _HINT, path=path) from error
     except ValueError as error:

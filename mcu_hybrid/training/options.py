@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from mcu_hybrid import json_text
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.training.config import HybridConfig, from_json, typed
 
@@ -41,7 +41,7 @@ def read_file(path: Path) -> dict[str, Any]:
     """Options of a TOML or JSON file, checked one by one; InputErrors name the file and the key."""
     try:
         text = path.read_text("utf-8")
-        found = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        found = json_text.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise InputError(
             f"cannot be read: {error.strerror}", "check the path of --config", path=path

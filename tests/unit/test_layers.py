@@ -37,7 +37,7 @@ LAYERS = {
         "graph",
         "intervals",
     },
-    0: {"errors", "extras", "folders", "process", "resources", "templates"},
+    0: {"errors", "extras", "folders", "json_text", "process", "resources", "templates"},
 }
 LAYER_OF = {part: layer for layer, parts in LAYERS.items() for part in parts}
 # A graph is interpreted and verified by the operators' own rules: this edge goes up on purpose.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,16 @@ def test_a_changed_value_inside(change: Callable[[Any], Any], tmp_path: Path) ->
     assert caught.value.hint == "run again: mcu-hybrid build"
 
 
+@pytest.fixture
+def deep_recursion() -> Iterator[None]:
+    """As some libraries leave it: the parser would then run into the end of the stack."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(10**6)
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("deep_recursion")
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 50_000, "\ufeff{}", "nul\0", "1" * 9999])
 def test_text_that_json_cannot_take(text: str, tmp_path: Path) -> None:
     folder = step(tmp_path)
