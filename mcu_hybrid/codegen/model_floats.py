@@ -73,7 +73,7 @@ def _raise_mixed(edges: Edges, inside: list[RawOp]) -> NoReturn:
         )
     raise ModelError(
         f"is only partially quantised; {len(inside)} of {len(edges.ops)} operators give float "
-        f"values: {place(inside[0])} and {len(inside) - 1} more",
+        f"values: {place(work[0])}{more}",
         EXPORT_HINT,
     )
 

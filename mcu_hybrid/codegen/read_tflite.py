@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcu_hybrid import ops
-from mcu_hybrid.codegen import flatbuffer, shape_ops
+from mcu_hybrid.codegen import flatbuffer, float_functions, shape_ops
 from mcu_hybrid.codegen.float_edges import Edges, take_off_edges
+from mcu_hybrid.codegen.float_islands import islands_to_tables, table_positions
 from mcu_hybrid.codegen.input_shapes import (
     require_fixed_inputs,
     require_fixed_views,
@@ -85,6 +86,15 @@ def fix_input_shapes(data: bytes, name: str, shapes: Mapping[str, tuple[int, ...
             raise type(error)(error.message, error.hint, path=name) from error
 
 
+def float_operators_taken(data: bytes, name: str) -> set[int]:
+    """Places of the float operators that would run as tables; empty for a file that is damaged."""
+    try:
+        with flatbuffer.guarded(name):
+            return table_positions(_read_edges(flatbuffer.open_model(data, name), len(data))[0])
+    except ModelError:
+        return set()
+
+
 def _read_edges(model: Any, size: int) -> tuple[Edges, list[Any]]:
     """The graph as it stands in the file, and the schema's tensors."""
     if model.SubgraphsLength() != 1:
@@ -114,7 +124,7 @@ def _read_graph(model: Any, name: str, size: int) -> Graph:
     require_fixed_inputs(edges, signatures)
     edges = fold_shapes(edges)
     require_fixed_views(edges, signatures)
-    edges = take_off_edges(edges)
+    edges = islands_to_tables(take_off_edges(edges))
     require_full_integer(edges)
     _require_supported(edges.ops)
     _require_batch_one(edges)
@@ -152,7 +162,8 @@ def _raw_op(model: Any, raw: Any, tensors: tuple[Any, ...], position: int) -> Ra
 
 def _options(raw: Any, kind: str, layer: str) -> dict[str, Any]:
     """The options of an operator that we run, or take off; of others nobody reads them."""
-    if kind not in ops.OPS and kind != "DEQUANTIZE" and kind not in shape_ops.READ:
+    read = {"DEQUANTIZE", *shape_ops.READ, *float_functions.READ}
+    if kind not in ops.OPS and kind not in read:
         return {}
     try:
         return flatbuffer.read_options(raw, kind)
@@ -187,13 +198,13 @@ def _require_supported(raw_ops: tuple[RawOp, ...]) -> None:
     raise UnsupportedOp(
         f"operator {missing[0].position} {missing[0].kind} (layer '{missing[0].name}') is not "
         f"supported{more}",
-        "replace it in the network and export again; supported: " + ", ".join(_supported()),
+        "replace it in the network and export again; supported: " + ", ".join(supported_kinds()),
     )
 
 
-def _supported() -> list[str]:
+def supported_kinds() -> list[str]:
     """The operators that a file may have; some of ours are none of TFLite's."""
-    return sorted(kind for kind in ops.OPS if kind in _OPCODES.values())
+    return sorted({*(kind for kind in ops.OPS if kind in _OPCODES.values()), *float_functions.INT8})
 
 
 def _require_batch_one(edges: Edges) -> None:

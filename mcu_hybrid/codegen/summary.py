@@ -14,7 +14,11 @@ import tflite
 
 from mcu_hybrid import ops
 from mcu_hybrid.codegen import flatbuffer
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.codegen.read_tflite import (
+    float_operators_taken,
+    read_tflite,
+    supported_kinds,
+)
 from mcu_hybrid.codegen.tflite_cut import cut
 from mcu_hybrid.errors import McuHybridError, ModelError
 from mcu_hybrid.graph.types import Graph
@@ -127,6 +131,7 @@ class _File:
         self.inputs = tuple(raw.Inputs(i) for i in range(raw.InputsLength()))
         self.outputs = tuple(raw.Outputs(i) for i in range(raw.OutputsLength()))
         self.graph, self.fault = self._read()
+        self.tables = float_operators_taken(data, name)  # their float tensors never exist
 
     def _tensor(self, index: int) -> _Tensor:
         raw = self.raw.Tensors(index)
@@ -202,9 +207,9 @@ class _File:
         for number, op in enumerate(self.ops):
             macs: int | None = 0
             refused = hint = None
-            if self.graph is None:
+            if self.graph is None and number not in self.tables:
                 macs, refused, hint = self._alone(op)
-            elif op.outputs and op.outputs[0] in known:
+            elif self.graph is not None and op.outputs and op.outputs[0] in known:
                 found = known[op.outputs[0]]
                 macs = int(ops.module(found.kind).macs(self.graph, found))
             yield Layer(
@@ -223,12 +228,15 @@ class _File:
     def _is_const(self, tensor: int) -> bool:
         return self.tensors[tensor].stored_bytes > 0
 
+    def _is_float(self, tensor: int) -> bool:
+        return self.tensors[tensor].dtype == "float32"
+
     def _alone(self, op: _Operator) -> tuple[int | None, str | None, str | None]:
         """(MACs, refusal, next step) of one operator as a model of its own."""
         if self._is_edge(op) or self._is_shape(op):
             return 0, None, None
         if op.kind not in ops.OPS:
-            return None, "is not supported", _REPLACE + ", ".join(sorted(ops.OPS))
+            return None, "is not supported", _REPLACE + ", ".join(supported_kinds())
         ins = tuple(dict.fromkeys(t for t in op.inputs if not self._is_const(t)))
         if not ins or not op.outputs:
             return None, None if not op.inputs else "computes with constants alone", None
@@ -265,7 +273,8 @@ class _File:
         first: dict[int, int] = dict.fromkeys(self.inputs, 0)
         last: dict[int, int] = dict.fromkeys(self.inputs, 0)
         for number, op in enumerate(self.ops):
-            for t in op.outputs:
+            inside = {t for t in op.outputs if number in self.tables and self._is_float(t)}
+            for t in set(op.outputs) - inside:
                 first.setdefault(t, number)
                 last[t] = max(last.get(t, 0), number)
             for t in op.inputs:

@@ -95,8 +95,9 @@ def split(graph: Graph) -> Networks:
     """Tell base and router of a linked graph (``link_route``) apart; raises UnsupportedOp."""
     for op in graph.ops:
         if op.kind not in OPS and op.kind != LINK:
+            kind = "float operators inside an int8 model" if op.kind == "TABLE" else op.kind
             raise UnsupportedOp(
-                f"the engine tflm does not run {op.kind}",
+                f"the engine tflm does not run {kind}",
                 "build with --engine aot",
                 path=graph.name,
                 key=f"layer '{op.name}'",

@@ -18,7 +18,7 @@ from mcu_hybrid.export.onnx_edit import attribute
 # ONNX operator -> (what TFLite makes of it, the way out); the first that fits is told.
 _NORM = "use nn.BatchNorm2d, which becomes part of the convolution ahead of it"
 _RECURRENT = "use nn.Conv1d or nn.Conv2d along the time axis"
-_CURVE = "use nn.ReLU, nn.Hardswish or nn.SiLU"
+_CURVE = "use nn.ELU() (with its alpha of 1), nn.ReLU, nn.Hardswish or nn.SiLU"
 WAYS: dict[str, tuple[tuple[str, ...], str]] = {
     "LayerNormalization": (("SQUARED_DIFFERENCE", "RSQRT"), _NORM),
     "GroupNormalization": (("SQUARED_DIFFERENCE", "RSQRT"), _NORM),

@@ -74,7 +74,11 @@ def _real(op: Op, x: np.ndarray) -> np.ndarray:
 
 def not_in_tflm(graph: Graph) -> tuple[str, ...]:
     """Kinds of operators that nobody can compare with TFLM, in the graph's order."""
-    return tuple(dict.fromkeys(op.kind for op in graph.ops if op.kind in NOT_IN_TFLM))
+    kinds: list[str] = []
+    for op in graph.ops:
+        kinds += [op.kind] if op.kind in NOT_IN_TFLM else []
+        kinds += op.attrs.not_in_tflm if op.kind == "TABLE" else ()
+    return tuple(dict.fromkeys(kinds))
 
 
 def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:

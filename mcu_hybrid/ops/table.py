@@ -1,6 +1,7 @@
-"""TABLE int8: any function of one byte, given as its 256 results. Passes make it, no file holds it.
+"""TABLE int8: any function of one byte, given as its 256 results. No file holds it.
 
-Not here: which operators are such functions (codegen/passes/compose_tables.py).
+Passes make it of chains (codegen/passes/compose_tables.py), the reader of float operators
+(codegen/float_islands.py).
 """
 
 from __future__ import annotations
@@ -25,16 +26,22 @@ inplace = inplace_unary
 
 @dataclass(frozen=True)
 class Attrs:
-    """The 256 results as bytes, in the order of ``lut.EVERY_INT8``."""
+    """The 256 results as bytes, in the order of ``lut.EVERY_INT8``.
+
+    ``not_in_tflm`` names the operators in it that TFLM has no kernel for.
+    """
 
     table: bytes
+    not_in_tflm: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Attrs(table={self.table[:4].hex()}..)"
 
 
 def from_tflite(raw: RawOp) -> Attrs:
-    """There is no such operator in TFLite: always raises UnsupportedOp."""
+    """There is no such operator in TFLite: only the reader, which makes one, has its table."""
+    if "table" in raw.options:
+        return Attrs(raw.options["table"], raw.options["not_in_tflm"])
     raise UnsupportedOp(
         "operator TABLE is internal", "export the model again", key=f"{raw.kind} '{raw.name}'"
     )

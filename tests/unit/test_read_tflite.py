@@ -145,15 +145,15 @@ def test_a_dynamic_range_model() -> None:
 
 
 def test_a_partially_quantised_model_names_the_first_float_layer() -> None:
-    tensors = [_int8("in"), _float("loose"), _float("relu_1"), _int8("out")]
+    tensors = [_int8("in"), _float("loose"), _float("softmax_1"), _int8("out")]
     ops = [
         OpSpec("DEQUANTIZE", [0], [1]),
-        OpSpec("RELU", [1], [2]),
+        OpSpec("SOFTMAX", [1], [2], {"beta": 1.0}),
         OpSpec("QUANTIZE", [2], [3]),
     ]
     message = _read_error(build(tensors, ops, [0], [3])).message
     assert "only partially quantised; 2 of 3 operators give float values" in message
-    assert "operator 0 DEQUANTIZE, layer 'loose' and 1 more" in message
+    assert message.endswith("operator 1 SOFTMAX, layer 'softmax_1'")
 
 
 def test_a_float_input_with_two_readers() -> None:
