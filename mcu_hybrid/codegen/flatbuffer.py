@@ -49,6 +49,7 @@ _NUMPY = {
     for name in ("int8", "int16", "int32", "int64", "uint8", "float32", "bool")
 }
 _PADDING_BYTES = 16  # zeros behind a constant, up to the alignment of the next one, are no data
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a name must not steer a terminal, or break a line
 _NOT_FIELDS = re.compile(r"^(_|Init$|GetRootAs|.*BufferHasIdentifier$|.*(Length|IsNone)$)")
 _DAMAGE = (
     struct.error,
@@ -87,7 +88,7 @@ def open_model(data: bytes, name: str) -> Any:
 
 def text(raw: bytes | None, otherwise: str) -> str:
     """A name from the file, with a stand-in where there is none."""
-    return raw.decode("utf-8", "replace") if raw else otherwise
+    return _CONTROL.sub("?", raw.decode("utf-8", "replace")) if raw else otherwise
 
 
 def read_tensor(model: Any, raw: Any, index: int, size: int) -> Tensor:
@@ -133,6 +134,11 @@ def _data(model: Any, raw: Any, name: str, shape: tuple[int, ...]) -> np.ndarray
     if raw.Buffer() == 0:
         return None
     buffer = model.Buffers(raw.Buffer())
+    if buffer.Offset() > 1 and buffer.Size():
+        raise ModelError(
+            f"constant '{name}' lies behind the model's tables (the form of files over 2 GB)",
+            "export the model again, with its weights inside the tables",
+        )
     if buffer.DataLength() == 0:
         return None
     if raw.Sparsity() is not None:

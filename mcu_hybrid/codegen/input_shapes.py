@@ -34,12 +34,13 @@ def signature(raw: Any) -> Shape:
 def require_fixed_inputs(edges: Edges, signatures: Signatures) -> None:
     """Raise ModelError where an input's size beyond the batch is not fixed in the file."""
     for index in edges.inputs:
-        given = signatures[index]
+        given = signatures[index] or edges.tensors[index].shape
         if -1 in given[1:] or given == (-1,):
             tensor = edges.tensors[index]
+            placed = f" (the file holds {list(tensor.shape)} in their place)"
+            placed = placed if given != tensor.shape else ""
             raise ModelError(
-                f"input '{tensor.name}' has dynamic dimensions {list(given)} (the file holds "
-                f"{list(tensor.shape)} in their place)",
+                f"input '{tensor.name}' has dynamic dimensions {list(given)}{placed}",
                 f"give the size: --input-shape {_example(given)}, or export with fixed dimensions",
             )
 

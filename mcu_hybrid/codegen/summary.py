@@ -240,6 +240,9 @@ class _File:
         ins = tuple(dict.fromkeys(t for t in op.inputs if not self._is_const(t)))
         if not ins or not op.outputs:
             return None, None if not op.inputs else "computes with constants alone", None
+        made = {*self.inputs, *(t for other in self.ops for t in other.outputs)}
+        if not set(ins) <= made:
+            return None, None, None  # a constant without data, or nobody's: told of the whole
         try:
             with flatbuffer.guarded(self.name):
                 part = cut(self.data, ins, op.outputs)

@@ -80,7 +80,12 @@ def _check_order(graph: Graph, op: Op, written: set[int]) -> None:
     """Inputs come before their readers, and each tensor has one writer."""
     for index in op.inputs:
         if index != ABSENT and index not in written and not graph.tensor(index).is_const:
-            _fail(f"reads '{graph.tensor(index).name}' before anything writes it", op)
+            name = graph.tensor(index).name
+            if any(index in other.outputs for other in graph.ops):
+                _fail(f"reads '{name}' before anything writes it", op)
+            _fail(
+                f"reads '{name}', which is no input, no constant with data, and never written", op
+            )
     if not op.outputs or not op.inputs or op.inputs[0] == ABSENT:
         _fail("has no input or no output", op)
     for index in op.outputs:

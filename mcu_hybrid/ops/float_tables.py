@@ -13,11 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mcu_hybrid.errors import UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.base import KernelCall, RawOp, no_macs, no_scratch
+from mcu_hybrid.ops.checks import where
 from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, inplace_unary, lower_table, to_int8
 
 KINDS = ("ELU", "GELU", "RELU_0_TO_1")
+_INT32 = 2.0**31 - 256  # the zero point is still to be added
 NOT_IN_TFLM = ("GELU", "RELU_0_TO_1")
 
 macs = no_macs
@@ -40,6 +43,15 @@ def from_tflite(raw: RawOp) -> Attrs:
 def check(graph: Graph, op: Op) -> None:
     """One int8 tensor in, one of the same shape out."""
     check_unary(graph, op)
+    source, target = (graph.tensor(i).require_quant() for i in (op.inputs[0], op.outputs[0]))
+    top = (127 - source.zero_point) * float(source.scale) / float(target.scale)
+    if op.kind == "ELU" and top >= _INT32:
+        raise UnsupportedOp(
+            f"reaches {top:.3g} steps of its output, which no int32 holds: TFLM's result differs "
+            "from processor to processor",
+            "check the representative data set: one of the two ranges is degenerate",
+            key=where(op),
+        )
 
 
 def values(graph: Graph, op: Op) -> np.ndarray:

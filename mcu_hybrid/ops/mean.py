@@ -54,7 +54,14 @@ def check(graph: Graph, op: Op) -> None:
     ]
     require_shape(op, target, tuple(kept))
     shift = _factor(graph, op)[1]
-    if len(source.shape) > DIMS or 255 * _count(graph, op) << max(shift, 0) >= 1 << 31:
+    is_large = len(source.shape) > DIMS or 255 * _count(graph, op) >= 1 << 31
+    if not is_large and 255 * _count(graph, op) << max(shift, 0) >= 1 << 31:
+        raise UnsupportedOp(
+            f"the output's scale is more than 2**{shift - 1} times finer than the mean's",
+            "check the representative data set: one of the two ranges is degenerate",
+            key=where(op),
+        )
+    if is_large:
         raise UnsupportedOp(
             f"a mean over {_count(graph, op)} values of a tensor {list(source.shape)} is too large",
             f"use at most {DIMS} dimensions and a smaller map, or AVERAGE_POOL_2D",

@@ -32,11 +32,14 @@ def rescaling(graph: Graph, op: Op) -> Rescaling:
     a, b, out = (
         np.float32(graph.tensor(i).require_quant().scale) for i in (*op.inputs, *op.outputs)
     )
-    twice = np.float32(2) * max(a, b)
+    with np.errstate(all="ignore"):  # of absurd scales, as in TFLM; the checks see what comes of it
+        twice = np.float32(2) * max(a, b)
+        scale = twice / (np.float32(1 << LEFT_SHIFT) * out)
+        left, right = a / twice, b / twice
     return Rescaling(
-        multiplier_shift(float(a / twice)),
-        multiplier_shift(float(b / twice)),
-        multiplier_shift(float(twice / (np.float32(1 << LEFT_SHIFT) * out))),
+        multiplier_shift(float(left)),
+        multiplier_shift(float(right)),
+        multiplier_shift(float(scale)),
     )
 
 

@@ -73,8 +73,9 @@ def _check_filter(graph: Graph, op: Op, channel_axis: int, rank: int) -> None:
             key=where(op),
         )
     if any(quant.zero_points):
+        point = next(point for point in quant.zero_points if point)
         raise UnsupportedOp(
-            f"weights '{tensor.name}' are asymmetric (zero point {quant.zero_points[0]})",
+            f"weights '{tensor.name}' are asymmetric (zero point {point})",
             "export with TFLite's int8 scheme, whose weights have zero point 0",
             key=where(op),
         )

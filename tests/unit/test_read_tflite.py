@@ -194,7 +194,7 @@ def test_batches_subgraphs_and_dynamic_shapes() -> None:
     batch = build_one("RELU", [_int8("in", (4, 8))], [_int8("out", (4, 8))])
     assert "shape [4, 8]; the device runs one input" in _read_error(batch).message
     dynamic = build_one("RELU", [_int8("in", (1, -1))], [_int8("out", (1, -1))])
-    assert "with fixed dimensions" in _read_error(dynamic).message
+    assert "has dynamic dimensions [1, -1]" in _read_error(dynamic).message
     tensors, ops = [_int8("in"), _int8("out")], [OpSpec("RELU", [0], [1])]
     assert "2 subgraphs" in _read_error(build(tensors, ops, [0], [1], subgraphs=2)).message
     assert "0 operators" in _read_error(build(tensors, [], [0], [0])).message
