@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mcu_hybrid.graph.pixels import PixelForm
 
 
-def _range_options(prefix: str, what: str) -> Callable[[Any], Any]:
+def range_options(prefix: str, what: str) -> Callable[[Any], Any]:
     """--input-scale, --mean and --std of a network."""
 
     def add(command: Any) -> Any:
@@ -55,8 +55,8 @@ def _range_options(prefix: str, what: str) -> Callable[[Any], Any]:
     "--global-onnx", type=click.Path(path_type=Path), help="For an .onnx or .tflite: the cloud's."
 )
 @input_shape_option
-@_range_options("", "For an .onnx or .tflite: the network was trained on (pixel*scale-mean)/std")
-@_range_options("global-", "The same of --global-onnx")
+@range_options("", "For an .onnx or .tflite: the network was trained on (pixel*scale-mean)/std")
+@range_options("global-", "The same of --global-onnx")
 @json_option
 def command(
     source: Path,
@@ -95,8 +95,8 @@ def command(
         parse_size(size),
         global_onnx,
         input_shapes=input_shapes,
-        pixels=_pixels(input_scale, mean, std),
-        global_pixels=_pixels(global_input_scale, global_mean, global_std, "global-"),
+        pixels=pixels_of(input_scale, mean, std),
+        global_pixels=pixels_of(global_input_scale, global_mean, global_std, "global-"),
     )
     with progress(as_json) as on_event:
         facts = export_step(source, out, options, on_event=on_event)
@@ -132,7 +132,7 @@ def _accuracy_lines(facts: dict[str, Any]) -> Iterator[str]:
         yield f"global        {facts['accuracy_global']:.1%}, calibration split"
 
 
-def _pixels(
+def pixels_of(
     scale: float | None, mean: str | None, std: str | None, prefix: str = ""
 ) -> PixelForm | None:
     """The range that the options say; None where none is given."""

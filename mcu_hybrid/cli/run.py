@@ -18,6 +18,7 @@ from mcu_hybrid.cli.common import (
     progress,
     table,
 )
+from mcu_hybrid.cli.export import pixels_of, range_options
 from mcu_hybrid.cli.train import parse_size
 from mcu_hybrid.latency import text_of
 
@@ -32,6 +33,7 @@ from mcu_hybrid.latency import text_of
 @click.option("--cloud", default="", help="URL of an Open Inference Protocol v2 server.")
 @click.option("--model", default="global", show_default=True, help="Its model's name.")
 @click.option("--token", envvar="MCU_HYBRID_TOKEN", help="Bearer token of the server.")
+@range_options("cloud-", "A float model of --cloud was trained on (pixel*scale-mean)/std")
 @click.option(
     "--deadline",
     default=5.0,
@@ -74,6 +76,9 @@ def command(
     cloud: str,
     model: str,
     token: str | None,
+    cloud_input_scale: float | None,
+    cloud_mean: str | None,
+    cloud_std: str | None,
     deadline: float,
     link: str,
     limit: int,
@@ -112,7 +117,17 @@ def command(
         raise click.UsageError("give --resume or --restart, not both")
     height_width = parse_size(size)
     options = RunOptions(
-        link_model(link), cloud, model, token, deadline, limit, check, port, router or "", probe
+        link_model(link),
+        cloud,
+        model,
+        token,
+        deadline,
+        limit,
+        check,
+        port,
+        router or "",
+        probe,
+        pixels_of(cloud_input_scale, cloud_mean, cloud_std, "cloud-"),
     )
     extras.require("run", *(["bench"] if check else []), *([] if cloud else ["cloud"]))
     check_target(out, "run")
@@ -221,6 +236,8 @@ def print_run(result: dict) -> None:
 def _warn(result: Mapping[str, Any]) -> None:
     """What a reader of the table must know, on stderr."""
     counters, samples = result["counters"], result["samples"]
+    for sentence in result.get("warnings", ()):
+        click.echo(f"warning: {sentence}", err=True)
     if counters.get("device_disagrees"):
         click.echo(f"warning: {counters['device_disagrees']}", err=True)
     if missing := result.get("cloud_missing", 0):

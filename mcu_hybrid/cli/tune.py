@@ -8,6 +8,7 @@ from typing import Any
 import rich_click as click
 
 from mcu_hybrid.cli.common import board_dirs_option, json_option, print_json, progress, table
+from mcu_hybrid.cli.export import pixels_of, range_options
 
 _TARGETS = (
     ("min-accuracy", "accuracy", "91% or 0.91; of the kept inputs with --setting abstain."),
@@ -107,6 +108,7 @@ def _with_targets(function: Any) -> Any:
 @click.option("--cloud", default="", help="Model server, where SOURCE is no run folder.")
 @click.option("--model", "cloud_model", default="global", show_default=True)
 @click.option("--token", envvar="MCU_HYBRID_TOKEN", help="Bearer token of the server.")
+@range_options("cloud-", "A float model of --cloud was trained on (pixel*scale-mean)/std")
 @click.option("--board", help="Must be the run's; for an export: whose power counts.")
 @click.option("--apply", is_flag=True, help="Set the running board; until its next reset.")
 @click.option("--port", default="", help="Serial port or link URL of the board.")
@@ -145,12 +147,15 @@ def command(
     targets = [found for _, name, _ in _TARGETS if (found := values.pop(name)) is not None]
     if not targets:
         raise click.UsageError("give a target, for example --min-accuracy 91%")
+    given = [values.pop(f"cloud_{name}") for name in ("input_scale", "mean", "std")]
+    values["cloud_pixels"] = pixels_of(*given, "cloud-")
     costs = CostOptions(link=link_model(link) if link else None, **values)
     options = TuneOptions(targets, router, guarantee, confidence, strict, apply, port, costs)
     with progress(as_json) as on_event:
         result = tune_step(source, options, out=out, on_event=on_event)
     if as_json:
         print_json({"out": str(out)} | {k: v for k, v in result.items() if k != "curve"})
+        _warn(result)
     else:
         print_tune(result, out)
 
@@ -172,4 +177,10 @@ def print_tune(result: dict, out: Path) -> None:
             f"applied to {result['board']} at {result['applied']['url']}, read back; until its "
             "next reset"
         )
+    _warn(result)
     click.echo(f"in {out}; as the default at reset: mcu-hybrid build EXPORT --tuned {out}")
+
+
+def _warn(result: dict) -> None:
+    for sentence in result["warnings"]:
+        click.echo(f"warning: {sentence}", err=True)

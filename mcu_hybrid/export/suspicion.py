@@ -30,6 +30,8 @@ def is_at_chance(classes: np.ndarray, truth: np.ndarray) -> bool:
         return False
     right = int((classes == truth).sum())
     by_luck = chance(classes, truth)
+    if by_luck ** len(truth) > _LUCK:  # so few images that even all right could be luck
+        return False
     if right == 0:
         return True
     return bool(1.0 - float(binomial_cdf(len(truth), by_luck)[right - 1]) > _LUCK)
@@ -86,7 +88,7 @@ def better_form(
         classes = run(x, tried)
         if classes is not None and (classes == y).sum() > best.sum():
             best, best_form = classes == y, tried
-    if best_form == form or not _is_clear(best, mine == y):
+    if best_form == form or not is_clearly_better(best, mine == y):
         return ""
     options = best_form.options().replace("--", f"--{option}") or _defaults(form, option)
     return f"with {best_form} it is right on {best.mean():.1%}: give {options}"
@@ -99,7 +101,7 @@ def _defaults(form: PixelForm, option: str) -> str:
 
 def of_int8(classes: np.ndarray, floats: np.ndarray, truth: np.ndarray) -> list[str]:
     """A sentence where int8 loses much against float on the same images."""
-    if not _is_clear(floats == truth, classes == truth):
+    if not is_clearly_better(floats == truth, classes == truth):
         return []
     lost = float((floats == truth).mean() - (classes == truth).mean())
     return [
@@ -109,7 +111,7 @@ def of_int8(classes: np.ndarray, floats: np.ndarray, truth: np.ndarray) -> list[
     ]
 
 
-def _is_clear(better: np.ndarray, worse: np.ndarray) -> bool:
+def is_clearly_better(better: np.ndarray, worse: np.ndarray) -> bool:
     """More than 3 % and more than luck, on the same images."""
     gained, lost = int((better & ~worse).sum()), int((worse & ~better).sum())
     count = len(better)

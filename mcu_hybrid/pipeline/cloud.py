@@ -17,8 +17,11 @@ from mcu_hybrid.cloud.linkmodel import LinkModel
 from mcu_hybrid.cloud.oip_tensors import TensorSpec
 from mcu_hybrid.cloud.scores import class_scores
 from mcu_hybrid.errors import InputError
+from mcu_hybrid.export import suspicion
+from mcu_hybrid.graph.pixels import UNIT, PixelForm
 from mcu_hybrid.pipeline.build import Model
 from mcu_hybrid.pipeline.serve import global_model, server_module
+from mcu_hybrid.tuning.outcomes import MISSING
 
 Payload = Callable[[np.ndarray], np.ndarray]
 
@@ -37,6 +40,7 @@ class RunOptions:
     port: str = ""
     router: str = ""  # decides on the board; "" = the build's own
     probe: str = ""  # serial number of the debug probe; "" = that of the port
+    pixels: PixelForm | None = None  # that the cloud's float model was trained on; None = [0, 1]
 
 
 @contextmanager
@@ -48,6 +52,12 @@ def cloud_for(options: RunOptions, export: Path | None) -> Iterator[CloudClient]
         ) as client:
             yield client
         return
+    if options.pixels is not None:
+        raise InputError(
+            "the export's own global model has its input range in it: --cloud-input-scale, "
+            "--cloud-mean, --cloud-std are of another server's model",
+            "leave them out, or give --cloud URL",
+        )
     if export is None:
         raise InputError("there is no global model to serve", "give --cloud URL --model NAME")
     with (
@@ -57,17 +67,23 @@ def cloud_for(options: RunOptions, export: Path | None) -> Iterator[CloudClient]
         yield client
 
 
-def payload_form(cloud: CloudClient, shape: tuple[int, ...]) -> Payload:
-    """How the server's model wants an image: raw bytes NHWC, or float in [0, 1] as NHWC or NCHW.
+def payload_form(
+    cloud: CloudClient, shape: tuple[int, ...], pixels: PixelForm | None = None
+) -> tuple[Payload, PixelForm | None]:
+    """How the server's model wants an image: raw bytes NHWC, or float as NHWC or NCHW.
 
     Asked before the board runs, so that a server that is down, or holds another model, is said
-    early.
+    early. Returns what makes it of uint8 images, and what a pixel becomes (None: raw bytes).
+
+    Args:
+        pixels: what a float model was trained on, which no metadata tells; None: [0, 1].
 
     Raises:
         CloudError: the server does not answer, or does not know the model.
-        InputError: its input fits none of these forms.
+        InputError: its input fits none of these forms, or ``pixels`` not the input.
     """
     height, width, channels = shape
+    form = (pixels or UNIT).check(channels)
     inputs = cloud.metadata().inputs
     if len(inputs) != 1:
         raise InputError(
@@ -76,15 +92,20 @@ def payload_form(cloud: CloudClient, shape: tuple[int, ...]) -> Payload:
         )
     spec = inputs[0]
     if spec.datatype == "UINT8" and spec.accepts((1, height, width, channels)):
-        return lambda x: x
+        if pixels is not None:
+            raise InputError(
+                f"the model '{cloud.model}' takes pixels as they are ({spec})",
+                "leave out --cloud-input-scale, --cloud-mean and --cloud-std",
+            )
+        return lambda x: x, None
     if spec.datatype == "FP32" and spec.accepts((1, channels, height, width)):
-        return lambda x: np.ascontiguousarray((x.astype(np.float32) / 255).transpose(0, 3, 1, 2))
+        return lambda x: np.ascontiguousarray(form.real(x).transpose(0, 3, 1, 2)), form
     if spec.datatype == "FP32" and spec.accepts((1, height, width, channels)):
-        return lambda x: x.astype(np.float32) / 255
+        return form.real, form
     raise InputError(
         f"the model '{cloud.model}' takes {spec}, the images are uint8 [1, {height}, {width}, "
         f"{channels}]",
-        "serve a model that takes uint8 NHWC, or float NCHW or NHWC in [0, 1], of this size",
+        "serve a model that takes uint8 NHWC, or float NCHW or NHWC, of this size",
     )
 
 
@@ -149,6 +170,7 @@ class CloudModel:
     payload: Payload
     classes: int
     output: str | None  # "" and None: the first float one
+    pixels: PixelForm | None = UNIT  # what a pixel is sent as; None: as it is
 
     def infer(self, inputs: np.ndarray) -> CloudScores:
         """Ask about one payload.
@@ -162,13 +184,53 @@ class CloudModel:
         return CloudScores(values, result.elapsed_us, result.bytes_sent, result.bytes_received)
 
 
-def cloud_model(cloud: CloudClient, model: Model, shape: tuple[int, ...]) -> CloudModel:
+def cloud_model(
+    cloud: CloudClient, model: Model, shape: tuple[int, ...], pixels: PixelForm | None = None
+) -> CloudModel:
     """Settle with the server how images of this shape are sent and where the scores are.
 
     Raises:
         CloudError: the server does not answer, or does not know the model.
         InputError: it takes other images, or tells apart other classes than the board's model.
     """
-    payload = payload_form(cloud, shape)
+    payload, form = payload_form(cloud, shape, pixels)
     classes = model.graph.tensor(model.graph.outputs[0]).elements
-    return CloudModel(cloud, payload, classes, scores_output(cloud, classes))
+    return CloudModel(cloud, payload, classes, scores_output(cloud, classes), form)
+
+
+def cloud_warnings(
+    pixels: PixelForm | None,
+    told: np.ndarray,
+    device: np.ndarray,
+    truth: np.ndarray,
+    *,
+    is_own: bool,
+) -> list[str]:
+    """A sentence where the cloud's answers are no better than guessing, or worse than the board's.
+
+    Args:
+        pixels: what a pixel was sent as; None: as it is.
+        told, device, truth: classes [N]; MISSING where the cloud gave no answer.
+        is_own: the model is the export's own one, which has its range in it.
+    """
+    answered = told != MISSING
+    told, device, truth = told[answered], device[answered], truth[answered]
+    if not len(truth):
+        return []
+    if suspicion.is_at_chance(told, truth):
+        than = f"no more than guessing ({suspicion.chance(told, truth):.1%})"
+    elif suspicion.is_clearly_better(device == truth, told == truth):
+        mine = (device == truth).mean()
+        than = f"fewer than the board's own ({mine:.1%}): asking it makes the answers worse"
+    else:
+        return []
+    right = (told == truth).mean()
+    known = f"the cloud's model is right on {right:.1%} of {len(truth)} images, {than}."
+    if pixels is None:
+        return [f"{known} It sees the pixels as they are (uint8); are its classes in this order?"]
+    prefix, where = ("--global-", " of export") if is_own else ("--cloud-", "")
+    options = f"{prefix}input-scale, {prefix}mean, {prefix}std{where}"
+    return [
+        f"{known} It sees {pixels}; is that the range it was trained on (else give {options}), and "
+        "are its classes in this order?"
+    ]

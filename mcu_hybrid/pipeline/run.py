@@ -77,7 +77,7 @@ def run_step(
     if calibration is not None and out is not None:
         splits[CALIBRATION] = _some(calibration, options.limit)
     tensors = {name: to_int8(build.model.graph, split.x) for name, split in splits.items()}
-    model = cloud_model(cloud, build.model, data.x.shape[1:])
+    model = cloud_model(cloud, build.model, data.x.shape[1:], options.pixels)
     job = Job(build, model, splits, tensors, options, route)
     with Journal(out, _identity(job), job.inputs, resume=resume) as journal, journal.named():
         require_same_cloud(model, splits, journal)
@@ -110,6 +110,7 @@ def _identity(job: Job) -> dict[str, Any]:
         "check": options.check,
         "cloud": "a server" if options.cloud else "the export's global model",
         "model": {"name": options.model, "versions": list(told.versions), "tensors": specs},
+        "cloud's pixels": job.model.pixels.to_json() if job.model.pixels else None,
     }
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from mcu_hybrid import routers
 from mcu_hybrid.harness import route_eval
 from mcu_hybrid.pipeline.build import Build, untuned_sha256
-from mcu_hybrid.pipeline.cloud import CloudModel, RunOptions
+from mcu_hybrid.pipeline.cloud import CloudModel, RunOptions, cloud_warnings
 from mcu_hybrid.pipeline.heard import Pass
 from mcu_hybrid.pipeline.split import TestSplit
 from mcu_hybrid.tuning.outcomes import MISSING
@@ -98,6 +98,15 @@ def result_of(
         "exact": None if seen.differing is None else seen.differing == 0,
         "differing_outputs": seen.differing,
         "unjudged": seen.unjudged,
+        "cloud_pixels": job.model.pixels.to_json() if job.model.pixels else None,
+        "cloud_is_own": not job.options.cloud,
+        "warnings": cloud_warnings(
+            job.model.pixels,
+            labels.cloud,
+            labels.device,
+            labels.truth,
+            is_own=not job.options.cloud,
+        ),
     }
 
 

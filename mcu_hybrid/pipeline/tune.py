@@ -168,6 +168,7 @@ def _result(
             *_ends(problem, solution, targets),
             *solution.notes,
         ],
+        "warnings": evidence.warnings,
         "curve": curve(
             problem.outcomes, problem.router, problem.costs, problem.setting, _CURVE_POINTS
         ),

@@ -18,8 +18,9 @@ from mcu_hybrid.board import Board, load_board
 from mcu_hybrid.cloud.linkmodel import DEFAULT, LinkModel
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.export.agreement import run_int8
+from mcu_hybrid.graph.pixels import UNIT, PixelForm, pixels_from_json
 from mcu_hybrid.pipeline.build import MODEL, Build, Model, open_build, read_model
-from mcu_hybrid.pipeline.cloud import RunOptions, cloud_for, cloud_model
+from mcu_hybrid.pipeline.cloud import RunOptions, cloud_for, cloud_model, cloud_warnings
 from mcu_hybrid.pipeline.run import RESULT
 from mcu_hybrid.pipeline.run_table import CALIBRATION, EXPECTED_ANSWER_BYTES, OUTCOMES
 from mcu_hybrid.pipeline.split import calibration_split, export_of
@@ -48,6 +49,7 @@ class CostOptions:
     export: Path | None = None
     cloud: str = ""
     cloud_model: str = "global"
+    cloud_pixels: PixelForm | None = None  # as in RunOptions
     token: str | None = None
     board: str | None = None
     board_dirs: Sequence[Path] = ()
@@ -66,7 +68,7 @@ class Query:
 class Evidence:
     """What the folders hold; ``run`` is run.json or empty, ``build`` None for a bare export.
 
-    ``notes`` say what of it was left out.
+    ``notes`` say what of it was left out, ``warnings`` why it may not be what it seems.
     """
 
     source: Path
@@ -80,6 +82,7 @@ class Evidence:
     test: Outcomes | None
     query: Query
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def gather(source: Path, options: CostOptions, on_event: OnEvent | None = None) -> Evidence:
@@ -98,19 +101,38 @@ def gather(source: Path, options: CostOptions, on_event: OnEvent | None = None) 
     model = build.model if build else read_model(source / MODEL)
     export = options.export or (source if found.step == "export" else _export_of(build))
     run = json_text.loads((source / RESULT).read_text()) if found.step == "run" else {}
+    warnings: list[str] = []
     if CALIBRATION in found.files:
+        if options.cloud_pixels is not None:
+            raise InputError(
+                "has the cloud's answers already: what it is sent cannot be changed here",
+                "give --cloud-input-scale, --cloud-mean and --cloud-std to mcu-hybrid run",
+                path=source,
+            )
         outcomes = load_outcomes(source / CALIBRATION)
         received = run.get("answer_bytes", EXPECTED_ANSWER_BYTES)
         query = Query(run["query_bytes"], received, run["cloud_ms"] or 0.0)
     else:
-        outcomes, query = _on_host(model, export, options, on_event)
+        outcomes, query, warnings = _on_host(model, export, options, on_event)
     kept = found.step == "run" and OUTCOMES in found.files
     test = load_outcomes(source / OUTCOMES) if kept else None
     notes: list[str] = []
     if options.setting != settings.ABSTAIN:  # else the cloud has no say
         outcomes, test = _answered(source, outcomes, test, notes)
-    known = (outcomes, test, query, notes)
+        if CALIBRATION in found.files:
+            warnings = _warnings_of_run(run, outcomes, source)
+    else:
+        warnings = []
+    known = (outcomes, test, query, notes, warnings)
     return Evidence(source, found.step, model, build, board, export, run, *known)
+
+
+def _warnings_of_run(run: dict[str, Any], outcomes: Outcomes, source: Path) -> list[str]:
+    """As run itself says it, here of the calibration images; a run of old does not say the form."""
+    sent = run.get("cloud_pixels", UNIT.to_json())
+    pixels = None if sent is None else pixels_from_json(sent, str(source / RESULT))
+    told = (outcomes.cloud, outcomes.device, outcomes.truth)
+    return cloud_warnings(pixels, *told, is_own=run.get("cloud_is_own", False))
 
 
 def _answered(
@@ -165,7 +187,7 @@ def _export_of(build: Build | None) -> Path | None:
 
 def _on_host(
     model: Model, export: Path | None, options: CostOptions, on_event: OnEvent | None
-) -> tuple[Outcomes, Query]:
+) -> tuple[Outcomes, Query, list[str]]:
     """The int8 reference and the global model on the calibration split of the export."""
     split = calibration_split(export) if export else None
     if split is None or export is None:
@@ -176,11 +198,15 @@ def _on_host(
         )
     seen = run_int8(model.graph, split.x, on_event=on_event)
     run_options = RunOptions(
-        DEFAULT, cloud=options.cloud, model=options.cloud_model, token=options.token
+        DEFAULT,
+        cloud=options.cloud,
+        model=options.cloud_model,
+        token=options.token,
+        pixels=options.cloud_pixels,
     )
     labels, times = np.empty(len(split.y), np.int64), []
     with cloud_for(run_options, export) as client:
-        cloud = cloud_model(client, model, split.x.shape[1:])
+        cloud = cloud_model(client, model, split.x.shape[1:], options.cloud_pixels)
         for i in range(len(split.y)):
             answer = cloud.infer(cloud.payload(split.x[i : i + 1]))
             labels[i] = answer.label
@@ -190,4 +216,7 @@ def _on_host(
     query = Query(answer.bytes_sent, answer.bytes_received, float(np.median(times)))
     basis = "int8 reference on this machine"
     device = seen.logits.argmax(1)
-    return Outcomes(device, labels, np.asarray(split.y), seen.scores, basis), query
+    truth = np.asarray(split.y)
+    own = not options.cloud
+    warnings = cloud_warnings(cloud.pixels, labels, device, truth, is_own=own)
+    return Outcomes(device, labels, truth, seen.scores, basis), query, warnings
