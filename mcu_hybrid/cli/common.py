@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,12 @@ def _quiet(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.meta[_QUIET] = True
 
 
+def is_quiet() -> bool:
+    """Whether -q is given."""
+    ctx = click.get_current_context(silent=True)
+    return ctx is not None and bool(ctx.meta.get(_QUIET))
+
+
 def is_verbose() -> bool:
     """Whether -v is given."""
     return logging.getLogger("mcu_hybrid").isEnabledFor(logging.DEBUG)
@@ -179,6 +185,20 @@ def kib(size_bytes: int) -> str:
     return f"{size_bytes / 1024:,.1f} KiB"
 
 
+def data_remarks(data: Mapping[str, Any] | None) -> list[str]:
+    """What of a data set was left out, and what is worth knowing (training.data.remarks)."""
+    data = data or {}
+    lines = [f"left out: {count:,} {reason}" for reason, count in data.get("left_out", {}).items()]
+    lines += [f"note: {note}" for note in data.get("notes", ())]
+    return ["".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in lines]
+
+
+def print_remarks(data: Mapping[str, Any] | None) -> None:
+    """The remarks on a data set that --data named, on stderr; nothing with -q."""
+    for line in () if is_quiet() else data_remarks(data):
+        click.echo(f"data {line}", err=True)
+
+
 def print_json(value: Any) -> None:
     """Print a result for programs, on stdout and nothing else."""
     click.echo(json.dumps(value, indent=1))
@@ -190,8 +210,7 @@ def progress(as_json: bool = False) -> Iterator[OnEvent]:
 
     Without a terminal each new label is one line, so that logs tell where the time goes.
     """
-    ctx = click.get_current_context(silent=True)
-    if as_json or (ctx is not None and ctx.meta.get(_QUIET)):
+    if as_json or is_quiet():
         yield lambda label, done, total: None
         return
     if not sys.stderr.isatty():

@@ -16,6 +16,7 @@ from mcu_hybrid.cli.common import (
     kib,
     out_option,
     print_json,
+    print_remarks,
     progress,
 )
 from mcu_hybrid.cli.train import parse_size
@@ -105,6 +106,8 @@ def command(
     if as_json:
         print_json({"out": str(out)} | facts)
         return
+    if data:
+        print_remarks(facts["data"])
     click.echo(f"model.tflite  {facts['tflite_bytes']:,} B = {kib(facts['tflite_bytes'])}")
     for line in _accuracy_lines(facts):
         click.echo(line)

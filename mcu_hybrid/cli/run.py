@@ -14,6 +14,7 @@ from mcu_hybrid.cli.common import (
     board_dirs_option,
     json_option,
     print_json,
+    print_remarks,
     probe_option,
     progress,
     table,
@@ -157,6 +158,7 @@ def command(
         print_json({k: v for k, v in result.items() if k not in ("curves", "oracles")})
         _warn(result)
     else:
+        print_remarks(result["data"])
         print_run(result)
 
 

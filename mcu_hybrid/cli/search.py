@@ -15,6 +15,7 @@ from mcu_hybrid.cli.common import (
     json_option,
     out_option,
     print_json,
+    print_remarks,
     progress,
     table,
 )
@@ -151,6 +152,7 @@ def command(as_json: bool, calibrate_on_board: bool, **values: Any) -> None:
     if as_json:
         print_json({"out": str(options.out)} | found | {"measured": measured})
         return
+    print_remarks(found["data"])
     _print(found, options.out)
     if measured is not None:
         click.echo(

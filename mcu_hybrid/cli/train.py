@@ -9,7 +9,14 @@ from typing import Any
 import rich_click as click
 from click.core import ParameterSource
 
-from mcu_hybrid.cli.common import json_option, out_option, print_json, progress
+from mcu_hybrid.cli.common import (
+    data_remarks,
+    is_quiet,
+    json_option,
+    out_option,
+    print_json,
+    progress,
+)
 
 _NAMED = 12  # classes, on one line
 
@@ -139,7 +146,7 @@ def command(
             resume=resume,
             restart=restart,
             on_event=on_event,
-            on_told=None if as_json else _tell,
+            on_told=None if as_json or is_quiet() else _tell,
         )
     if as_json:
         print_json({"out": str(out)} | facts)
@@ -185,9 +192,8 @@ def data_lines(data: Mapping[str, Any]) -> list[str]:
         "splits  "
         + ", ".join(f"{name} {n:,} ({data['shares'][name]:.0%})" for name, n in images.items()),
     ]
-    lines += [f"left out: {count:,} {reason}" for reason, count in data["left_out"].items()]
-    lines += [f"note: {note}" for note in data["notes"]]
-    return ["".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in lines]
+    lines = ["".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in lines]
+    return lines + data_remarks(data)
 
 
 def epoch_line(figures: Mapping[str, Any]) -> str:

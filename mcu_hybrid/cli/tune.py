@@ -147,8 +147,8 @@ def command(
     targets = [found for _, name, _ in _TARGETS if (found := values.pop(name)) is not None]
     if not targets:
         raise click.UsageError("give a target, for example --min-accuracy 91%")
-    given = [values.pop(f"cloud_{name}") for name in ("input_scale", "mean", "std")]
-    values["cloud_pixels"] = pixels_of(*given, "cloud-")
+    scale, mean, std = (values.pop(f"cloud_{name}") for name in ("input_scale", "mean", "std"))
+    values["cloud_pixels"] = pixels_of(scale, mean, std, "cloud-")
     costs = CostOptions(link=link_model(link) if link else None, **values)
     options = TuneOptions(targets, router, guarantee, confidence, strict, apply, port, costs)
     with progress(as_json) as on_event:

@@ -85,8 +85,9 @@ def export_step(
             draft.facts["data"] = trained.facts["data"]
         else:
             with _sized(source, options) as file:
-                facts = _export_file(file, draft.folder, options, on_event)
-            draft.facts["data"] = _data_facts(options) if options.data else None
+                data = _data(options, on_event) if options.data else None
+                facts = _export_file(file, draft.folder, options, data, on_event)
+            draft.facts["data"] = _data_facts(options, data) if data else None
         draft.facts.update(facts)
         draft.facts["routers"] = _costs(draft.folder / package.MODEL)
     return draft.facts
@@ -140,11 +141,11 @@ def _costs(path: Path) -> list[dict[str, Any]]:
 
 
 def _export_file(
-    source: Path, folder: Path, options: ExportOptions, on_event: OnEvent | None
+    source: Path, folder: Path, options: ExportOptions, data: Any, on_event: OnEvent | None
 ) -> dict[str, Any]:
     from mcu_hybrid.export import package
 
-    splits = _splits(options, on_event) if options.data else None
+    splits = _splits(options, data) if data else None
     if source.suffix == ".tflite":
         return package.export_tflite(
             source,
@@ -182,15 +183,23 @@ def _export_file(
     )
 
 
-def _data_facts(options: ExportOptions) -> dict[str, Any]:
-    return {"spec": options.data, "size": list(options.size) if options.size else None}
+def _data_facts(options: ExportOptions, data: Any) -> dict[str, Any]:
+    from mcu_hybrid.training.data import remarks
+
+    size = list(options.size) if options.size else None
+    return {"spec": options.data, "size": size} | remarks(data)
 
 
-def _splits(options: ExportOptions, on_event: OnEvent | None) -> Any:
-    """The images of a user's data set, split as training would."""
-    from mcu_hybrid.training.config import HybridConfig
+def _data(options: ExportOptions, on_event: OnEvent | None) -> Any:
+    """The images of a user's data set."""
     from mcu_hybrid.training.data import load_data
+
+    return load_data(options.data, size=options.size, on_event=on_event)
+
+
+def _splits(options: ExportOptions, data: Any) -> Any:
+    """The data set, split as training would."""
+    from mcu_hybrid.training.config import HybridConfig
     from mcu_hybrid.training.train import split_and_keep
 
-    data = load_data(options.data, size=options.size, on_event=on_event)
     return split_and_keep(HybridConfig(seed=options.seed), data)

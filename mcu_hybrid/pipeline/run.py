@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ def _keep_pictures(
 
 
 def _first(data: TestSplit, limit: int) -> TestSplit:
-    return TestSplit(data.name, data.x[:limit], data.y[:limit]) if limit else data
+    return replace(data, x=data.x[:limit], y=data.y[:limit]) if limit else data
 
 
 def _some(data: TestSplit, limit: int) -> TestSplit:
@@ -178,7 +179,7 @@ def _some(data: TestSplit, limit: int) -> TestSplit:
     if not limit:
         return data
     some = np.random.default_rng(0).permutation(len(data.y))[:limit]
-    return TestSplit(data.name, data.x[some], data.y[some])
+    return replace(data, x=data.x[some], y=data.y[some])
 
 
 def require_hybrid(build: Build) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def result_of(
         "latency_is_estimate": seen.edge.kind == "estimate",
         "latency_basis": seen.edge.basis,
         "dataset": data.name,
+        "data": dict(data.remarks),
         "samples": count,
         "calibration_samples": calibration_samples,
         "deployed": job.route,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +18,15 @@ from mcu_hybrid.pipeline.build import Build
 
 @dataclass(frozen=True)
 class TestSplit:
-    """What is streamed: images uint8 [N, H, W, C], labels [N], and the data set's name."""
+    """What is streamed: images uint8 [N, H, W, C], labels [N], and the data set's name.
+
+    ``remarks`` says of a data set that was read for this what was left out (training.data).
+    """
 
     name: str
     x: np.ndarray
     y: np.ndarray
+    remarks: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -66,7 +72,7 @@ def test_split(
         splits = load_splits(export / SPLITS)
         name = (facts.get("data") or {}).get("spec", "test split")
         return TestSplit(name, splits.x_test, splits.y_test), len(splits.y_calibration)
-    from mcu_hybrid.training.data import load_data
+    from mcu_hybrid.training.data import load_data, remarks
 
     size = size or (facts.get("data") or {}).get("size")
     data = load_data(data_spec, size=size and (size[0], size[1]))
@@ -80,4 +86,7 @@ def test_split(
         )
     mask = data.fixed_test_mask
     chosen = np.ones(len(data.y), bool) if mask is None else mask
-    return TestSplit(data.name, data.x[chosen], data.y[chosen]), 0
+    told = remarks(data)
+    if not chosen.all():
+        told["notes"].append(f"of {len(chosen):,} images, its {chosen.sum():,} test images are run")
+    return TestSplit(data.name, data.x[chosen], data.y[chosen], told), 0

@@ -23,7 +23,7 @@ from mcu_hybrid.search.run import Search, Spaces
 from mcu_hybrid.search.score import Budget
 from mcu_hybrid.search.space import Space, read_space, space_for
 from mcu_hybrid.search.task import Task
-from mcu_hybrid.training.data import load_data
+from mcu_hybrid.training.data import load_data, remarks
 from mcu_hybrid.training.fit import predict
 
 OnEvent = Callable[[str, int, int], None]
@@ -101,12 +101,12 @@ def search_step(options: SearchOptions, on_event: OnEvent | None = None) -> dict
     search = Search(book, spaces, task, on_event)
     with spread.cluster(options.ray, options.workers) if options.ray else nullcontext() as ray:
         (spread.Spread(search, ray) if options.ray else search).run()
-    return _written(options, search)
+    return _written(options, search, remarks(data))
 
 
-def _written(options: SearchOptions, search: Search) -> dict[str, Any]:
+def _written(options: SearchOptions, search: Search, data: dict[str, Any]) -> dict[str, Any]:
     """The files of OUT, whole or not at all."""
-    found = results.facts_of(search, options.global_)
+    found = results.facts_of(search, options.global_) | {"data": data}
     _write(options.out / SEARCH, found)
     best = found["best"]
     if best is not None:

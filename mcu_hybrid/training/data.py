@@ -239,6 +239,11 @@ def describe(data: Dataset, splits: dict[str, np.ndarray]) -> dict[str, Any]:
     }
 
 
+def remarks(data: Dataset) -> dict[str, Any]:
+    """What was not read, by reason, and what is worth knowing of what was: plain data."""
+    return {"left_out": dict(data.left_out), "notes": list(data.notes)}
+
+
 def _repeated(data: Dataset, splits: dict[str, np.ndarray]) -> list[str]:
     """Pictures that are there more than once: in test and elsewhere, or in two classes."""
     digests = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in data.x]
