@@ -6,6 +6,7 @@ the business of this file.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -56,13 +57,15 @@ def classes(
         elif y.ndim == 2 and len(y) == count:
             hint += "; of one-hot rows: y.argmax(1)"
         raise DataError(f"y has shape {y.shape}, x has {count} images", hint, path=name, key="y")
+    if y.dtype.kind == "O" and all(isinstance(value, (str, bytes)) for value in y):
+        y = np.array([_text(value) for value in y])
     if y.dtype.kind in "US":
         y, labels = _by_name(name, y, labels)
     if y.dtype.kind not in "iub" or y.min() < 0:
         least = f", the least is {y.min()}" if y.dtype.kind in _NUMBERS else ""
         raise DataError(
             f"labels must be integers 0..K-1 or strings; they are {y.dtype}{least}",
-            "number the classes from 0",
+            "number the classes from 0" + (": y.astype('int64')" if _is_whole(y) else ""),
             path=name,
             key="y",
         )
@@ -131,6 +134,24 @@ def _by_name(
     labels = labels or there
     number = {label: at for at, label in enumerate(labels)}
     return np.array([number[text] for text in texts], np.int64), labels
+
+
+def order_note(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """A remark where names with numbers have another order as text: 1, 10, 2."""
+
+    def counted(label: str) -> list[tuple[str, int]]:
+        return [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", label)]
+
+    by_number = sorted(labels, key=counted)
+    if list(labels) != sorted(labels) or by_number == list(labels):
+        return ()
+    at = [a == b for a, b in zip(labels, by_number, strict=True)].index(False)
+    some = ", ".join(labels[max(0, at - 1) : at + 2])
+    return (f"the classes are in the order of their names as text, as in torchvision: {some}, ...",)
+
+
+def _is_whole(y: np.ndarray) -> bool:
+    return y.dtype.kind == "f" and bool((np.isfinite(y) & (y >= 0) & (y == np.floor(y))).all())
 
 
 def _text(value: Any) -> str:

@@ -77,7 +77,7 @@ def load_data(
         made = make_dataset(
             spec, images.x, images.y, images.labels, images.test, images.calibration
         )
-        return replace(made, left_out=images.left_out, notes=images.notes)
+        return replace(made, left_out=images.left_out, notes=(*made.notes, *images.notes))
     if spec == "digits":
         found = _digits()
     elif path.suffix.lower() == ".npz":
@@ -170,6 +170,7 @@ def make_dataset(
     for array in (x, y, test, calibration):
         if array is not None:
             digest.update(np.ascontiguousarray(array).tobytes())
+    notes = (*notes, *array_checks.order_note(labels))
     made = Dataset(name, x, y, labels, test, digest.hexdigest(), notes=notes)
     return replace(made, fixed_calibration_mask=calibration)
 
@@ -204,7 +205,7 @@ def _callable(spec: str) -> Dataset:
         made = function()
     except McuHybridError:
         raise
-    except Exception as error:  # the user's code: anything may come out of it
+    except (Exception, SystemExit) as error:  # the user's code: anything may come out of it
         raise DataError(
             f"failed with {type(error).__name__}: {error}",
             "call it by itself to see where",

@@ -24,6 +24,7 @@ DEEP = "with more than 8 bits a channel: scaled to 8"
 STRETCHED = "with another aspect ratio than --size: stretched"
 TURNED = "turned as their EXIF says"
 _WHITE = (255, 255, 255, 255)
+_PNG, _PNG_KIND, _GREY_ALPHA = b"\x89PNG\r\n\x1a\n", 25, 4  # its colour type
 _LFS = b"version https://git-lfs"
 _INVERTED = 0  # TIFF's photometric interpretation "white is zero"
 _PHOTOMETRIC, _BITS_PER_SAMPLE = 262, 258
@@ -64,6 +65,8 @@ def decode(data: bytes, size: tuple[int, int] | None, seen: Counter[str]) -> np.
     except Exception as error:  # Pillow raises a different class for each broken format
         raise ValueError(str(error) or type(error).__name__) from error
     seen.update(told)
+    if data.startswith(_PNG) and data[_PNG_KIND] == _GREY_ALPHA:  # deep ones are opened as colour
+        pixels = pixels.reshape(*pixels.shape[:2], -1)[..., :1]
     return pixels.reshape(*pixels.shape[:2], -1)
 
 

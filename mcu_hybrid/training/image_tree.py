@@ -22,7 +22,7 @@ from mcu_hybrid.training.file_kinds import (
     is_hidden_folder,
     kind_of,
 )
-from mcu_hybrid.training.split_names import is_part_name, sides, split_of
+from mcu_hybrid.training.split_names import are_stages, is_part_name, sides, split_of
 
 _LAYOUT = "expected CLASS/image.png, or train/CLASS/image.png and test/CLASS/image.png"
 STRAY = "in no class folder"
@@ -233,6 +233,11 @@ class _Reader:
             raise self.refuse(
                 f"has parts, not classes, at the top: {', '.join(sorted(filled)[:4])}",
                 "put the class folders at the top",
+            )
+        if are_stages(filled):
+            raise self.refuse(
+                f"has {', '.join(sorted(filled))} at the top, which are no classes",
+                "give the folder that holds the class folders, and nothing else",
             )
 
     def _classes(self, root: _Folder, split: str) -> list[Found]:

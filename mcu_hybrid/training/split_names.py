@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _KINDS = {
     "train": ("train", "training", "trn"),
@@ -11,7 +12,16 @@ _KINDS = {
 }
 _KIND_OF = {word: kind for kind, words in _KINDS.items() for word in words}
 _FILLERS = ("dataset", "datas", "data", "set", "images", "image", "imgs", "img", "split", "samples")
-_PARTS = ("fold", "split", "part", "partition", "subset", "batch", "chunk", "shard")
+_PARTS = (
+    *("fold", "split", "part", "partition", "subset", "batch", "chunk", "shard", "set"),
+    *("session", "subject", "recording", "take", "day", "user", "camera", "cam", "run", "site"),
+)
+# What pictures are, not what they show: beside each other they are no classes.
+_STAGES = (
+    *("images", "image", "imgs", "masks", "annotations", "labels", "original", "originals"),
+    *("augmented", "augmentation", "raw", "processed", "cropped", "resized", "thumbnails"),
+)
+_PLAIN = ("images", "image", "imgs", "original", "originals", "raw")
 
 
 def split_of(name: str) -> str:
@@ -34,6 +44,12 @@ def is_part_name(name: str) -> bool:
     """A numbered part of a data set: fold1, split_2, batch-03."""
     found = re.fullmatch(r"([a-z]+)[-_ ]?\d+", name.casefold())
     return found is not None and found[1] in _PARTS
+
+
+def are_stages(names: Iterable[str]) -> bool:
+    """Folders of the same pictures (images and masks, original and augmented), not of classes."""
+    folded = {name.casefold() for name in names}
+    return len(folded) > 1 and folded <= set(_STAGES) and not folded.isdisjoint(_PLAIN)
 
 
 def _words(name: str) -> list[str]:

@@ -44,6 +44,7 @@ def test_a_search_from_data_to_files(tmp_path: Path) -> None:
     assert scores["margin"] <= scores["oracle"]
     spent = figures["macs"] + (1 - scores["coverage"]) * best["global"]["macs"]
     assert spent == pytest.approx(900e3) == scores["expected_cost"]
+    assert found["data"] == {"left_out": {}, "notes": []}
     assert 0 < figures["latency_us"] < 1e5 and figures["arena_bytes"] < figures["sram_bytes"]
     front = [(pair["scores"]["margin"], pair["cost"]) for pair in found["pareto"]]
     assert front == sorted(front, reverse=True) and front[0][0] == scores["margin"]
