@@ -106,6 +106,13 @@ def image_input(model: Any, path: Path, image: tuple[int, ...], *, outputs: int 
             "export the network with a float32 image as its input",
             path=path,
         )
+    batch = [d.dim_value for d in inputs[0].type.tensor_type.shape.dim][:1]
+    if batch and batch[0] > 1:
+        raise ModelError(
+            f"input '{inputs[0].name}' takes {batch[0]} images at once",
+            "export the network with a batch of 1, or a free one (dynamic_axes)",
+            path=path,
+        )
     dims = [d.dim_value for d in inputs[0].type.tensor_type.shape.dim]
     height, width, channels = image
     layouts = {True: (channels, height, width), False: (height, width, channels)}

@@ -1,7 +1,8 @@
 """Says what stops a conversion in the user's words: the ONNX operator, its layer, and a way out.
 
 The converter names TensorFlow's operators and its own temporary files; here they are led back to
-the nodes of the user's file. Every way out of the table was tried.
+the nodes of the user's file. Every way out of the table was tried: tests/unit/test_onnx_ways.py
+converts the layers that it names.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from mcu_hybrid.export.onnx_edit import attribute
 
 # ONNX operator -> (what TFLite makes of it, the way out); the first that fits is told.
 _NORM = "use nn.BatchNorm2d, which becomes part of the convolution ahead of it"
-_RECURRENT = "use nn.Conv1d or nn.Conv2d along the time axis"
+_RECURRENT = "use nn.Conv2d along the time axis: kernel (3, features) first, then (3, 1)"
 _CURVE = "use nn.ELU() (with its alpha of 1), nn.ReLU, nn.Hardswish or nn.SiLU"
 WAYS: dict[str, tuple[tuple[str, ...], str]] = {
     "LayerNormalization": (("SQUARED_DIFFERENCE", "RSQRT"), _NORM),
