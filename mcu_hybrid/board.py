@@ -65,16 +65,12 @@ def board_name(text: str, extra_dirs: Sequence[Path] = ()) -> str:
     Raises:
         BoardError: none is; names those that look like it.
     """
-    folders = _folders(extra_dirs)
     names = board_names(extra_dirs)
     if text in names:
         return text
     called = {_plain(name): name for name in names}
-    for name in names:  # where two boards claim an alias, the first by name has it
-        path = _find(folders, f"{name}.toml")
-        with contextlib.suppress(BoardError):  # a broken file is told to who asks for that board
-            for alias in _aliases(read(path)) if path else ():
-                called.setdefault(_plain(alias), name)
+    for alias, name in board_aliases(extra_dirs).items():
+        called.setdefault(_plain(alias), name)
     if _plain(text) in called:
         return called[_plain(text)]
     near = difflib.get_close_matches(_plain(text), called, 3)
@@ -83,6 +79,17 @@ def board_name(text: str, extra_dirs: Sequence[Path] = ()) -> str:
         f"board '{text}' is unknown",
         f"{guess}known boards: {', '.join(names)}; or --boards DIR",
     )
+
+
+def board_aliases(extra_dirs: Sequence[Path] = ()) -> dict[str, str]:
+    """Other names of boards; where two boards claim one, the first by name has it."""
+    folders, found = _folders(extra_dirs), dict[str, str]()
+    for name in board_names(extra_dirs):
+        path = _find(folders, f"{name}.toml")
+        with contextlib.suppress(BoardError):  # a broken file is told to who asks for that board
+            for alias in _aliases(read(path)) if path else ():
+                found.setdefault(alias, name)
+    return found
 
 
 def _plain(text: str) -> str:

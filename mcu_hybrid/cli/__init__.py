@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import errno
 import importlib
-import io
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 import rich_click as click
 from click.shell_completion import CompletionItem
 
 from mcu_hybrid import __version__, extras
-from mcu_hybrid.cli import common
+from mcu_hybrid.cli import common, console
 from mcu_hybrid.errors import McuHybridError
 
 # The machine's own limits, wherever they are met: no fault of the input, none of ours.
@@ -111,7 +109,7 @@ def main(argv: list[str] | None = None) -> None:
     """Entry point; maps our errors to exit code 1 and one clear message on stderr."""
     args = sys.argv[1:] if argv is None else argv
     _let_signals_clean_up()
-    _let_any_console_do()
+    console.let_any_do()
     try:
         _run(args)
     except McuHybridError as error:
@@ -122,7 +120,7 @@ def main(argv: list[str] | None = None) -> None:
         fact = f"the Python package '{error.name}' is not installed"
         _fail(McuHybridError(fact, extras.install_command(extras.ALL)), "--json" in args)
     except BrokenPipeError:
-        _drop(sys.stdout)
+        console.drop(sys.stdout)
         sys.exit(1)
     except OSError as error:
         if error.errno not in _MACHINE_LIMITS:
@@ -150,14 +148,14 @@ def _fail(error: McuHybridError, as_json: bool) -> NoReturn:
             print(json.dumps({"error": kind, "message": error.message, "hint": error.hint}))
         sys.stdout.flush()
     except OSError:
-        _drop(sys.stdout)
+        console.drop(sys.stdout)
     try:
         if common.is_verbose():
             for cause in _causes(error):
                 print(f"  led to by: {type(cause).__name__}: {cause}", file=sys.stderr)
         print(f"error: {error}", file=sys.stderr, flush=True)
     except OSError:
-        _drop(sys.stderr)
+        console.drop(sys.stderr)
     sys.exit(1)
 
 
@@ -166,21 +164,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     if cause is not None:
         yield from _causes(cause)
         yield cause
-
-
-def _drop(stream: TextIO) -> None:
-    """Give what the stream still holds to nobody: Python flushes it once more at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _let_any_console_do() -> None:
-    """No character and no closed stream may cost a result: what cannot be shown becomes '?'."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:  # closed by the caller (>&-)
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
-        elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
 
 
 def _let_signals_clean_up() -> None:

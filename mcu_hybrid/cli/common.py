@@ -61,22 +61,70 @@ _QUIET = "mcu_hybrid.quiet"
 
 
 class _Named(click.ParamType):
-    """A name of one of several things that are looked up only when the shell completes it."""
+    """A name of one of several things that are looked up only when the shell completes it.
 
-    def __init__(self, name: str, names: Callable[[click.Context], Iterable[str]]) -> None:
-        self.name, self._names = name, names
+    ``or_file``: the option takes a path as well, which the shell completes itself.
+    """
+
+    def __init__(
+        self, name: str, names: Callable[[click.Context], Iterable[str]], or_file: bool = False
+    ) -> None:
+        self.name, self._names, self._or_file = name, names, or_file
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The names that begin so."""
-        return [CompletionItem(n) for n in self._names(ctx) if n.startswith(incomplete)]
+        """The names that begin so, in any case; then a path's, where it takes one."""
+        names = dict.fromkeys(self._names(ctx))
+        found = [n for n in names if n.lower().startswith(incomplete.lower())]
+        if self._or_file and not found:
+            return [CompletionItem(incomplete, type="file")]
+        return [CompletionItem(n) for n in found]
+
+
+class _Board(_Named):
+    """A board's name; of its aliases only those that begin as no board does."""
+
+    def __init__(self) -> None:
+        super().__init__("board", _boards)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Boards, else aliases."""
+        from mcu_hybrid.board import board_aliases
+
+        found = super().shell_complete(ctx, param, incomplete)
+        aliases = _Named("board", lambda ctx: board_aliases(_board_dirs(ctx)))
+        return found or aliases.shell_complete(ctx, param, incomplete)
+
+
+def _board_dirs(ctx: click.Context) -> Sequence[Path]:
+    return ctx.params.get("board_dirs") or ()
 
 
 def _boards(ctx: click.Context) -> Iterable[str]:
     from mcu_hybrid.board import board_names
 
-    return board_names(ctx.params.get("board_dirs") or ())
+    return board_names(_board_dirs(ctx))
+
+
+def _flashers(_: click.Context) -> Iterable[str]:
+    from mcu_hybrid.flashers import FLASHERS
+
+    return FLASHERS
+
+
+def _ports(_: click.Context) -> Iterable[str]:
+    from mcu_hybrid.link.usb import serial_ports
+
+    return [port.device for port in serial_ports()]
+
+
+def _probes(_: click.Context) -> Iterable[str]:
+    from mcu_hybrid.link.usb import probes
+
+    return [probe.serial for probe in probes() if probe.serial]
 
 
 def _links(_: click.Context) -> Iterable[str]:
@@ -86,7 +134,18 @@ def _links(_: click.Context) -> Iterable[str]:
 
 
 # What a verb's option of this name takes: for the shell's completion; the library checks values.
-_COMPLETED = {"--board": _Named("board", _boards), "--link": _Named("link", _links)}
+_COMPLETED = {
+    "--board": _Board(),
+    "--link": _Named("link", _links),
+    "--flasher": _Named("text", _flashers),
+    "--router": _Named("text", lambda _: ROUTER_NAMES),
+    "--payload": _Named("text", lambda _: ("raw", "png", "jpeg", "features", "logits")),
+    "--port": _Named("text", _ports),
+    "--probe": _Named("text", _probes),
+    "--data": _Named("text", lambda _: ("digits",), or_file=True),
+    "--base": _Named("text", lambda _: ("reference",), or_file=True),
+    "--global": _Named("text", lambda _: ("reference",), or_file=True),
+}
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -246,13 +305,16 @@ def progress(as_json: bool = False) -> Iterator[OnEvent]:
 
 
 def probe_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--probe, of every verb that may flash a board."""
+    """--probe, of every verb that looks for a board."""
     text = "Serial number of the board's debug probe (see doctor).  [default: that of the port]"
     return click.option("--probe", default="", metavar="SERIAL", help=text)(command)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; columns whose cells look like numbers are right-aligned."""
+    """Print a table; columns whose cells look like numbers are right-aligned.
+
+    No number is cut in a narrow terminal: names are broken there, then lines run on.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -260,9 +322,17 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     for index, column in enumerate(columns):
         cells = [str(row[index]) for row in rows]
         numeric = all(c[:1].isdigit() or c[:1] in "-–+~" or c == "" for c in cells)
-        addresses = any("://" in cell for cell in cells)  # to be copied: never broken
-        grid.add_column(column, justify="right" if numeric and cells else "left", no_wrap=addresses)
+        # To be copied, so never broken: the row's name and addresses.
+        whole = index == 0 or any("://" in cell for cell in cells)
+        words = cells if whole else " ".join([column, *cells]).split() if numeric else [column]
+        grid.add_column(
+            column,
+            justify="right" if numeric and cells else "left",
+            no_wrap=whole,
+            overflow="fold",
+            min_width=max(map(len, words), default=1),
+        )
     for row in rows:
         grid.add_row(*[str(cell) for cell in row])
     width = None if sys.stdout.isatty() else 140
-    Console(width=width).print(grid)
+    Console(width=width).print(grid, crop=False)

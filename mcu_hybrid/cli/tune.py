@@ -7,7 +7,14 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_hybrid.cli.common import board_dirs_option, json_option, print_json, progress, table
+from mcu_hybrid.cli.common import (
+    board_dirs_option,
+    json_option,
+    print_json,
+    probe_option,
+    progress,
+    table,
+)
 from mcu_hybrid.cli.export import pixels_of, range_options
 
 _TARGETS = (
@@ -112,6 +119,7 @@ def _with_targets(function: Any) -> Any:
 @click.option("--board", help="Must be the run's; for an export: whose power counts.")
 @click.option("--apply", is_flag=True, help="Set the running board; until its next reset.")
 @click.option("--port", default="", help="Serial port or link URL of the board.")
+@probe_option
 @click.option("--out", type=click.Path(path_type=Path), default="runs/tune", show_default=True)
 @board_dirs_option
 @json_option
@@ -124,6 +132,7 @@ def command(
     link: str | None,
     apply: bool,
     port: str,
+    probe: str,
     out: Path,
     as_json: bool,
     **values: Any,
@@ -150,7 +159,7 @@ def command(
     scale, mean, std = (values.pop(f"cloud_{name}") for name in ("input_scale", "mean", "std"))
     values["cloud_pixels"] = pixels_of(scale, mean, std, "cloud-")
     costs = CostOptions(link=link_model(link) if link else None, **values)
-    options = TuneOptions(targets, router, guarantee, confidence, strict, apply, port, costs)
+    options = TuneOptions(targets, router, guarantee, confidence, strict, apply, port, costs, probe)
     with progress(as_json) as on_event:
         result = tune_step(source, options, out=out, on_event=on_event)
     if as_json:

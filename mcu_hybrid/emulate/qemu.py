@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -29,6 +31,7 @@ from mcu_hybrid.process import Tools
 
 __all__ = ["Running", "command", "free_port", "private", "running", "start", "stop"]
 
+_LOG = logging.getLogger(__name__)
 QEMU = "qemu-system-arm"
 _PR_SET_PDEATHSIG = 1
 _ACCEPT_WAIT_S = 15.0
@@ -146,6 +149,7 @@ def _launch(argv: Sequence[str], log: Path, ends_with_us: bool) -> subprocess.Po
     if argv[0] == "env":  # not through env(1): the process must be the board's own
         name, _, value = argv[1].partition("=")
         environment, argv = {**os.environ, name: value}, argv[2:]
+    _LOG.debug("%s   (%s)", shlex.join(argv), log)
     try:
         with log.open("wb") as stream:
             return subprocess.Popen(

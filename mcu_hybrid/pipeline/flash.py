@@ -193,6 +193,23 @@ def console_url(board: Board, port: str = "", probe: str = "") -> str:
     return uart_url(board, uart.find_port(board.console.usb, probe, board.console.interface))
 
 
+def running_url(board: Board, port: str = "", probe: str = "") -> str:
+    """The link URL of a board that shall run already: nothing is flashed.
+
+    Raises:
+        LinkError: none of these ids is there, several could be meant, or a virtual one stands.
+        BoardError: another board answers there.
+    """
+    if board.is_virtual or _is_stream(port):
+        return console_url(board, port)
+    return attach(board, port, probe).url
+
+
+def _is_stream(port: str) -> bool:
+    """Whether it names something other than a serial port: nobody knows what is behind it."""
+    return is_url(port) and not port.startswith("uart:")
+
+
 @contextmanager
 def on_board(
     build: Build, *, port: str = "", probe: str = "", on_event: OnEvent | None = None
@@ -210,9 +227,8 @@ def on_board(
     """
     board, build_id = build.board, build.image.build_id
     if port or not board.is_virtual:
-        is_stream = is_url(port) and not port.startswith("uart:")
         url = port
-        if not board.is_virtual and not is_stream:
+        if not board.is_virtual and not _is_stream(port):
             url = _running_at(build, Way(port, probe), on_event)
         url = console_url(board, url)
         with Device.open(url, build_id=build_id, wait_s=ANSWER_WAIT_S) as device:

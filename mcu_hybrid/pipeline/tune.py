@@ -12,7 +12,7 @@ from mcu_hybrid import manifest, routers
 from mcu_hybrid.errors import InputError, ProtocolError
 from mcu_hybrid.harness.device import Device
 from mcu_hybrid.pipeline.build import Build, untuned_sha256
-from mcu_hybrid.pipeline.flash import console_url
+from mcu_hybrid.pipeline.flash import running_url
 from mcu_hybrid.pipeline.tune_costs import Costs, costs_of
 from mcu_hybrid.pipeline.tune_inputs import CostOptions, Evidence, gather
 from mcu_hybrid.tuning.costs import Cost
@@ -38,6 +38,7 @@ class TuneOptions:
     apply: bool = False
     port: str = ""
     costs: CostOptions = CostOptions()  # noqa: RUF009 - frozen
+    probe: str = ""
 
 
 def tune_step(
@@ -66,7 +67,11 @@ def tune_step(
     result = _result(evidence, made, problem, solution, options.targets)
     if options.apply and evidence.build is not None:
         result["applied"] = apply_route(
-            evidence.build, problem.router, solution.threshold, port=options.port
+            evidence.build,
+            problem.router,
+            solution.threshold,
+            port=options.port,
+            probe=options.probe,
         )
     if out is not None:
         with manifest.writing(out, "tune") as draft:
@@ -109,14 +114,17 @@ def _deployed_router(evidence: Evidence) -> str:
     return next(iter(evidence.outcomes.scores))
 
 
-def apply_route(build: Build, router: str, threshold: int, *, port: str = "") -> dict[str, Any]:
+def apply_route(
+    build: Build, router: str, threshold: int, *, port: str = "", probe: str = ""
+) -> dict[str, Any]:
     """Set router and threshold on the running board and read them back; until its next reset.
 
     Raises:
+        BoardError: another board answers there.
         LinkError: no board answers, or a virtual one is not running.
         ProtocolError: it runs another build, or does not keep what it was told.
     """
-    number, url = Router(routers.router_id(router)), console_url(build.board, port)
+    number, url = Router(routers.router_id(router)), running_url(build.board, port, probe)
     with Device.open(url, build_id=build.image.build_id) as device:
         before = device.get_route()
         device.set_route(number, threshold)

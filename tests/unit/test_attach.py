@@ -13,6 +13,7 @@ from mcu_hybrid.errors import BoardError, LinkError
 from mcu_hybrid.link import uart, usb
 from mcu_hybrid.pipeline import attach as attaching
 from mcu_hybrid.pipeline.attach import attach, probe_of, require_one_probe
+from mcu_hybrid.pipeline.flash import running_url
 
 F4 = "0669FF303430484257142935"
 F7 = "066BFF485550755187102030"
@@ -169,3 +170,17 @@ def test_ids_of_probes() -> None:
     assert usb.probe_kind(0x2E8A, 0x000C) == usb.probe_kind(0x0D28, 0x0204) == "CMSIS-DAP"
     assert usb.probe_kind(0x1FC9, 0x0143, "MCU-LINK CMSIS-DAP V3") == "CMSIS-DAP"
     assert usb.probe_kind(0x2E8A, 0x000A, "Pico") == ""
+
+
+def test_a_board_to_be_set_is_found_as_one_to_be_measured(plug: Any) -> None:
+    """What tune --apply does: the same ports, probes and greetings as bench and run."""
+    ports = (FakePort("/dev/ttyACM0"), FakePort("/dev/ttyACM1", serial_number=F7))
+    plug(*ports, answers={"/dev/ttyACM0": STM32F4, "/dev/ttyACM1": STM32F7})
+    board = load_board("stm32f7")
+    assert running_url(board).startswith("uart:/dev/ttyACM1?")
+    assert running_url(board, probe=F7).startswith("uart:/dev/ttyACM1?")
+    assert running_url(board, "socket://127.0.0.1:1") == "socket://127.0.0.1:1"
+    with pytest.raises(BoardError, match="says it is stm32f4"):
+        running_url(board, "/dev/ttyACM0")
+    with pytest.raises(LinkError, match=f"belongs to probe {F7}"):
+        running_url(board, "/dev/ttyACM1", F4)
