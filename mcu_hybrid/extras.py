@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from mcu_hybrid.errors import MissingTool
 
 DISTRIBUTION = "mcu-hybrid"
-# An extra that is no part of [all]: named in the hint only where it is asked for.
 ALL = "all"
+# In the order in which a user meets them: a package of several is told with the first.
+EXTRAS = ("train", "export", "bench", "cloud", "search", "ray", "flash", "report")
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)\s*(?:\[([^\]]*)\])?\s*([^;]*?)\s*(?:;(.*))?$")
 
 
@@ -57,6 +58,17 @@ def _walk(lines: list[str], extra: str, seen: set[str]) -> Iterator[Package]:
                     yield from _walk(lines, inner.strip(), seen)
         else:
             yield Package(match[1], match[3].strip().strip("()"))
+
+
+def missing_module(name: str) -> MissingTool:
+    """The error for a module that cannot be imported though no step asked for its extra."""
+    module = name.partition(".")[0]
+    owners = {o.lower() for o in importlib.metadata.packages_distributions().get(module, [module])}
+    holding = [e for e in EXTRAS if any(p.name.lower() in owners for p in packages(e))]
+    return MissingTool(
+        f"the Python package '{module}' is not installed, or is broken",
+        install_command(*(holding[:1] or [ALL])),
+    )
 
 
 def install_command(*names: str) -> str:

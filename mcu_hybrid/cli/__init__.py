@@ -117,8 +117,7 @@ def main(argv: list[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("", "mcu_hybrid"):
             raise
-        fact = f"the Python package '{error.name}' is not installed"
-        _fail(McuHybridError(fact, extras.install_command(extras.ALL)), "--json" in args)
+        _fail(extras.missing_module(str(error.name)), "--json" in args)
     except BrokenPipeError:
         console.drop(sys.stdout)
         sys.exit(1)

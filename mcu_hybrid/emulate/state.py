@@ -105,7 +105,8 @@ def running(board_name: str) -> Running | None:
         return None
     except (OSError, ValueError, TypeError):
         found = None
-    if found is None or identity(found.pid) != found.identity:
+    # One that had ended when it was described has no identity: nothing lives behind it either.
+    if found is None or not found.identity or identity(found.pid) != found.identity:
         with contextlib.suppress(OSError):
             path.unlink()
         return None

@@ -179,7 +179,7 @@ def _require(made: Compiled, options: EngineOptions, tried: int) -> None:
     raise CapacityError(
         f"{what} needs {need:,} B RAM (arena {made.plan.arena_bytes:,} + statics "
         f"{STATICS_BYTES:,}), the limit is {options.ram_limit:,} B",
-        f"give --ram-limit {need} or more, or a smaller input or network",
+        f"give --ram-limit {-(-need // 64) * 64} or more, or a smaller input or network",
         need=need,
         have=options.ram_limit,
     )
