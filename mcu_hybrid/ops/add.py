@@ -53,7 +53,7 @@ def check_rescaling(graph: Graph, op: Op, factors: Rescaling) -> None:
 
 
 def rescaling(graph: Graph, op: Op) -> Rescaling:
-    """TFLM's three factors, computed in double precision (SUB's are in single)."""
+    """TFLM's three factors, computed in double precision; also SUB's."""
     a, b, out = (graph.tensor(i).require_quant().scale for i in (*op.inputs, *op.outputs))
     twice = 2 * max(a, b)
     return Rescaling(

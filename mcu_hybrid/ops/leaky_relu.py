@@ -33,10 +33,10 @@ def from_tflite(raw: RawOp) -> Attrs:
 
 
 def _factors(graph: Graph, op: Op) -> tuple[float, float]:
-    """Real factors above and below zero, computed in float32 as TFLM does."""
-    source = np.float32(graph.tensor(op.inputs[0]).require_quant().scale)
-    target = np.float32(graph.tensor(op.outputs[0]).require_quant().scale)
-    return float(source / target), float(source * np.float32(op.attrs.alpha) / target)
+    """Real factors above and below zero, in double precision: see ``weighted.factors``."""
+    source = graph.tensor(op.inputs[0]).require_quant().scale
+    target = graph.tensor(op.outputs[0]).require_quant().scale
+    return source / target, source * float(np.float32(op.attrs.alpha)) / target
 
 
 def check(graph: Graph, op: Op) -> None:

@@ -55,10 +55,10 @@ def check(graph: Graph, op: Op) -> None:
 
 
 def _relu_multiplier(graph: Graph, op: Op) -> tuple[int, int]:
-    """in_scale / out_scale, divided in float32 as TFLM does."""
-    source = np.float32(graph.tensor(op.inputs[0]).require_quant().scale)
-    target = np.float32(graph.tensor(op.outputs[0]).require_quant().scale)
-    return multiplier_shift(float(source / target))
+    """in_scale / out_scale, divided in double precision: see ``weighted.factors``."""
+    source = graph.tensor(op.inputs[0]).require_quant().scale
+    target = graph.tensor(op.outputs[0]).require_quant().scale
+    return multiplier_shift(source / target)
 
 
 def compute(graph: Graph, op: Op, x: np.ndarray) -> np.ndarray:
