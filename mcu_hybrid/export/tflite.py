@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -80,15 +81,15 @@ def convert(
         }
         (folder / "job.json").write_text(json.dumps(job))
         argv = [sys.executable, "-m", _WORKER, name]
-        log = ""
+        log, code = "", 0
         try:
             done = (tools or Tools()).run(argv, cwd=folder, timeout_s=_TIMEOUT_S, check=False)
-            log = done.output
+            log, code = done.output, done.code
             raw = (folder / "int8.tflite").read_bytes()
         except (ToolError, OSError) as error:
             log = log or str(error)
             raise ConversionError(
-                f"onnx2tf and TensorFlow cannot convert it: {_reason(log)}", log, onnx
+                f"onnx2tf and TensorFlow cannot convert it: {_reason(log, code)}", log, onnx
             ) from error
         floats = {}
         if (folder / "float.npz").is_file():  # not where our own look at the network failed
@@ -99,8 +100,12 @@ def convert(
     return Converted(tidy, renamed)
 
 
-def _reason(log: str) -> str:
-    """What of the log says most: operators without a form, else the last error's line."""
+def _reason(log: str, code: int = 0) -> str:
+    """What of the log says most: operators without a form, else the last error's line.
+
+    Args:
+        code: the process's exit code; below 0 it was ended by that signal.
+    """
     plain = re.sub(r"\x1b\[[0-9;]*m", "", log)
     missing = re.search(r"(?:TF Select|Custom) ops: *([\w, ]+)", plain)
     if missing is not None:
@@ -108,4 +113,6 @@ def _reason(log: str) -> str:
     log_line = re.compile(r"^([IWE]\d{4} |WARNING|INFO)")  # TensorFlow's own log, behind the error
     lines = [line.strip() for line in plain.splitlines() if not log_line.match(line)]
     telling = [line for line in lines if re.match(r"^(\w*\.)*\w*(Error|Exception)\b", line)]
+    if code < 0 and not telling:
+        return f"the converter crashed ({signal.strsignal(-code) or -code})"
     return (telling or [line for line in lines if line] or ["no message"])[-1][:400]

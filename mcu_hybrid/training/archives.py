@@ -142,11 +142,18 @@ def _check_plain(path: Path, info: zipfile.ZipInfo) -> None:
 
 
 def _damaged(path: Path, name: str, error: BaseException, hint: str = "") -> DataError:
+    if _is_unknown_method(error):
+        hint = "unpack it with the program that made it and give the folder"
     return DataError(
         f"'{name}' in it cannot be read: {_fact(error)}",
         hint or "copy or download it again",
         path=path,
     )
+
+
+def _is_unknown_method(error: BaseException) -> bool:
+    """A method that only other programs unpack: Deflate64 of Windows' own zips, AES."""
+    return isinstance(error, NotImplementedError)
 
 
 def _fact(error: BaseException) -> str:

@@ -85,8 +85,10 @@ def load_data(
     elif ":" in spec and not path.exists():
         found = _callable(spec)
     else:
+        there = path.exists()
         raise DataError(
-            "is neither a folder, a .zip, an .npz nor module:function",
+            ("" if there else "does not exist; it ")
+            + "is neither a folder, a .zip, an .npz nor module:function",
             "give 'digits', a folder with one folder of images per class, or one of the above",
             path=spec,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zipfile
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -136,3 +137,27 @@ def test_a_function_that_exits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(DataError, match="failed with SystemExit"):
         load_data("exiting:f")
+
+
+def test_a_zip_of_a_method_that_python_lacks(tmp_path: Path) -> None:
+    """Windows zips large folders with Deflate64."""
+    picture = io.BytesIO()
+    image.fromarray(np.zeros((2, 2), np.uint8)).save(picture, "PNG")
+    with zipfile.ZipFile(tmp_path / "d.zip", "w") as made:
+        for name in ("a/1.png", "b/1.png"):
+            made.writestr(name, picture.getvalue())
+    data = bytearray((tmp_path / "d.zip").read_bytes())
+    for mark, at in ((b"PK\x01\x02", 10), (b"PK\x03\x04", 8)):
+        start = data.find(mark)
+        while start >= 0:
+            data[start + at] = 9
+            start = data.find(mark, start + 4)
+    (tmp_path / "d.zip").write_bytes(data)
+    with pytest.raises(DataError, match="'a/1.png' in it cannot be read") as told:
+        load_data(str(tmp_path / "d.zip"))
+    assert "unpack it with the program that made it" in (told.value.hint or "")
+
+
+def test_a_path_that_is_not_there_is_said_to_be() -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        load_data("no/such/folder")

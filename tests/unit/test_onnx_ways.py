@@ -97,3 +97,11 @@ def test_a_fixed_batch_is_named(tmp_path: Path) -> None:
     torch.onnx.export(net, torch.zeros(8, 1, SIDE, SIDE), str(path), dynamo=False)
     with pytest.raises(ModelError, match="takes 8 images at once"):
         image_input(onnx.load(path), path, (SIDE, SIDE, 1), outputs=1)
+
+
+def test_a_converter_that_crashes_is_said_to() -> None:
+    from mcu_hybrid.export.tflite import _reason
+
+    log = "Captures:\n  140426817738640: TensorSpec(shape=(3,), dtype=tf.float32, name=None)\n"
+    assert _reason(log, -11) == "the converter crashed (Segmentation fault)"
+    assert _reason(log + "ValueError: bad axis\n", -11) == "ValueError: bad axis"
