@@ -52,7 +52,7 @@ WAYS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "SpaceToDepth": (("SPACE_TO_DEPTH",), "use nn.Conv2d with stride 2"),
     "LpPool": (("POW", "SQRT"), "use nn.AvgPool2d"),
-    "Pow": (("POW",), "use a product: x * x"),
+    "Pow": (("POW",), "use a product: x * x; nn.AvgPool2d in place of nn.LPPool2d"),
     "Exp": (("EXP",), _CURVE),
     "Log": (("LOG",), _CURVE),
     "Div": (("DIV",), "divide by a constant: multiply by its inverse"),

@@ -88,7 +88,9 @@ def train(
         "int8": history["int8"],
     }
     seen = data.y[splits["calibration"]]
-    facts["warnings"] = warnings_of(facts["calibration"], facts["losses"], seen, data.labels)
+    weights = {"base": config.base_weights, "global": config.global_weights}
+    given = [name for name, file in weights.items() if file]
+    facts["warnings"] = warnings_of(facts["calibration"], facts["losses"], seen, data.labels, given)
     return {**facts, "config": config.to_json(), "seconds": round(time.monotonic() - started, 1)}
 
 

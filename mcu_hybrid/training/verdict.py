@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import sqrt
 from typing import Any
 
 import numpy as np
 
+_RANGE = (
+    ". It sees pixels in [0, 1]: were its weights trained on those (else normalise inside of the "
+    "network), and are the classes in this order?"
+)
 _NEAR = 0.05  # of coverage: as near as a threshold should come to its target
 
 
 def warnings_of(
-    room: Mapping[str, float], losses: Mapping[str, Any], y: np.ndarray, labels: tuple[str, ...]
+    room: Mapping[str, float],
+    losses: Mapping[str, Any],
+    y: np.ndarray,
+    labels: tuple[str, ...],
+    given: Collection[str] = (),
 ) -> list[str]:
     """Sentences about networks at chance, a global that cannot help, scores that tie.
 
@@ -20,6 +28,7 @@ def warnings_of(
         room: ``evaluate.room`` of the calibration split.
         losses: ``breakdown_of`` on it.
         y: its classes.
+        given: "base", "global", where its weights came from a file.
     """
     told = []
     counts = np.bincount(y, minlength=len(labels))
@@ -32,7 +41,7 @@ def warnings_of(
         if got <= limit:
             told.append(
                 f"the {name} is at chance: {got:.1%} of {count} images, "
-                f"always answering '{most}' gets {chance:.1%}"
+                f"always answering '{most}' gets {chance:.1%}" + (_RANGE if name in given else "")
             )
     if lost <= limit < room["base_accuracy"]:
         told.append(f"the int8 base is at chance: {lost:.1%}, in float {room['base_accuracy']:.1%}")

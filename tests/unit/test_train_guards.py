@@ -276,3 +276,7 @@ def test_chance_is_the_most_frequent_class() -> None:
     assert warnings_of(room, losses(0.91), y, ("no", "yes")) == [
         "the base is at chance: 91.0% of 200 images, always answering 'no' gets 90.0%"
     ]
+    (told,) = warnings_of(room, losses(0.91), y, ("no", "yes"), ["base"])
+    assert "It sees pixels in [0, 1]: were its weights trained on those" in told
+    (told,) = warnings_of(room, losses(0.91), y, ("no", "yes"), ["global"])
+    assert "pixels" not in told
