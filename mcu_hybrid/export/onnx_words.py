@@ -112,6 +112,9 @@ def _suspects(model: Any, told: str) -> list[Any]:
     for kind, (made, _) in WAYS.items():
         if any(re.search(rf"\b{word}\b", told) for word in made):
             nodes = [node for node in model.graph.node if node.op_type == kind]
+            if kind == "MatMul":  # one by constant weights is a fully connected layer
+                fixed = {tensor.name for tensor in model.graph.initializer}
+                nodes = [node for node in nodes if not fixed.intersection(node.input)]
             if nodes:
                 return nodes
     if "rank 6" in told:

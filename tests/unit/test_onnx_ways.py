@@ -88,6 +88,30 @@ def test_they_convert(tmp_path: Path) -> None:
     assert len(noise) > 15 and np.median(noise) > 10
 
 
+def test_the_product_that_stops_attention_is_named(tmp_path: Path) -> None:
+    """Not the fully connected layers ahead of it, which are products too."""
+    onnx = pytest.importorskip("onnx")
+    from mcu_hybrid.export.onnx_words import in_the_users_words
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.q, self.k = nn.Linear(SIDE, SIDE), nn.Linear(SIDE, SIDE)
+
+        def forward(self, x: Any) -> Any:
+            return self.q(x[:, 0]) @ self.k(x[:, 0]).transpose(1, 2)
+
+    path = tmp_path / "net.onnx"
+    torch.onnx.export(Attention().eval(), torch.zeros(1, 1, SIDE, SIDE), str(path), dynamo=False)
+    with (
+        pytest.raises(ModelError) as told,
+        in_the_users_words(onnx.load(path), path),
+    ):
+        raise ModelError("operator 8 BATCH_MATMUL (layer 'x') is not supported", path=path)
+    assert "its MatMul '/MatMul' cannot run" in told.value.message
+    assert "attention" in (told.value.hint or "")
+
+
 def test_a_fixed_batch_is_named(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     from mcu_hybrid.export.onnx_file import image_input
