@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from pathlib import Path
 
@@ -164,9 +165,22 @@ def without(monkeypatch: pytest.MonkeyPatch, package: str, *ours: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)
 
 
+def uninstalled(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """The distribution is not there either, as pip would say."""
+    known = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == package:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return known(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+
+
 def test_no_web_framework(steps: Steps, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = ("mcu_hybrid.cloud.server", "mcu_hybrid.cloud.app")
     without(monkeypatch, "fastapi", *ours)
+    uninstalled(monkeypatch, "fastapi")
     monkeypatch.delattr("mcu_hybrid.cloud.server", raising=False)
     for args in (("serve", "--model", steps.export), ("run", steps.build, "--out", "r")):
         told = refused(*args)
@@ -197,6 +211,7 @@ def test_no_torch(work: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch)
     for name in ours:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
+    uninstalled(monkeypatch, "torch")
     told = refused("train", "--data", npz(work / "d.npz"), "--out", "t")
     assert told.kind == "MissingTool"
     assert "torch" in told.message and "pip install" in told.hint
