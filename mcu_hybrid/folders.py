@@ -87,6 +87,29 @@ def _is_left(folder: Path) -> bool:
     return True
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """A file that appears whole or not at all; a pipe or device is written as it is.
+
+    Raises OSError, which names the file.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        beside.chmod(0o644)
+        beside.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def move_over(beside: Path, target: Path) -> None:
     """Put the finished draft in the target's place; at no moment is neither of them there.
 

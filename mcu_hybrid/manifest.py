@@ -8,10 +8,12 @@ is still the one it was made from; what changed since is refused by name.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ from typing import Any
 from mcu_hybrid import __version__, folders, json_text
 from mcu_hybrid.errors import ManifestError
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NAME = "manifest.json"
 FORMAT = 2  # 2: with a digest of itself
 STEPS = ("train", "export", "build", "bench", "run", "tune", "report")
@@ -152,6 +155,11 @@ def writing(target: Path, step: str) -> Iterator[Draft]:
             folders.move_over(beside, target)
         except OSError as error:
             raise _cannot_write(target, error) from error
+    except OSError as error:
+        # Of a file that was open: the system does not say which.
+        if error.errno not in _NO_ROOM or error.filename is not None:
+            raise
+        raise _cannot_write(target, error) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
         os.close(held)
@@ -166,9 +174,10 @@ def _remove_empty(folders: list[Path]) -> None:
 
 
 def _cannot_write(target: Path, error: OSError) -> ManifestError:
-    return ManifestError(
-        f"cannot be written: {error.strerror}", "choose another --out", path=target
-    )
+    hint = "choose another --out"
+    if error.errno in _NO_ROOM:
+        hint = f"make room there and in {tempfile.gettempdir()}, or {hint}"
+    return ManifestError(f"cannot be written: {error.strerror}", hint, path=target)
 
 
 def read(folder: Path) -> Manifest:

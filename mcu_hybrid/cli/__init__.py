@@ -22,7 +22,14 @@ from mcu_hybrid.cli import common, console
 from mcu_hybrid.errors import McuHybridError
 
 # The machine's own limits, wherever they are met: no fault of the input, none of ours.
-_MACHINE_LIMITS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+_MACHINE_LIMITS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+)
 
 click.rich_click.TEXT_MARKUP = "ansi"
 click.rich_click.MAX_WIDTH = 110

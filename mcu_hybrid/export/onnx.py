@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from pathlib import Path
@@ -80,7 +81,11 @@ def _export(
     outputs: list[str],
     axes: dict[str, dict[int, str]],
 ) -> None:
-    """torch.onnx.export, quiet; what torch cannot export becomes a ModelError."""
+    """torch.onnx.export, quiet; what torch cannot export becomes a ModelError.
+
+    Into memory first: a full disk is no fault of the network.
+    """
+    made = io.BytesIO()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
@@ -88,7 +93,7 @@ def _export(
             torch.onnx.export(
                 net.eval(),
                 example,
-                str(path),
+                made,
                 input_names=inputs,
                 output_names=outputs,
                 dynamic_axes=axes,
@@ -103,3 +108,4 @@ def _export(
             f"torch cannot export the network to ONNX: {fact}",
             "replace the operation that it names, or give export an ONNX file of your own",
         ) from error
+    path.write_bytes(made.getvalue())

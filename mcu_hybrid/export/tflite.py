@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -71,7 +72,9 @@ def convert(
     with tempfile.TemporaryDirectory(prefix="mcu-hybrid-") as name:
         folder = Path(name)
         shutil.copyfile(onnx, folder / "model.onnx")
-        np.savez(folder / "calibration.npz", **dict(calibration))
+        whole = io.BytesIO()  # first: on a full disk numpy names no cause, a file does
+        np.savez(whole, **dict(calibration))
+        (folder / "calibration.npz").write_bytes(whole.getbuffer())
         job = {
             "inputs": list(calibration),
             "outputs": list(outputs),

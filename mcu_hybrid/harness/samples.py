@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mcu_hybrid import folders
 from mcu_hybrid.errors import InputError
 
 
@@ -58,4 +59,4 @@ def read_inputs(path: Path, shapes: Sequence[tuple[int, ...]]) -> list[list[np.n
 
 def write_outputs(path: Path, outputs: Sequence[Sequence[bytes]]) -> None:
     """Write the outputs of all inferences in order, raw."""
-    path.write_bytes(b"".join(part for parts in outputs for part in parts))
+    folders.write_whole(path, b"".join(part for parts in outputs for part in parts))

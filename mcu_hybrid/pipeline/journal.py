@@ -88,6 +88,7 @@ class Journal:
         self._file: BinaryIO | None = None
         self._noted = b""
         self._synced = 0.0
+        self._begun = resume  # an answer is in the file
         if self.path is not None and out is not None and resume:
             self._go_on(self.path, out / ANSWERS)
 
@@ -110,11 +111,12 @@ class Journal:
             line = _line({"split": split, "kind": kind, "entry": dict(entry)})
             self._file.write(self._noted + line)
             self._file.flush()
-            self._noted = b""
+            self._noted, self._begun = b"", True
             if time.monotonic() - self._synced > _SYNC_S:
                 os.fsync(self._file.fileno())
                 self._synced = time.monotonic()
         except OSError as error:
+            self._drop_empty(self.path)
             raise InputError(
                 f"cannot be written: {error.strerror}",
                 "make room, or choose another --out",
@@ -172,6 +174,14 @@ class Journal:
         file.truncate(0)
         file.write(_line({"version": _VERSION, "identity": self._identity}))
         return file
+
+    def _drop_empty(self, path: Path) -> None:
+        """Nothing can go on with a file that not one answer got into."""
+        if self._file is not None and not self._begun:
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what it still holds has no room
+                self._file.close()
+            self._file = None
 
     def _go_on(self, path: Path, finished: Path) -> None:
         """Read the ended run's file, else what the finished run was left with."""

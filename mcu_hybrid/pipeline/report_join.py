@@ -80,7 +80,11 @@ def find(roots: Sequence[Path]) -> list[Path]:
             raise _nothing(root)
         found += here
     if all(manifest.read(folder).step == "train" for folder in found):
-        raise _nothing(roots[0])  # a training alone has nothing that a page shows
+        raise ManifestError(
+            "holds a training and nothing else: a page shows what comes after it",
+            "export it first, then build, bench and run: mcu-hybrid export --help",
+            path=roots[0],
+        )
     by_place = {folder.resolve(): folder for folder in found}
     return list(by_place.values())
 

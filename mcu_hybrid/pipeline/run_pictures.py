@@ -5,6 +5,7 @@ They are small copies: the data set itself may be gone when the report is made.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,9 @@ def save_pictures(path: Path, x: np.ndarray, queried: np.ndarray, wrong: np.ndar
         return
     index = np.union1d(_some(np.flatnonzero(queried)), _some(np.flatnonzero(wrong)))
     step = max(1, -(-max(x.shape[1:3]) // SIDE))
-    np.savez_compressed(path, index=index.astype(np.int64), images=x[index][:, ::step, ::step])
+    whole = io.BytesIO()  # first: on a full disk numpy names no cause, a file does
+    np.savez_compressed(whole, index=index.astype(np.int64), images=x[index][:, ::step, ::step])
+    path.write_bytes(whole.getbuffer())
 
 
 def _some(index: np.ndarray) -> np.ndarray:

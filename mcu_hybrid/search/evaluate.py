@@ -12,6 +12,7 @@ are scored from it.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -24,6 +25,7 @@ import numpy as np
 
 from mcu_hybrid import nets
 from mcu_hybrid.errors import DataError
+from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.training import data as data_module
 from mcu_hybrid.training.augment import usual_views
 from mcu_hybrid.training.config import HybridConfig
@@ -199,19 +201,19 @@ def _epochs(net: Any, x_val: np.ndarray, on_epoch: OnEpoch | None) -> Any:
 
 def _keep(folder: Path, made: Predicted, state: Any) -> None:
     """Write both files whole or not at all; the predictions last, since they are looked for."""
-    import torch
-
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / f"{made.key}.pt", lambda stream: torch.save(state, stream))
+    _write(folder / f"{made.key}.pt", checkpoint.saved(state))
     counts = {"macs": np.array(made.macs), "parameters": np.array(made.parameters)}
-    _write(folder / f"{made.key}.npz", lambda to: np.savez(to, logits=made.logits, **counts))
+    arrays = io.BytesIO()
+    np.savez(arrays, logits=made.logits, **counts)
+    _write(folder / f"{made.key}.npz", arrays.getvalue())
 
 
-def _write(path: Path, write: Callable[[Any], Any]) -> None:
+def _write(path: Path, whole: bytes) -> None:
     handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
-            write(stream)
+            stream.write(whole)
         Path(name).chmod(0o644)  # the folder may be shared
         Path(name).replace(path)
     except BaseException:

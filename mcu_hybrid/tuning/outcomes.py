@@ -5,6 +5,7 @@ Not here: where the answers come from (a board, or the int8 reference) and what 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,14 +81,16 @@ class Outcomes:
 
     def save(self, path: Path) -> None:
         """Write the .npz."""
+        whole = io.BytesIO()  # first: on a full disk numpy names no cause, a file does
         np.savez_compressed(
-            path,
+            whole,
             device=np.asarray(self.device, np.int32),
             cloud=np.asarray(self.cloud, np.int32),
             truth=np.asarray(self.truth, np.int32),
             basis=np.array(self.basis),
             **{_SCORE + name: np.asarray(s, np.int32) for name, s in self.scores.items()},
         )
+        path.write_bytes(whole.getbuffer())
 
 
 def load_outcomes(path: Path) -> Outcomes:
