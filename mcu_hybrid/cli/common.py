@@ -202,7 +202,7 @@ def is_verbose() -> bool:
 
 
 INPUT_SHAPE = _InputShape()
-ROUTER_NAMES = ("learned", "entropy", "max-prob", "margin", "none")  # without importing numpy
+ROUTER_NAMES: tuple[str, ...] = ("learned", "entropy", "max-prob", "margin", "none")  # without importing numpy
 
 
 def input_shape_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -39,6 +39,7 @@ class Routing(TypedDict, total=False):
     query_ms: float | None
     query_bytes: int
     latency_is_estimate: bool
+    latency_basis: str
     dataset: str
     samples: int
     calibration_samples: int
