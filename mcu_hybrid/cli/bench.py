@@ -16,6 +16,7 @@ from mcu_hybrid.cli.common import (
     print_json,
     probe_option,
     progress,
+    short,
     table,
 )
 from mcu_hybrid.errors import McuHybridError
@@ -111,7 +112,7 @@ def _print_layers(data: dict, unit: str) -> None:
         (
             number,
             row["op"],
-            row["name"],
+            short(row["name"]),
             f"{row['macs']:,}",
             f"{row[unit]:,}",
             f"{row[unit] / row['macs']:.2f}" if row["macs"] else "",

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import rich_click as click
 from click.shell_completion import CompletionItem
@@ -258,6 +258,12 @@ def print_remarks(data: Mapping[str, Any] | None) -> None:
         click.echo(f"data {line}", err=True)
 
 
+def short(name: str, length: int = 18) -> str:
+    """A layer's name for a column of a table: of fused ones the first, of each its end."""
+    firsts = [part.split(";")[0] for part in name.split(" .. ")]  # a stream: first .. last
+    return " .. ".join(n if len(n) <= length else f"..{n[2 - length :]}" for n in firsts)
+
+
 def print_json(value: Any) -> None:
     """Print a result for programs, on stdout and nothing else."""
     click.echo(json.dumps(value, indent=1))
@@ -310,10 +316,18 @@ def probe_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--probe", default="", metavar="SERIAL", help=text)(command)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    whole: Sequence[str] = (),
+) -> None:
     """Print a table; columns whose cells look like numbers are right-aligned.
 
     No number is cut in a narrow terminal: names are broken there, then lines run on.
+
+    Args:
+        whole: columns that are never broken, beside the first and those with addresses.
     """
     from rich.console import Console
     from rich.table import Table
@@ -323,12 +337,13 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         cells = [str(row[index]) for row in rows]
         numeric = all(c[:1].isdigit() or c[:1] in "-–+~" or c == "" for c in cells)
         # To be copied, so never broken: the row's name and addresses.
-        whole = index == 0 or any("://" in cell for cell in cells)
-        words = cells if whole else " ".join([column, *cells]).split() if numeric else [column]
+        keep = index == 0 or column in whole or any("://" in cell for cell in cells)
+        words = cells if keep else " ".join([column, *cells]).split() if numeric else [column]
+        justify: Literal["left", "right"] = "right" if numeric and cells else "left"
         grid.add_column(
             column,
-            justify="right" if numeric and cells else "left",
-            no_wrap=whole,
+            justify=justify,
+            no_wrap=keep,
             overflow="fold",
             min_width=max(map(len, words), default=1),
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from mcu_hybrid.cli.common import json_option, print_json, table
+from mcu_hybrid.cli.common import json_option, kib, print_json, short, table
 
 if TYPE_CHECKING:
     from mcu_hybrid.codegen.summary import Summary
@@ -34,30 +35,35 @@ def command(model: Path, as_json: bool) -> None:
 
 
 def _print(found: Summary) -> None:
+    refuses = any(layer.refused for layer in found.layers)
     rows = [
         (
             layer.number,
             layer.op,
-            layer.name,
-            ", ".join(layer.inputs),
-            ", ".join(layer.outputs),
+            short(layer.name),
+            _shapes(layer.inputs),
+            _shapes(layer.outputs),
             f"{layer.parameters:,}",
             "" if layer.macs is None else f"{layer.macs:,}",
             f"{layer.live_bytes:,}",
-            "refused" if layer.refused else "",
+            *(["refused" if layer.refused else ""] if refuses else []),
         )
         for layer in found.layers
     ]
-    columns = ("#", "operator", "layer", "in", "out", "parameters", "MACs", "live B", "")
-    table(f"{found.model}, {found.bytes:,} B", columns, rows)
+    columns = ["#", "operator", "layer", "in", "out", "params", "MACs", "live B"]
+    columns += [""] if refuses else []
+    size = f"{found.bytes:,} B = {kib(found.bytes)}"
+    table(f"{found.model}, {size}", columns, rows, whole=("in", "out"))
     macs = "not known (layers are refused)" if found.macs is None else f"{found.macs:,}"
+    click.echo("shapes       of int8 tensors where no type stands")
     click.echo(f"inputs       {'; '.join(found.inputs)}")
     click.echo(f"outputs      {'; '.join(found.outputs)}")
     click.echo(f"parameters   {found.parameters:,}   constants {found.constant_bytes:,} B")
     click.echo(f"MACs         {macs}")
+    peak = f"{found.peak_tensor_bytes:,} B = {kib(found.peak_tensor_bytes)}"
     click.echo(
-        f"memory       {found.peak_tensor_bytes:,} B of tensors at most, in layer "
-        f"{found.peak_layer}; build overwrites and splits maps, and often takes less"
+        f"memory       {peak} of tensors at most, in layer {found.peak_layer}; "
+        "build overwrites and splits maps, and often takes less"
     )
     for note in found.notes:
         click.echo(f"note         {note}")
@@ -68,3 +74,7 @@ def _print(found: Summary) -> None:
     for hint in dict.fromkeys([*(layer.hint for layer in found.layers), found.hint]):
         if hint:
             click.echo(f"next step    {hint}")
+
+
+def _shapes(tensors: Sequence[str]) -> str:
+    return "\n".join(tensor.removesuffix(" int8") for tensor in tensors)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import flatbuffers
@@ -119,3 +122,29 @@ def test_a_name_cannot_steer_the_terminal() -> None:
     told = summarize(data, "odd.tflite")
     for line in (caught.value.message, *told.refusals, *told.inputs, told.layers[0].op):
         assert not set(line) & set(evil.replace("[31m", "")), line
+
+
+def test_summarize_keeps_shapes_and_kinds_at_80_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is cut off: what is too wide goes on in the next line, long names show their end."""
+    from mcu_hybrid.cli import main
+    from mcu_hybrid.cli.common import short
+
+    layer = "functional_1/batch_normalization/FusedBatchNormV3/conv2d;functional_1/activation/Relu"
+    shape = (1, 48, 48, 128)
+    tensors = [_int8("x", shape=shape), _int8(layer, shape=shape)]
+    data = build(tensors, [OpSpec("RELU", (0,), (1,))], [0], [1])
+    (tmp_path / "wide.tflite").write_bytes(data)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "argv", ["mcu-hybrid", "summarize", str(tmp_path / "wide.tflite")])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 0
+    table = capsys.readouterr().out.split("shapes  ")[0]
+    table = re.sub(r"\x1b\[[0-9;]*m", "", table)
+    assert max(map(len, table.splitlines())) <= 80
+    assert "…" not in table
+    assert table.count("1x48x48x128") == 2
+    assert short(layer).endswith("/conv2d") and len(short(layer)) == 18
