@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errno of a write that finds none
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
 _TRIES = 200

@@ -8,7 +8,6 @@ is still the one it was made from; what changed since is refused by name.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -23,7 +22,6 @@ from typing import Any
 from mcu_hybrid import __version__, folders, json_text
 from mcu_hybrid.errors import ManifestError
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NAME = "manifest.json"
 FORMAT = 2  # 2: with a digest of itself
 STEPS = ("train", "export", "build", "bench", "run", "tune", "report")
@@ -157,7 +155,7 @@ def writing(target: Path, step: str) -> Iterator[Draft]:
             raise _cannot_write(target, error) from error
     except OSError as error:
         # Of a file that was open: the system does not say which.
-        if error.errno not in _NO_ROOM or error.filename is not None:
+        if error.errno not in folders.NO_ROOM or error.filename is not None:
             raise
         raise _cannot_write(target, error) from error
     finally:
@@ -175,7 +173,7 @@ def _remove_empty(folders: list[Path]) -> None:
 
 def _cannot_write(target: Path, error: OSError) -> ManifestError:
     hint = "choose another --out"
-    if error.errno in _NO_ROOM:
+    if error.errno in folders.NO_ROOM:
         hint = f"make room there and in {tempfile.gettempdir()}, or {hint}"
     return ManifestError(f"cannot be written: {error.strerror}", hint, path=target)
 

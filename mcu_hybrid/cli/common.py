@@ -58,6 +58,7 @@ class _InputShape(click.ParamType):
 
 SIZE = _Size()
 _QUIET = "mcu_hybrid.quiet"
+ROUTER_NAMES = ("learned", "entropy", "max-prob", "margin", "none")  # without importing numpy
 
 
 class _Named(click.ParamType):
@@ -202,7 +203,6 @@ def is_verbose() -> bool:
 
 
 INPUT_SHAPE = _InputShape()
-ROUTER_NAMES: tuple[str, ...] = ("learned", "entropy", "max-prob", "margin", "none")  # without importing numpy
 
 
 def input_shape_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -57,6 +57,8 @@ def _lossy(stream: io.TextIOWrapper) -> io.TextIOWrapper:
 class _Lossy(io.RawIOBase):
     """The bytes of a text stream; what cannot be written is gone."""
 
+    name = "<stderr>"
+
     def __init__(self, stream: io.TextIOWrapper) -> None:
         self._stream = stream  # kept: its end would close the descriptor
 

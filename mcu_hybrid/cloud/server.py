@@ -5,6 +5,7 @@ The application itself (routes, limits, errors) is app.py.
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import socket
@@ -35,12 +36,21 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except (OSError, OverflowError) as error:
         listener.close()
+        shown = f"[{host}]" if family == socket.AF_INET6 else host
         raise CloudError(
-            f"cannot listen on {host}:{port}: {error}",
-            "choose another --port (0 takes a free one), or end what holds it",
-            reason="port",
+            f"cannot listen on {shown}:{port}: {error}", _way_out(error), reason="port"
         ) from error
     return listener
+
+
+def _way_out(error: Exception) -> str:
+    """The next step: whether the address or the port is what does not do."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, socket.gaierror) or number in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+        return "give --host an address of this machine: 127.0.0.1, or 0.0.0.0 for all of them"
+    if number == errno.EACCES:
+        return "ports below 1024 are the system's: choose another --port"
+    return "choose another --port (0 takes a free one), or end what holds it"
 
 
 def _url(listener: socket.socket) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import warnings
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mcu_hybrid import folders
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.nets.checkpoint import Hybrid
 
@@ -81,11 +81,7 @@ def _export(
     outputs: list[str],
     axes: dict[str, dict[int, str]],
 ) -> None:
-    """torch.onnx.export, quiet; what torch cannot export becomes a ModelError.
-
-    Into memory first: a full disk is no fault of the network.
-    """
-    made = io.BytesIO()
+    """torch.onnx.export, quiet; what torch cannot export becomes a ModelError."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
@@ -93,7 +89,7 @@ def _export(
             torch.onnx.export(
                 net.eval(),
                 example,
-                made,
+                str(path),
                 input_names=inputs,
                 output_names=outputs,
                 dynamic_axes=axes,
@@ -103,9 +99,10 @@ def _export(
     except ImportError:
         raise
     except Exception as error:  # the user's network: the exporter fails in many ways
+        if isinstance(error, OSError) and error.errno in folders.NO_ROOM:
+            raise
         fact = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"torch cannot export the network to ONNX: {fact}",
             "replace the operation that it names, or give export an ONNX file of your own",
         ) from error
-    path.write_bytes(made.getvalue())

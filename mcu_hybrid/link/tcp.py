@@ -20,6 +20,12 @@ class TcpLink:
         self.url = f"socket://{host}:{port}"
         try:
             self._socket = socket.create_connection((host, port), _CONNECT_TIMEOUT_S)
+        except TimeoutError as error:  # of a listener on this machine: others wait for it too
+            raise LinkError(
+                f"{self.url} takes no connection: timed out",
+                "does another program use this board? it has one host: wait for it, or close it; "
+                "else see whether the address is right",
+            ) from error
         except OSError as error:
             raise LinkError(
                 f"nothing answers at {self.url}: {error}",

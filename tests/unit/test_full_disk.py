@@ -112,3 +112,17 @@ def test_a_file_size_limit_is_no_traceback(command: str, tmp_path: Path) -> None
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: x.bin: File too large\n")
+
+
+def test_a_full_disk_is_no_fault_of_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    from mcu_hybrid.export.heads import write_heads
+
+    def no_room(*_: object, **__: object) -> None:
+        raise _NO_ROOM
+
+    monkeypatch.setattr(torch.onnx, "export", no_room)
+    with pytest.raises(OSError, match="No space left"):
+        write_heads(torch.nn.Flatten(), (4, 4, 1), ["logits"], tmp_path / "net.onnx")
