@@ -60,6 +60,15 @@ class LazyGroup(click.RichGroup):
     """Imports a verb's module only when that verb is called; its own help imports none."""
 
     only_names = False
+    refused: click.UsageError | None = None  # what click tells on stderr, before it ends
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click's; keeps what is wrong with the command line."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            self.refused = error
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -137,9 +146,13 @@ def main(argv: list[str] | None = None) -> None:
 
 def _run(args: list[str]) -> NoReturn:
     """Run the command line and end with its exit code, once all that it printed is out."""
+    assert isinstance(cli, LazyGroup)
+    cli.refused = None
     try:
         cli.main(args=args, prog_name="mcu-hybrid", standalone_mode=True)
     except SystemExit:
+        if cli.refused is not None and "--json" in args:
+            print(json.dumps({"error": "UsageError", "message": cli.refused.format_message()}))
         # Python would flush after our error handling, and end a full disk in its own words.
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

@@ -161,7 +161,7 @@ def identity(pid: int, reap: bool = True) -> str:
 def _wait_gone(found: Running) -> bool:
     end = time.monotonic() + _TERM_WAIT_S
     while time.monotonic() < end:
-        if identity(found.pid) != found.identity:
+        if not found.identity or identity(found.pid) != found.identity:
             return True
         time.sleep(0.02)
     return False

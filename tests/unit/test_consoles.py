@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mcu_hybrid.board import load_board
+from mcu_hybrid.cli import main
 from mcu_hybrid.emulate import qemu
 
 _MAIN = "from mcu_hybrid.cli import main; main()"
@@ -95,3 +97,26 @@ def test_verbose_tells_of_the_emulator_too(
     process = qemu._launch(("true", *argv[1:]), tmp_path / "log", ends_with_us=True)
     process.wait()
     assert "-M mps2-an500 -kernel firmware.elf" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("tune --json", "give a target"),
+        ("biuld --json", "Did you mean build?"),
+        ("-q build --json", "Missing argument"),
+        ("bench x --runs 0 --json", "'--runs'"),
+        ("flash --json --bad", "No such option"),
+    ],
+)
+def test_a_wrong_command_line_is_json_too(
+    line: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(line.split())
+    told = json.loads(capsys.readouterr().out)
+    assert ended.value.code == 2
+    assert told["error"] == "UsageError" and said in told["message"]
+    with pytest.raises(SystemExit):
+        main(["boards", "--json"])  # nothing of the last call is left
+    assert isinstance(json.loads(capsys.readouterr().out), list)

@@ -204,3 +204,13 @@ def test_the_real_emulators_refusal_is_shown(tmp_path: Path) -> None:
     board = replace(board, qemu=replace(board.qemu, machine="mps9-an999"))
     with pytest.raises(ToolError, match="unsupported machine type"):
         qemu.start(board, program(tmp_path, ECHO), Tools())
+
+
+def test_one_that_died_before_it_was_noted_is_not_running(native: Board, tmp_path: Path) -> None:
+    """Else it counts as running for ever: a process that is gone has no identity either."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    found = qemu._describe(native, program(tmp_path, DIES), process.pid, 1, tmp_path / "log", "b")
+    state.save(replace(found, identity=""))
+    assert qemu.running("native") is None
+    assert not qemu.stop("native")
