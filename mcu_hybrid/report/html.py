@@ -39,7 +39,7 @@ class Routing(TypedDict, total=False):
     query_ms: float | None
     query_bytes: int
     latency_is_estimate: bool
-    latency_basis: str
+    latency_basis: str  # what the device's time rests on, or why there is none
     dataset: str
     samples: int
     calibration_samples: int
