@@ -175,7 +175,7 @@ def test_nothing_to_report(steps: Steps, refused: Refused) -> None:
     with manifest.writing(steps.root / "alone" / "train", "train"):
         pass
     told = refused("report", steps.root / "alone" / "train", "--out", "page")
-    assert "holds no folder of a step" in told.message
+    assert "holds a training and nothing else" in told.message
 
 
 # --- a model without a router, an engine that is not there
