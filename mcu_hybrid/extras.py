@@ -37,6 +37,15 @@ class Package:
         return True
 
 
+def names() -> tuple[str, ...] | None:
+    """All extras of the installed distribution; None where it is only found, not installed."""
+    try:
+        found = importlib.metadata.metadata(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return tuple(found.get_all("Provides-Extra") or ())
+
+
 def packages(extra: str) -> tuple[Package, ...]:
     """All packages of an extra, those of the extras inside it too; empty for a bare checkout."""
     try:
@@ -71,22 +80,22 @@ def missing_module(name: str) -> MissingTool:
     )
 
 
-def install_command(*names: str) -> str:
+def install_command(*wanted: str) -> str:
     """The line that installs these extras, to be pasted into a shell."""
-    return f"pip install '{DISTRIBUTION}[{','.join(names)}]'"
+    return f"pip install '{DISTRIBUTION}[{','.join(wanted)}]'"
 
 
-def require(step: str, *names: str) -> None:
+def require(step: str, *wanted: str) -> None:
     """Raise MissingTool where a package of these extras is not installed: all of them at once.
 
     Args:
         step: what needs them, as the user calls it: "export", "search".
-        names: the extras, in the order in which the install line names them.
+        wanted: the extras, in the order in which the install line names them.
     """
-    lacking = {name: [p.name for p in packages(name) if not p.installed] for name in names}
+    lacking = {name: [p.name for p in packages(name) if not p.installed] for name in wanted}
     missing = list(dict.fromkeys(package for found in lacking.values() for package in found))
     if missing:
         raise MissingTool(
             f"{step} needs Python packages that are not installed: {', '.join(missing)}",
-            install_command(*(name for name in names if lacking[name])),
+            install_command(*(name for name in wanted if lacking[name])),
         )

@@ -52,9 +52,8 @@ LACKS = {
     "bench": ["bench"],
     "serve": ["cloud"],
     "run": ["bench", "cloud"],
-    "report": ["report"],
     "search": ["search"],
-    "demo": ["train", "export", "bench", "cloud", "report"],
+    "demo": ["train", "export", "bench", "cloud"],
 }
 PASTED = "serve"  # the verb whose line is pasted in the bare install: a small one
 

@@ -6,7 +6,6 @@ for writing. Serial ports and USB permissions are in ``doctor_ports.py``.
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import re
 import sys
@@ -14,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcu_hybrid import extras
 from mcu_hybrid.board import list_boards
 from mcu_hybrid.errors import ToolError
 from mcu_hybrid.process import INSTALL_HINTS, Tools
 
-DISTRIBUTION = "mcu-hybrid"
 GATHERED = ("all", "dev")  # extras that only name others
 # Programs of a step: (program, what for, argument that prints the version).
 COMPILERS = (
@@ -30,9 +29,6 @@ FLASH_TOOLS = ("openocd", "pyocd", "st-flash")
 QEMU = "qemu-system-arm"
 QEMU_INSTALL = INSTALL_HINTS[QEMU]
 NEWLIB_INSTALL = "sudo apt-get install libnewlib-arm-none-eabi"
-_REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)([^;]*?)\s*(?:;(.*))?$")
-_EXTRA = re.compile(r"extra\s*==\s*['\"]([A-Za-z0-9._-]+)['\"]")
-_INNER = re.compile(r"\[([^\]]*)\]")
 _VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
 
 
@@ -113,47 +109,20 @@ def check_flash_tools(tools: Tools) -> Check:
 
 def check_packages() -> Iterator[Check]:
     """The Python packages of each extra, as the installed distribution lists them."""
-    try:
-        requires = importlib.metadata.requires(DISTRIBUTION) or []
-    except importlib.metadata.PackageNotFoundError:
+    names = extras.names()
+    if names is None:
         fix = f"{sys.executable} -m pip install -e ."
-        yield Check("packages", False, f"{DISTRIBUTION} is not installed, only found", fix)
-        return
-    for extra in _extras(requires):
-        wanted = list(_of_extra(requires, extra))
-        missing = [f'"{name}{limits}"' for name, limits in wanted if not _installed(name)]
-        names = [name for name, _ in wanted if _installed(name)]
-        found = ", ".join(names) if not missing else f"missing: {', '.join(missing)}"
+        fact = f"{extras.DISTRIBUTION} is not installed, only found"
+        yield Check("packages", False, fact, fix)
+    for extra in names or ():
+        if extra in GATHERED:
+            continue
+        wanted = extras.packages(extra)
+        missing = [f'"{each.name}{each.limits}"' for each in wanted if not each.installed]
+        there = ", ".join(each.name for each in wanted if each.installed) or "none needed"
+        found = f"missing: {', '.join(missing)}" if missing else there
         fix = f"{sys.executable} -m pip install {' '.join(missing)}" if missing else ""
         yield Check(f"packages [{extra}]", not missing, found, fix)
-
-
-def _extras(requires: list[str]) -> list[str]:
-    """All extras that name packages, in the order of setup.cfg."""
-    named = (found[1] for line in requires for found in [_EXTRA.search(line)] if found)
-    return [extra for extra in dict.fromkeys(named) if extra not in GATHERED]
-
-
-def _of_extra(requires: list[str], extra: str) -> Iterator[tuple[str, str]]:
-    """(package, version limits) of the requirements that this extra adds."""
-    for line in requires:
-        match = _REQUIREMENT.match(line)
-        found = _EXTRA.search((match[3] or "") if match else "")
-        if match and found and found[1] == extra:
-            inner = _INNER.match(match[2].strip())
-            if match[1] != DISTRIBUTION:
-                yield match[1], match[2].strip().strip("()")
-            elif inner:  # mcu-hybrid[train]: what that extra names
-                for other in inner[1].split(","):
-                    yield from _of_extra(requires, other.strip())
-
-
-def _installed(name: str) -> bool:
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _version(tools: Tools, program: str) -> str:

@@ -105,7 +105,7 @@ def _check_ahead(out: Path, board: Board) -> None:
     """Folders, compiler, flasher and model server, before minutes of training."""
     for step in STEPS:
         manifest.check_target(out / step, step)
-    extras.require("demo", "train", "export", "bench", "cloud", "report")
+    extras.require("demo", "train", "export", "bench", "cloud")
     tools = Tools()
     tools.require(toolchain.program(board, "gcc"))
     choose(board, tools)

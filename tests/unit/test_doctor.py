@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from fake_tools import FakeTools
 
+from mcu_hybrid import extras
 from mcu_hybrid.board import list_boards
 from mcu_hybrid.harness import doctor, doctor_ports
 
@@ -76,7 +77,7 @@ def test_missing_packages_are_asked_for_with_their_limits(monkeypatch: pytest.Mo
         'mcu-hybrid-nothing<2,>=1; extra == "train"',
         'plotly>=5.20; extra == "report"',
     ]
-    monkeypatch.setattr(doctor.importlib.metadata, "requires", lambda _: requires)
+    monkeypatch.setattr(extras.importlib.metadata, "requires", lambda _: requires)
     checks = {check.name: check for check in doctor.check_packages()}
     train = checks["packages [train]"]
     assert not train.ok
