@@ -120,7 +120,8 @@ def main() -> None:
         for board in options.board or BOARDS
     }
     if options.write:
-        _write(results, peers, targets)
+        # Priced in one way, so that --reprice of the same counts changes nothing.
+        _write({key: reprice(row) for key, row in results.items()}, peers, targets)
     if options.update_baseline:
         known = json.loads(BASELINE.read_text()) if BASELINE.is_file() else {}
         BASELINE.write_text(json.dumps(known | baseline(results), indent=1) + "\n")

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import device
+
 from mcu_hybrid import latency
 from mcu_hybrid.board import load_board
 from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
@@ -66,9 +68,11 @@ def _ms(value: float | None) -> str:
 
 
 def benched() -> dict[str, dict[str, Any]]:
-    """The shared models on the virtual Cortex-M7, by name."""
+    """The shared models on the virtual Cortex-M7, by name; priced as docs/device.json is."""
     return {
-        name: bench_step(MODELS / f"{name}.tflite", BOARD, BenchOptions(runs=3)).to_json()
+        name: device.reprice(
+            bench_step(MODELS / f"{name}.tflite", BOARD, BenchOptions(runs=3)).to_json()
+        )
         for name in NAMES
     }
 

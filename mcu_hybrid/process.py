@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mcu_hybrid.errors import MissingTool, ToolError
 
+OWN_PROGRAMS = str(Path(sys.executable).parent)
 _LOG = logging.getLogger(__name__)
 INSTALL_HINTS = {
     "arm-none-eabi-gcc": "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
@@ -49,7 +50,7 @@ class Tools:
 
         One that pip put beside this interpreter (pyocd) is found without an activated environment.
         """
-        return shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
+        return shutil.which(program) or shutil.which(program, path=OWN_PROGRAMS)
 
     def require(self, program: str) -> str:
         """Return the program's path; raise MissingTool with the install command."""

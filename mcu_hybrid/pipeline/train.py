@@ -90,7 +90,9 @@ def _kept_or_told(out: Path, resume: bool) -> Iterator[None]:
     """A full disk is named and the state kept; a run that can only fail again leaves none."""
     try:
         yield
-    except ManifestError:
+    except ManifestError as error:
+        if isinstance(error.__cause__, OSError) and state_file(out).exists():
+            raise ManifestError(error.message, "make room, and go on with --resume") from error
         raise
     except InputError:
         if not resume:

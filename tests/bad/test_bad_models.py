@@ -48,7 +48,7 @@ def test_a_model_that_we_do_not_run(name: str, verb: str, work: Path, refused: R
     assert told.kind in ("ModelError", "InputError", "UnsupportedOp")
 
 
-@pytest.mark.parametrize("kind", ["EXP", "CUSTOM:my_op", "LSTM"])
+@pytest.mark.parametrize("kind", ["FLOOR_MOD", "CUSTOM:my_op", "LSTM"])
 def test_an_operator_that_we_do_not_run(kind: str, work: Path, refused: Refused) -> None:
     (work / "net.tflite").write_bytes(with_operator(kind))
     told = refused("build", "net.tflite", "--board", "native", "--out", "out")

@@ -10,6 +10,7 @@ import pytest
 from bad_rig import Refused, Steps, classifier, npz
 from own_boards import write_boards
 
+from mcu_hybrid import process
 from mcu_hybrid.board import load_board
 from mcu_hybrid.pipeline.build import build_step
 
@@ -25,6 +26,7 @@ def net(work: Path) -> Path:
 def no_programs(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A PATH on which there is nothing."""
     monkeypatch.setenv("PATH", str(work / "no" / "bin"))
+    monkeypatch.setattr(process, "OWN_PROGRAMS", str(work / "no" / "bin"))
 
 
 # --- boards

@@ -15,6 +15,7 @@ import pytest
 from bad_rig import Refused, classifier
 from click.testing import CliRunner
 
+from mcu_hybrid import process
 from mcu_hybrid.board import load_board
 from mcu_hybrid.cli import main
 from mcu_hybrid.cli.flash import command as flash_command
@@ -56,6 +57,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "openocd").write_text(f'#!/bin/sh\nfor a in "$@"; do echo "$a"; done >> {log}\n')
     (folder / "openocd").chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(process, "OWN_PROGRAMS", "/nowhere")
     monkeypatch.setattr(attach, "HELLO_WAIT_S", 0.2)
     monkeypatch.setattr(flash, "ANSWER_WAIT_S", 0.5)
     return log
@@ -65,6 +67,7 @@ def test_a_silent_board_is_said_not_to_answer(
     builds: Path, terminal: tuple[int, str], refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(process, "OWN_PROGRAMS", "/nowhere")
     monkeypatch.setattr(attach, "HELLO_WAIT_S", 0.5)
     told = refused("bench", builds / "stm32h7", "--port", terminal[1])
     assert told.kind == "LinkTimeout"
@@ -110,6 +113,7 @@ def test_another_board_is_not_flashed(
     assert not (tmp_path / "openocd.log").exists()
 
 
+@pytest.mark.usefixtures("tools")
 def test_the_probe_is_named_to_the_tool(builds: Path) -> None:
     args = [str(builds / "stm32h7"), "--probe", "066F", "--dry-run", "--json"]
     done = json.loads(CliRunner().invoke(flash_command, args).output)

@@ -128,7 +128,7 @@ def test_a_run_that_is_longer_than_the_budget_is_waited_for(tmp_path: Path, name
         turns = 800_000_000 if board.is_host else 40_000_000
         result = device.infer([np.array([turns, turns, turns, 1], "<u4").view(np.int8)])
         assert result.outputs == (b"\x03\0\0\0",)
-        assert heard.count(Type.ACK) > 2
+        assert heard.count(Type.ACK) >= 2  # taken, and at least once still at it
         if not board.is_host:  # what the watch took is taken off
             assert result.instructions == pytest.approx(6 * turns, abs=1e-5 * turns)
 

@@ -47,6 +47,7 @@ REPLACED = {
     "nn.AvgPool2d": [nn.AvgPool2d(2), nn.Upsample(scale_factor=2, mode="nearest")],
     "nn.MaxPool2d without dilation": [nn.MaxPool2d(3, 1, 1), conv(), nn.ReLU()],
     "x * x": [conv(), _As(lambda x: x * x)],
+    "nn.ELU()": [conv(), nn.ELU()],
     "multiply by its inverse": [conv(), _As(lambda x: x * (1 / 3)), nn.ReLU()],
     "slices with constant bounds": [_As(lambda x: x[:, 2:6]), conv(4), nn.ReLU()],
     "nn.Conv2d along the time axis": [
