@@ -163,13 +163,17 @@ def parts_of(
 # -- for readers
 
 
+def digits_of(us: float) -> int:
+    """With how many decimals a time of this size is written in milliseconds."""
+    return next((n for n, ms in ((0, 100), (1, 1), (2, 0.1), (3, 0.01)) if us / 1e3 >= ms), 4)
+
+
 def milliseconds(
     us: float, low_us: float | None = None, high_us: float | None = None, *, unit: bool = True
 ) -> str:
     """``5.9 ms (5.4-7.0)``: the range has the digits of the value."""
-    ms = us / 1e3
-    digits = next((n for n, least in ((0, 100), (1, 1), (2, 0.1), (3, 0.01)) if ms >= least), 4)
-    text = f"{ms:,.{digits}f}" + (" ms" if unit else "")
+    digits = digits_of(us)
+    text = f"{us / 1e3:,.{digits}f}" + (" ms" if unit else "")
     if low_us is None or high_us is None:
         return text
     return f"{text} ({low_us / 1e3:,.{digits}f}-{high_us / 1e3:,.{digits}f})"

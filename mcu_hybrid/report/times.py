@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mcu_hybrid.latency import digits_of
+
 MEASURED, ESTIMATE = "measured", "estimate"
 
 
@@ -45,9 +47,7 @@ class Time:
 
     def _number(self, us: float) -> str:
         """Milliseconds; a range has the digits of its value."""
-        steps = ((0, 100.0), (1, 1.0), (2, 0.1), (3, 0.01))
-        digits = next((n for n, least in steps if self.us / 1e3 >= least), 4)
-        return f"{us / 1e3:,.{digits}f}"
+        return f"{us / 1e3:,.{digits_of(self.us)}f}"
 
 
 def time_of(facts: Mapping[str, Any], *, is_virtual: bool, key: str = "latency") -> Time | None:
