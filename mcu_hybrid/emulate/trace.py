@@ -4,8 +4,9 @@ QEMU translates code block by block (straight-line code up to a branch) and can 
 it enters, and the instructions of each block that it translates. The log goes through a pipe, is
 switched on through QEMU's control socket for the time of one request only, and blocks are not
 chained meanwhile, so that every entry is logged. What was logged and then not run (the instruction
-budget of ``-icount`` ended before it) is taken back, as QEMU says so in the log. What the
-instructions are is not known here.
+budget of ``-icount`` ended before it) is taken back, as QEMU says so in the log. What was under way
+when the log was switched on is chained and not described: it leaves a gap, and a call with a gap in
+it is not counted. What the instructions are is not known here.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _CODE = re.compile(rb"0x([0-9a-f]+):\s+(?:OBJD-T: )?((?:[0-9a-f]{4} ?)+)")
 _ENTER = re.compile(rb"Trace \d+: (0x[0-9a-f]+) \[[0-9a-f]+/([0-9a-f]+)")
 _NOT_RUN = re.compile(rb"Stopped execution of TB chain before (0x[0-9a-f]+)")
 _CUT = re.compile(rb"cpu_io_recompile: rewound execution of TB to ([0-9a-f]+)")
+_GAP = -1  # in a path: blocks ran here that the log does not tell
 _HINT = "measure without it: --no-mix (QEMU 7.2 is the version that this is tested with)"
 
 
@@ -145,7 +147,7 @@ class Log:
         self._is_new = False
 
     def feed(self, line: bytes) -> None:
-        """Take one line; raises ToolError where it tells of a block that was never described."""
+        """Take one line; raises ToolError where it is not understood."""
         if line.startswith(b"Trace "):
             self._enter(line)
         elif line.startswith(b"IN:"):
@@ -162,10 +164,13 @@ class Log:
         index = None if self._is_new else self._of_pointer.get(line.split(b" ", 3)[2])
         if index is None:
             match = _ENTER.match(line)
-            if match is None or not self._is_new or self._start != int(match[2], 16):
+            if match is None or (self._is_new and self._start != int(match[2], 16)):
                 raise _unreadable(line)
-            index = self._of_pointer[match[1]] = self._number(Block(self._start, self._end))
-            self._is_new = False
+            if self._is_new:
+                index = self._of_pointer[match[1]] = self._number(Block(self._start, self._end))
+                self._is_new = False
+            else:  # translated before the log was on
+                index = _GAP
         self.path.append(index)
 
     def _code(self, line: bytes) -> None:
@@ -179,15 +184,22 @@ class Log:
 
     def _take_back(self, line: bytes) -> None:
         match = _NOT_RUN.match(line)
-        if match is None or not self.path or self._of_pointer.get(match[1]) != self.path[-1]:
+        if match is None:
             raise _unreadable(line)
-        self.path.pop()
+        index = self._of_pointer.get(match[1], _GAP)
+        if index != _GAP and self.path and index == self.path[-1]:
+            self.path.pop()
+        else:  # the end of a chain that was entered before the log was on
+            self.path.append(_GAP)
 
     def _cut(self, line: bytes) -> None:
         """A block met a peripheral: it ran up to that address only, and goes on in another one."""
         match = _CUT.match(line)
-        if match is None or not self.path:
+        if match is None:
             raise _unreadable(line)
+        if not self.path or self.path[-1] == _GAP:  # as in ``_take_back``
+            self.path.append(_GAP)
+            return
         block = self.blocks[self.path.pop()]
         if int(match[1], 16) != block.start:
             self.path.append(self._number(Block(block.start, int(match[1], 16))))
@@ -199,17 +211,17 @@ class Log:
         return self._index[block]
 
     def call_of(self, entry: int) -> Trace:
-        """The last call of the function at ``entry``; raises ToolError where there is none."""
+        """The last call of the function at ``entry``; raises ToolError where there is none whole."""
         path = np.array(self.path, np.int32)
-        starts = np.array([block.start for block in self.blocks] or [0], np.int64)
-        at = starts[path] if path.size else np.zeros(0, np.int64)
+        starts = np.array([*(block.start for block in self.blocks), _GAP], np.int64)
+        at = starts[path] if path.size else np.zeros(0, np.int64)  # -1 is the last one: a gap
         (entries,) = np.nonzero(at[1:] == entry)  # the first block has no caller
-        if entries.size:
+        if entries.size and path[entries[-1]] != _GAP:
             begin = int(entries[-1]) + 1
             back = self.blocks[int(path[begin - 1])].end
             (returns,) = np.nonzero(at[begin:] == back)
-            if returns.size:
-                call = path[begin : begin + int(returns[0])].copy()
+            call = path[begin : begin + int(returns[0])].copy() if returns.size else path[:0]
+            if call.size and not (call == _GAP).any():
                 return Trace(tuple(self.blocks), call, back)
         raise ToolError(f"QEMU's log holds no whole call of the code at 0x{entry:08x}", _HINT)
 

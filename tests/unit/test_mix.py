@@ -239,8 +239,8 @@ def test_a_block_that_meets_a_peripheral_ran_up_to_there() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        b"Trace 0: 0x7f123 [00800400/00000200/00000010/ff020200] f\n",  # never described
-        b"Stopped execution of TB chain before 0x7f123 [00000200] f\n",
+        b"Trace 0: into the dark\n",
+        b"Stopped execution for reasons of its own\n",
         b"cpu_io_recompile: nowhere\n",
         b"0x00000100  without a colon\n",
     ],
@@ -249,6 +249,36 @@ def test_a_log_that_is_not_understood_is_an_error(line: bytes) -> None:
     with pytest.raises(ToolError, match="not understood") as raised:
         Log().feed(line)
     assert "--no-mix" in raised.value.hint
+
+
+# What ran when the log was switched on was translated, and perhaps entered, before: only its end is
+# logged. The first of them was met on a busy machine.
+UNDER_WAY = (
+    b"Stopped execution of TB chain before 0x7f4420026980 [00002bea] mh_port_write\n",
+    b"cpu_io_recompile: rewound execution of TB to 00002bea\n",
+    b"Trace 0: 0x7f123 [00800400/00002bea/00000010/ff020200] mh_port_write\n",
+)
+
+
+@pytest.mark.parametrize("line", UNDER_WAY)
+def test_what_was_under_way_before_the_log_is_left_out(line: bytes) -> None:
+    log = Log()
+    log.feed(line)
+    for block in (BEFORE, *WHOLE_CALL, (0x104, 0x106)):
+        enter(log, *block)
+    trace = log.call_of(MODEL)
+    assert [trace.blocks[i] for i in trace.path] == [Block(*block) for block in WHOLE_CALL]
+
+
+@pytest.mark.parametrize("line", UNDER_WAY[::2])
+@pytest.mark.parametrize("before", [0, 1, 5])
+def test_a_call_with_a_gap_is_not_counted(before: int, line: bytes) -> None:
+    log = logged(BEFORE, *WHOLE_CALL[:before])
+    log.feed(line)
+    for block in (*WHOLE_CALL[before:], (0x104, 0x106)):
+        enter(log, *block)
+    with pytest.raises(ToolError, match="no whole call"):
+        log.call_of(MODEL)
 
 
 def test_a_function_that_was_not_called_is_an_error() -> None:
