@@ -1,9 +1,9 @@
 """The cost model's check: predicted and counted instructions of every layer of the shared models.
 
-    .venv/bin/python benchmarks/cost_model.py                        all models, all boards
-    .venv/bin/python benchmarks/cost_model.py --board mps3-an547     one board
-    .venv/bin/python benchmarks/cost_model.py --model kws_ref_model  one model
-    .venv/bin/python benchmarks/cost_model.py --json
+    .venv/bin/python -m benchmarks.cost_model                        all models, all boards
+    .venv/bin/python -m benchmarks.cost_model --board mps3-an547     one board
+    .venv/bin/python -m benchmarks.cost_model --model kws_ref_model  one model
+    .venv/bin/python -m benchmarks.cost_model --json
 
 A layer is right within 5 % of its count, or within 100 instructions where that is more (layers
 under 2,000 instructions are mostly calls, which the compiler decides). Exit status 1: some are not.
@@ -20,10 +20,10 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
-from mcu_hybrid.board import load_board
-from mcu_hybrid.harness.bench_result import BenchResult
-from mcu_hybrid.pipeline.bench import BenchOptions, measure
-from mcu_hybrid.pipeline.build import Build, build_step
+from mcu_hybrid.bench.result import BenchResult
+from mcu_hybrid.board.load import load_board
+from mcu_hybrid.steps.bench import BenchOptions, measure
+from mcu_hybrid.steps.build import Build, build_step
 
 MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
 BOARDS = ("mps2-an500", "mps2-an386", "mps2-an385", "mps3-an547")

@@ -1,9 +1,9 @@
 """The engine's table: instructions, memory and flash of the shared models, beside the peers'.
 
-    .venv/bin/python benchmarks/device.py                    the tables, as markdown
-    .venv/bin/python benchmarks/device.py --write            docs/device.{md,json,svg} too
-    .venv/bin/python benchmarks/device.py --reprice          these again: no bench, new estimates
-    .venv/bin/python benchmarks/device.py --update-baseline  record intended changes
+    .venv/bin/python -m benchmarks.device                    the tables, as markdown
+    .venv/bin/python -m benchmarks.device --write            docs/device.{md,json,svg} too
+    .venv/bin/python -m benchmarks.device --reprice          these again: no bench, new estimates
+    .venv/bin/python -m benchmarks.device --update-baseline  record intended changes
 
 Counts are executed instructions of the second inference under the emulator: the same on every
 machine, to the digit. Peers' figures are recorded in peers.json with their source, the goals in
@@ -18,13 +18,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import device_figure
-import device_table
-
-from mcu_hybrid import __version__, latency
-from mcu_hybrid.board import load_board
-from mcu_hybrid.pipeline.bench import BenchOptions, measure
-from mcu_hybrid.pipeline.build import EngineOptions, build_step
+from benchmarks import device_figure, device_table
+from mcu_hybrid import __version__
+from mcu_hybrid.board.load import load_board
+from mcu_hybrid.machines import price
+from mcu_hybrid.steps.bench import BenchOptions, measure
+from mcu_hybrid.steps.build import EngineOptions, build_step
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -79,19 +78,19 @@ def reprice(row: dict[str, Any]) -> dict[str, Any]:
     """A recorded row with the times that its instructions are estimated at today."""
     board, layers = load_board(row["board"]), row["layers"]
     counts = [layer["instructions"] for layer in layers]
-    total = latency.estimate(board, latency.parts_of(layers, counts, row["instructions"]))
-    parts = latency.parts_of(layers, counts, sum(counts))
+    total = price.estimate(board, price.parts_of(layers, counts, row["instructions"]))
+    parts = price.parts_of(layers, counts, sum(counts))
     keys = ("latency_us", "latency_low_us", "latency_high_us")
     for layer, part in zip(layers, parts, strict=False):
-        time = latency.estimate(board, [part]).to_json()
+        time = price.estimate(board, [part]).to_json()
         layer.update({key: time[key] for key in keys})
     return row | total.to_json()
 
 
 def _write(results: dict[str, dict[str, Any]], peers: dict[str, Any], targets: Any) -> None:
     head = (
-        f"Written by `benchmarks/device.py --write`, version {__version__}. Instructions are "
-        "executed ones, second inference, QEMU `-icount`."
+        f"Written by `python -m benchmarks.device --write`, version {__version__}. "
+        "Instructions are executed ones, second inference, QEMU `-icount`."
     )
     (DOCS / "device.md").write_text(device_table.document(results, peers, targets, head))
     (DOCS / "device.json").write_text(json.dumps(results, indent=1) + "\n")

@@ -1,6 +1,6 @@
 """docs/device.svg: executed instructions per inference, ours beside the peers', one panel a core.
 
-    .venv/bin/python benchmarks/device_figure.py     again from docs/device.json
+    .venv/bin/python -m benchmarks.device_figure     again from docs/device.json
 
 Instructions are not time: device.md has estimated cycles. Models differ by four orders of
 magnitude, so a bar's length is the share of what TFLM with
@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-from device_table import Rows, label, peer_of
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from benchmarks.device_table import Rows, label, peer_of
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent / "docs"

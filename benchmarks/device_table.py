@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from mcu_hybrid import latency
-from mcu_hybrid.board import load_board
+from mcu_hybrid.board.load import load_board
+from mcu_hybrid.machines import price
 
 Rows = Mapping[str, Mapping[str, Any]]
 ALL = "/all"  # behind the name of a model that was built with all its channels
@@ -81,15 +81,15 @@ def _cycles(key: str, row: Mapping[str, Any], peers: Mapping[str, Any]) -> Itera
     """One row; None where the core's instructions have no price."""
     board = load_board(row["board"])
     core = board.core
-    ours = latency.cycles_per_instruction(core)
-    theirs = latency.cycles_per_instruction(core, latency.TFLM)
+    ours = price.cycles_per_instruction(core)
+    theirs = price.cycles_per_instruction(core, price.TFLM)
     if ours is None or theirs is None:
         return None
     mine = row["instructions"] * ours
     below, above = core.cycles_range
     cmsis = peer_of(key, row["core"], peers).get("tflm_cmsis_nn")
     peer = None if cmsis is None else cmsis * theirs
-    time = latency.milliseconds(*(row[f"latency_{n}us"] for n in ("", "low_", "high_")))
+    time = price.milliseconds(*(row[f"latency_{n}us"] for n in ("", "low_", "high_")))
     return (
         label(key),
         row["core"],
@@ -112,14 +112,14 @@ def cycles_text(results: Rows) -> str:
     priced = [core for core in cores.values() if core.cpi is not None]
 
     def each(code: str) -> str:
-        found = (latency.cycles_per_instruction(core, code) for core in priced)
+        found = (price.cycles_per_instruction(core, code) for core in priced)
         return " and ".join(f"{value:g}" for value in found)
 
     ranges = ", ".join(
         f"{core.name} -{100 * core.cycles_range[0]:.0f} .. +{100 * core.cycles_range[1]:.0f} %"
         for core in priced
     )
-    return CYCLES.format(ours=each(latency.AOT), theirs=each(latency.TFLM), ranges=ranges)
+    return CYCLES.format(ours=each(price.AOT), theirs=each(price.TFLM), ranges=ranges)
 
 
 def label(key: str) -> str:

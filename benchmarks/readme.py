@@ -1,6 +1,6 @@
 """Writes the README's tables and figure from a demo's folder and from benches of the shared models.
 
-    make demo && .venv/bin/python benchmarks/readme.py runs/demo
+    make demo && .venv/bin/python -m benchmarks.readme runs/demo
 
 The device table needs ../shared/models beside the checkout and is left as it is without them.
 """
@@ -14,12 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import device
-
-from mcu_hybrid import latency
-from mcu_hybrid.board import load_board
-from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
+from benchmarks import device
+from mcu_hybrid.board.load import load_board
+from mcu_hybrid.machines import price
 from mcu_hybrid.report.readme_figure import write_accuracy_coverage_svg
+from mcu_hybrid.steps.bench import BenchOptions, bench_step
 
 BOARD = "mps2-an500"
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,9 +55,9 @@ def demo_table(run: dict[str, Any], bench: dict[str, Any]) -> str:
         f"`make demo`, one seed: {run['samples']} test inputs on `{bench['board']}`, "
         f"{bench['instructions']:,} instructions an inference, arena {bench['arena_bytes']:,} B, "
         f"every output equal to TFLM's. Thresholds: {run['calibration_samples']} other "
-        f"images. Latency: edge {latency.text_of(bench)}; + {run['query_ms']:.1f} ms per query "
+        f"images. Latency: edge {price.text_of(bench)}; + {run['query_ms']:.1f} ms per query "
         "over the stated Wi-Fi link. With this few inputs a point is noise; "
-        "`benchmarks/hybrid_digits.py` averages seeds.",
+        "`experiments/digits.py` averages seeds.",
     ]
     return "\n".join(lines)
 
@@ -90,7 +89,7 @@ def device_table(results: Mapping[str, Mapping[str, Any]]) -> str:
         count = result["instructions"]
         lines.append(
             f"| {name} | {result['macs']:,} | {count:,} | {count / result['macs']:.2f} | "
-            f"{latency.milliseconds(*us, unit=False)} | {result['sram_bytes']:,} B | "
+            f"{price.milliseconds(*us, unit=False)} | {result['sram_bytes']:,} B | "
             f"{result['flash']['code_bytes']:,} B | "
             f"{result['flash']['weights_bytes']:,} B | {'yes' if result['exact'] else 'NO'} |"
         )
@@ -98,7 +97,7 @@ def device_table(results: Mapping[str, Mapping[str, Any]]) -> str:
         "",
         f"`mcu-hybrid bench MODEL.tflite --board {BOARD}`: executed instructions of the second "
         "inference on a Cortex-M7, exact and repeatable. Milliseconds are those of a "
-        f"{chip.title} at {chip.clock_hz / 1e6:g} MHz, {latency.MODELLED}. RAM counts arena with "
+        f"{chip.title} at {chip.clock_hz / 1e6:g} MHz, {price.MODELLED}. RAM counts arena with "
         "input and output, all statics, and the stack (painted). MACs are those of the model as "
         "given, before any folding.",
     ]

@@ -1,6 +1,6 @@
 """Facts of the .tflite schema that the package ``tflite`` hides, for all who read or write one.
 
-Here: an operator's code, and absent biases. Not here: reading a model (codegen/read_tflite.py).
+Here: an operator's code, and absent biases. Not here: reading a model (compiler/read/tflite.py).
 """
 
 from __future__ import annotations

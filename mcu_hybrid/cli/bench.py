@@ -20,10 +20,10 @@ from mcu_hybrid.cli.common import (
     table,
 )
 from mcu_hybrid.errors import McuHybridError
-from mcu_hybrid.latency import milliseconds, text_of
+from mcu_hybrid.machines.price import milliseconds, text_of
 
 if TYPE_CHECKING:
-    from mcu_hybrid.pipeline.build import EngineOptions
+    from mcu_hybrid.steps.build import EngineOptions
 
 
 @click.command("bench")
@@ -80,7 +80,7 @@ def command(
 
     Example: mcu-hybrid bench model.tflite --board mps2-an500 --runs 20
     """
-    from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
+    from mcu_hybrid.steps.bench import BenchOptions, bench_step
 
     options = BenchOptions(runs, inputs, outputs, port, engine, board_dirs, mix, probe)
     with progress(as_json) as on_event:

@@ -21,10 +21,10 @@ from mcu_hybrid.cli.common import (
     print_json,
     progress,
 )
-from mcu_hybrid.latency import text_of
+from mcu_hybrid.machines.price import text_of
 
 if TYPE_CHECKING:
-    from mcu_hybrid.pipeline.build import EngineOptions
+    from mcu_hybrid.steps.build import EngineOptions
 
 _ENGINE_OPTIONS = (
     click.option(
@@ -93,8 +93,8 @@ def with_engine(function: Callable[..., None]) -> Callable[..., None]:
         tflm_lib: Path | None,
         **values: Any,
     ) -> None:
-        from mcu_hybrid.pipeline.build import EngineOptions, tflm_tree_of
-        from mcu_hybrid.pipeline.engine import given_options
+        from mcu_hybrid.steps.build import EngineOptions, tflm_tree_of
+        from mcu_hybrid.steps.engine import given_options
 
         tree = tflm_tree_of(tflm_root, tflm_lib)
         context = click.get_current_context()
@@ -153,8 +153,8 @@ def command(
 
     Example: mcu-hybrid build model.tflite --board nrf52840dk --ram-limit 64K
     """
-    from mcu_hybrid.board import load_board
-    from mcu_hybrid.pipeline.build import build_step
+    from mcu_hybrid.board.load import load_board
+    from mcu_hybrid.steps.build import build_step
 
     board = load_board(board_name, board_dirs)
     with progress(as_json) as on_event:

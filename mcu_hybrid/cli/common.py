@@ -93,7 +93,7 @@ class _Board(_Named):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Boards, else aliases."""
-        from mcu_hybrid.board import board_aliases
+        from mcu_hybrid.board.load import board_aliases
 
         found = super().shell_complete(ctx, param, incomplete)
         aliases = _Named("board", lambda ctx: board_aliases(_board_dirs(ctx)))
@@ -105,7 +105,7 @@ def _board_dirs(ctx: click.Context) -> Sequence[Path]:
 
 
 def _boards(ctx: click.Context) -> Iterable[str]:
-    from mcu_hybrid.board import board_names
+    from mcu_hybrid.board.load import board_names
 
     return board_names(_board_dirs(ctx))
 
@@ -129,7 +129,7 @@ def _probes(_: click.Context) -> Iterable[str]:
 
 
 def _links(_: click.Context) -> Iterable[str]:
-    from mcu_hybrid.cloud.linkmodel import PRESETS
+    from mcu_hybrid.routing.link_costs import PRESETS
 
     return PRESETS
 

@@ -23,7 +23,7 @@ def command(board_name: str, seed: int, link: str, out: Path, as_json: bool) -> 
 
     Example: mcu-hybrid demo --out runs/demo
     """
-    from mcu_hybrid.pipeline.demo import DemoOptions, demo_step
+    from mcu_hybrid.steps.demo import DemoOptions, demo_step
 
     options = DemoOptions(board=board_name, seed=seed, link=link)
     with progress(as_json) as on_event:

@@ -21,7 +21,7 @@ def command(strict: bool, as_json: bool) -> None:
 
     Example: mcu-hybrid doctor
     """
-    from mcu_hybrid.harness.doctor import examine
+    from mcu_hybrid.doctor.checks import examine
 
     checks = examine()
     if as_json:

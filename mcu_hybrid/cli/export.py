@@ -87,7 +87,7 @@ def command(
 
     Example: mcu-hybrid export net.onnx --data photos.zip --mean 0.5 --std 0.5 --router margin
     """
-    from mcu_hybrid.pipeline.export import ExportOptions, export_step
+    from mcu_hybrid.steps.export import ExportOptions, export_step
 
     options = ExportOptions(
         coverage,

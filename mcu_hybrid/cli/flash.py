@@ -47,7 +47,7 @@ def command(
 
     Example: mcu-hybrid flash runs/build --stop
     """
-    from mcu_hybrid.pipeline.flash import board_to_stop, flash_step, open_for, stop_board
+    from mcu_hybrid.steps.flash import board_to_stop, flash_step, open_for, stop_board
 
     if stop:
         name = board_to_stop(build_dir, board_name, board_dirs)

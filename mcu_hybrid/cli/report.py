@@ -26,7 +26,7 @@ def command(
 
     Example: mcu-hybrid report runs --out runs/report
     """
-    from mcu_hybrid.pipeline.report import report_step
+    from mcu_hybrid.steps.report import report_step
 
     page = report_step(folders or (Path("runs"),), out, title=title, board_dirs=board_dirs)
     if as_json:

@@ -21,7 +21,7 @@ from mcu_hybrid.cli.common import (
 )
 from mcu_hybrid.cli.export import pixels_of, range_options
 from mcu_hybrid.cli.train import parse_size
-from mcu_hybrid.latency import text_of
+from mcu_hybrid.machines.price import text_of
 
 
 @click.command("run")
@@ -106,13 +106,13 @@ def command(
     Example: mcu-hybrid run runs/build --cloud http://127.0.0.1:8080 --model global --link lte
     """
     from mcu_hybrid import extras
-    from mcu_hybrid.cloud.linkmodel import link_model
     from mcu_hybrid.manifest import check_target
-    from mcu_hybrid.pipeline.build import open_build
-    from mcu_hybrid.pipeline.cloud import RunOptions, cloud_for
-    from mcu_hybrid.pipeline.journal import check_ended_run
-    from mcu_hybrid.pipeline.run import require_hybrid, run_step
-    from mcu_hybrid.pipeline.split import calibration_split, export_of, test_split
+    from mcu_hybrid.routing.link_costs import link_model
+    from mcu_hybrid.steps.build import open_build
+    from mcu_hybrid.steps.cloud import RunOptions, cloud_for
+    from mcu_hybrid.steps.journal import check_ended_run
+    from mcu_hybrid.steps.run import require_hybrid, run_step
+    from mcu_hybrid.steps.split import calibration_split, export_of, test_split
 
     if resume and restart:
         raise click.UsageError("give --resume or --restart, not both")
@@ -165,7 +165,7 @@ def command(
 @contextmanager
 def _said_what_is_kept(out: Path) -> Iterator[None]:
     """Ctrl-C and a signal end a run without an error's text, and lose as little."""
-    from mcu_hybrid.pipeline.journal import journal_file
+    from mcu_hybrid.steps.journal import journal_file
 
     try:
         yield

@@ -20,7 +20,7 @@ from mcu_hybrid.cli.common import (
     table,
 )
 from mcu_hybrid.cli.train import parse_size
-from mcu_hybrid.latency import MODELLED, milliseconds
+from mcu_hybrid.machines.price import MODELLED, milliseconds
 
 if TYPE_CHECKING:
     from mcu_hybrid.search.score import Budget
@@ -141,8 +141,8 @@ def command(as_json: bool, calibrate_on_board: bool, **values: Any) -> None:
     extras.require("search", "search", *(("ray",) if values["ray"] else ()))
     if calibrate_on_board:
         extras.require("search --calibrate-on-board", "search", "export", "bench")
-    from mcu_hybrid.search.calibrate import calibrate_step
-    from mcu_hybrid.search.step import search_step
+    from mcu_hybrid.steps.calibrate import calibrate_step
+    from mcu_hybrid.steps.search import search_step
 
     options = _options(values)
     with progress(as_json) as on_event:
@@ -166,7 +166,7 @@ def _options(values: dict[str, Any]) -> Any:
     """SearchOptions of the command line's values."""
     from mcu_hybrid.search.evaluate import Short
     from mcu_hybrid.search.figures import Limits
-    from mcu_hybrid.search.step import SearchOptions
+    from mcu_hybrid.steps.search import SearchOptions
 
     take = values.pop
     short = Short(

@@ -67,7 +67,7 @@ def command(
 
     Example: mcu-hybrid serve --model runs/export --name global --port 8080
     """
-    from mcu_hybrid.pipeline.serve import global_model, serve
+    from mcu_hybrid.steps.serve import global_model, serve
 
     def ready(url: str) -> None:
         if as_json:

@@ -11,7 +11,7 @@ import rich_click as click
 from mcu_hybrid.cli.common import json_option, kib, print_json, short, table
 
 if TYPE_CHECKING:
-    from mcu_hybrid.codegen.summary import Summary
+    from mcu_hybrid.compiler.summary import Summary
 
 
 @click.command("summarize")
@@ -25,7 +25,7 @@ def command(model: Path, as_json: bool) -> None:
 
     Example: mcu-hybrid summarize model.tflite
     """
-    from mcu_hybrid.pipeline.summarize import summarize_step
+    from mcu_hybrid.steps.summarize import summarize_step
 
     found = summarize_step(model)
     if as_json:

@@ -124,7 +124,7 @@ def command(
 
     Example: mcu-hybrid train --data photos.zip --base mynets:small --parts 2 --out runs/train
     """
-    from mcu_hybrid.pipeline.train import train_step
+    from mcu_hybrid.steps.train import train_step
     from mcu_hybrid.training.options import build_config
 
     given = {

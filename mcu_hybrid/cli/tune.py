@@ -38,7 +38,7 @@ class _Value(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from mcu_hybrid.errors import InputError
-        from mcu_hybrid.tuning.units import CONFIDENCE, METRICS, Target
+        from mcu_hybrid.routing.tune.units import CONFIDENCE, METRICS, Target
 
         metric = CONFIDENCE if self.metric == CONFIDENCE.name else METRICS[self.metric]
         try:
@@ -149,9 +149,9 @@ def command(
 
     mcu-hybrid build runs/export --tuned runs/tune
     """
-    from mcu_hybrid.cloud.linkmodel import link_model
-    from mcu_hybrid.pipeline.tune import TuneOptions, tune_step
-    from mcu_hybrid.pipeline.tune_inputs import CostOptions
+    from mcu_hybrid.routing.link_costs import link_model
+    from mcu_hybrid.steps.tune import TuneOptions, tune_step
+    from mcu_hybrid.steps.tune_inputs import CostOptions
 
     targets = [found for _, name, _ in _TARGETS if (found := values.pop(name)) is not None]
     if not targets:
@@ -171,7 +171,7 @@ def command(
 
 def print_tune(result: dict, out: Path) -> None:
     """The targets, everything else that the threshold brings, and what it rests on."""
-    from mcu_hybrid.tuning.table import COLUMNS, table_rows
+    from mcu_hybrid.routing.tune.table import COLUMNS, table_rows
 
     where = f"{result['calibration_samples']} calibration images, {result['answers_of']}"
     table(f"{result['setting']}: {where}", COLUMNS, table_rows(result))

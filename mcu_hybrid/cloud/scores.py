@@ -1,7 +1,7 @@
 """The class scores of one sample, held against what the board's model tells apart.
 
 One check for every pass that takes a server's word: an argmax takes anything, NaN and another
-network's scores too. Not here: which of a server's outputs has the scores (pipeline/cloud.py).
+network's scores too. Not here: which of a server's outputs has the scores (steps/cloud.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Float against int8: accuracy of both, and the signal-to-noise ratio of every layer.
 
-The int8 side is the integer reference (graph/interp.py), which the device equals bit for bit; the
-float side is the network before quantisation, run by the converter on the same images.
+The int8 side is the integer reference (reference/interp.py), which the device equals bit for
+bit; the float side is the network before quantisation, run by the converter on the same images.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from mcu_hybrid import routers
-from mcu_hybrid.graph import interp
-from mcu_hybrid.graph.images import to_int8
 from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.reference import interp
+from mcu_hybrid.reference.images import to_int8
+from mcu_hybrid.routing import mechanisms
 
 OnEvent = Callable[[str, int, int], None]
 SCORE_NAME = "route_score"
@@ -47,7 +47,7 @@ def run_int8(
     }
     scores = {
         name: outputs[router.OUTPUT][:, router.COLUMN].astype(np.int32)
-        for name, router in routers.ROUTERS.items()
+        for name, router in mechanisms.ROUTERS.items()
         if router.OUTPUT in outputs
     }
     link = next((op for op in graph.ops if op.kind == "ROUTE_FEATURES"), None)

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from mcu_hybrid import routers
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.export import agreement
 from mcu_hybrid.export.agreement import Int8Run
 from mcu_hybrid.export.tflite import PROBES, Converted
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets.checkpoint import Splits
+from mcu_hybrid.routing import mechanisms
 
 MODEL, GLOBAL, AGREEMENT = "model.tflite", "global.onnx", "agreement.json"
 COVERAGES = (0.9, 0.8, 0.7, 0.5)
@@ -23,13 +23,13 @@ COVERAGES = (0.9, 0.8, 0.7, 0.5)
 
 def thresholds(seen: Int8Run, coverage: float, router: str) -> dict[str, Any]:
     """Thresholds of each score at the standard coverages and at the deployed one."""
-    number = routers.router_id(router)
+    number = mechanisms.router_id(router)
     if router != "none" and router not in seen.scores:
         known = ", ".join(seen.scores) or "none"
         raise InputError(f"the model has no '{router}' score", f"it has: {known}", key="router")
     wanted = sorted({*COVERAGES, coverage}, reverse=True)
     table = {
-        name: {f"{c:g}": routers.threshold_for(values, c) for c in wanted}
+        name: {f"{c:g}": mechanisms.threshold_for(values, c) for c in wanted}
         for name, values in seen.scores.items()
     }
     threshold = table[router][f"{coverage:g}"] if router != "none" else 0

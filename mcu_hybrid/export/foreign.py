@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from mcu_hybrid import routers
 from mcu_hybrid.errors import InputError, ModelError
 from mcu_hybrid.export import (
     agreement,
@@ -34,11 +33,12 @@ from mcu_hybrid.export.onnx_prepare import Prepared, prepare
 from mcu_hybrid.export.onnx_run import FloatNet
 from mcu_hybrid.export.onnx_words import in_the_users_words
 from mcu_hybrid.export.tflite import PROBES, Converted, convert
-from mcu_hybrid.graph.images import to_int8
 from mcu_hybrid.graph.pixels import UNIT, PixelForm
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.nets.checkpoint import Splits
+from mcu_hybrid.reference.images import to_int8
+from mcu_hybrid.routing import mechanisms
 
 OnEvent = Callable[[str, int, int], None]
 ReadGraph = Callable[[bytes, str], Graph]
@@ -182,8 +182,8 @@ def export_tflite(
 
 def _checked(route: Route) -> Route:
     """The route itself; said before the conversion where it cannot be."""
-    if route.router == routers.learned.NAME:
-        names = ", ".join(routers.SIMPLE)
+    if route.router == mechanisms.learned.NAME:
+        names = ", ".join(mechanisms.SIMPLE)
         raise InputError(_NOT_OURS, f"give --router {names} or none", key="router")
     facts_of.check_coverage(_COVERAGE if route.coverage is None else route.coverage)
     return route
@@ -274,7 +274,7 @@ def _pack(
     facts: dict[str, Any] = {}
     if content is not None and "features" in content:
         coverage = _COVERAGE if route.coverage is None else route.coverage
-        chosen = facts_of.thresholds(seen, coverage, route.router or routers.entropy.NAME)
+        chosen = facts_of.thresholds(seen, coverage, route.router or mechanisms.entropy.NAME)
         made.data = flat.with_metadata(made.data, {**content, **chosen})
         graph = read(made.data, MODEL)
         facts |= chosen
@@ -373,7 +373,7 @@ def _another_route(
 ) -> dict[str, Any]:
     """Thresholds and deployed route: chosen on the images, else of the file's own table."""
     old = content.get("deployed") or {}
-    router = route.router or routers.router_name(old.get("router", 0))
+    router = route.router or mechanisms.router_name(old.get("router", 0))
     coverage = route.coverage or old.get("coverage", _COVERAGE)
     facts_of.check_coverage(coverage if router != "none" else _COVERAGE)
     if splits is not None:
@@ -381,10 +381,10 @@ def _another_route(
         return facts_of.thresholds(seen, coverage if router != "none" else _COVERAGE, router)
     table = content.get("thresholds") or {}
     if router == "none":
-        deployed = {"router": routers.NONE_ID, "coverage": 1.0, "threshold": 0}
+        deployed = {"router": mechanisms.NONE_ID, "coverage": 1.0, "threshold": 0}
     elif f"{coverage:g}" in table.get(router, {}):
         threshold = table[router][f"{coverage:g}"]
-        number = routers.router_id(router)
+        number = mechanisms.router_id(router)
         deployed = {"router": number, "coverage": coverage, "threshold": threshold}
     else:
         raise InputError(

@@ -10,12 +10,12 @@ from mcu_hybrid.export.agreement import Int8Run
 from mcu_hybrid.export.link import base_logits
 from mcu_hybrid.nets.checkpoint import Hybrid, Splits
 from mcu_hybrid.quant import QuantParams
-from mcu_hybrid.routers import learned
-from mcu_hybrid.routers.breakdown import Side, breakdown
+from mcu_hybrid.routing.breakdown import Side, breakdown
+from mcu_hybrid.routing.mechanisms import learned
 
 
 def exact_losses(hybrid: Hybrid, splits: Splits, seen: Int8Run, coverage: float) -> dict[str, Any]:
-    """``routers.breakdown.breakdown`` of the learned router on the calibration split.
+    """``routing.breakdown.breakdown`` of the learned router on the calibration split.
 
     Args:
         seen: what the device computes for the calibration images, bit for bit.

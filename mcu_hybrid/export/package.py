@@ -4,7 +4,7 @@ Here the checkpoint of ours; an ONNX classifier or a ready int8 .tflite is in fo
 into the given folder; the manifest is the caller's.
 
 ``read`` turns a .tflite with its metadata into the verified graph that the device runs; it is
-handed in because the reader belongs to codegen.
+handed in because the reader belongs to the compiler.
 """
 
 from __future__ import annotations

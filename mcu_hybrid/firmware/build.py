@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from mcu_hybrid.board import Board
+from mcu_hybrid.board.load import Board
 from mcu_hybrid.errors import CapacityError, ToolError
 from mcu_hybrid.firmware import toolchain
 from mcu_hybrid.firmware.render import Project
 from mcu_hybrid.firmware.toolchain import Extra
-from mcu_hybrid.image import FirmwareImage, read_image
+from mcu_hybrid.image.firmware import FirmwareImage, read_image
 from mcu_hybrid.process import Tools
 
 JOBS = 2

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcu_hybrid.board import Board
+from mcu_hybrid.board.load import Board
 from mcu_hybrid.errors import CapacityError, McuHybridError
-from mcu_hybrid.image import FirmwareImage, Footprint
+from mcu_hybrid.image.firmware import FirmwareImage, Footprint
 
 # Measured on cortex-m4 and -m7 (harness -Os, reference kernels -O2), rounded down.
 CODE_BYTES = 5_000  # harness, platform, C library

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcu_hybrid import resources
-from mcu_hybrid.board import Board
+from mcu_hybrid.board.load import Board
 from mcu_hybrid.errors import BoardError, InputError, McuHybridError
 from mcu_hybrid.firmware import toolchain
 from mcu_hybrid.templates import source_template

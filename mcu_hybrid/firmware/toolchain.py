@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcu_hybrid.board import Board
+from mcu_hybrid.board.load import Board
 
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 CODE = ("-g", "-ffunction-sections", "-fdata-sections", "-fno-common")

@@ -5,7 +5,7 @@ Registry and choice are here, one tool a file beside it. Reading the build id ba
 
 from __future__ import annotations
 
-from mcu_hybrid.board_types import Board
+from mcu_hybrid.board.types import Board
 from mcu_hybrid.errors import BoardError, MissingTool
 from mcu_hybrid.flashers._attach import DEFAULT_ATTACH, Attach
 from mcu_hybrid.flashers.base import (
@@ -19,7 +19,7 @@ from mcu_hybrid.flashers.openocd import OpenOcd
 from mcu_hybrid.flashers.pyocd import PyOcd
 from mcu_hybrid.flashers.qemu import Qemu
 from mcu_hybrid.flashers.stlink import StLink
-from mcu_hybrid.image import FirmwareImage
+from mcu_hybrid.image.firmware import FirmwareImage
 from mcu_hybrid.process import INSTALL_HINTS, Tools
 
 __all__ = ["FLASHERS", "Attach", "Commands", "FlashResult", "Flasher", "OnEvent", "choose", "flash"]

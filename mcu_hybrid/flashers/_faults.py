@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mcu_hybrid.board_types import Board
+from mcu_hybrid.board.types import Board
 from mcu_hybrid.errors import ToolError
 from mcu_hybrid.flashers._attach import Attach
 

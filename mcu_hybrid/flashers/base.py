@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from mcu_hybrid.board_types import Board
+from mcu_hybrid.board.types import Board
 from mcu_hybrid.errors import BoardError, InputError, MissingTool, ToolError
 from mcu_hybrid.flashers import _faults as faults
 from mcu_hybrid.flashers._attach import DEFAULT_ATTACH, Attach
-from mcu_hybrid.image import FirmwareImage
+from mcu_hybrid.image.firmware import FirmwareImage
 from mcu_hybrid.process import Tools
 
 OnEvent = Callable[[str, int, int], None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcu_hybrid.board_types import Board
+from mcu_hybrid.board.types import Board
 from mcu_hybrid.errors import BoardError
 from mcu_hybrid.flashers._attach import DEFAULT_ATTACH, Attach
 from mcu_hybrid.flashers.base import (
@@ -10,7 +10,7 @@ from mcu_hybrid.flashers.base import (
     ProgramFlasher,
     debug_name,
 )
-from mcu_hybrid.image import FirmwareImage
+from mcu_hybrid.image.firmware import FirmwareImage
 
 # The debugger's interface file follows from who made the board's USB adapter. A J-Link must be told
 # to speak SWD; the ST-LINK file does it itself.

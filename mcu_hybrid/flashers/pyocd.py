@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from mcu_hybrid.board_types import Board
+from mcu_hybrid.board.types import Board
 from mcu_hybrid.flashers._attach import DEFAULT_ATTACH, Attach
 from mcu_hybrid.flashers.base import (
     Commands,
     ProgramFlasher,
     debug_name,
 )
-from mcu_hybrid.image import FirmwareImage
+from mcu_hybrid.image.firmware import FirmwareImage
 
 SEGGER = 0x1366
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mcu_hybrid.board_types import Board
-from mcu_hybrid.emulate import qemu
+from mcu_hybrid.board.types import Board
 from mcu_hybrid.flashers._attach import DEFAULT_ATTACH, Attach
 from mcu_hybrid.flashers.base import Commands, FlashResult, OnEvent
-from mcu_hybrid.image import FirmwareImage
+from mcu_hybrid.image.firmware import FirmwareImage
+from mcu_hybrid.machines import qemu
 from mcu_hybrid.process import Tools
 
 

@@ -1,7 +1,7 @@
 """Checks that several elementwise and data-movement operators share, with one wording.
 
 Here: dtype, size, per-tensor quantisation, equal quantisation, axes. Not here: shape rules of one
-operator (they live in its module) and graph-wide rules (graph/verify.py).
+operator (they live in its module) and graph-wide rules (reference/verify.py).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 ELU is TFLM's, bit for bit (it makes the same table, in float32). TFLM has no GELU and no
 RELU_0_TO_1: their definition is ours (docs/engine.md), and ``NOT_IN_TFLM`` names them, because
-nothing can be compared with TFLM then. Chains such as SiLU are codegen/passes/compose_tables.py.
+nothing can be compared with TFLM then. Chains such as SiLU are compiler/passes/compose_tables.py.
 """
 
 from __future__ import annotations

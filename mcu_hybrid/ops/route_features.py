@@ -1,6 +1,6 @@
 """ROUTE_FEATURES: what routers read - entropy, margins and top probabilities of the int8 logits.
 
-An operator of our own, not one of TFLite's; ``codegen/passes/link_route.py`` puts it in the graph.
+An operator of our own, not one of TFLite's; ``compiler/passes/link_route.py`` puts it in the graph.
 Why integers of our own: no TFLM int8 operator computes an entropy or a top-k, and the int8 softmax
 has steps of 1/256, too coarse for either. Everything with weights stays in int8 operators that TFLM
 runs identically.

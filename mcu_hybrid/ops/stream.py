@@ -1,6 +1,6 @@
 """STREAM: a run of operators that is computed strip by strip of rows, as one layer.
 
-Our own operator: only the scheduler makes it (codegen/schedule). Its values are those of the run.
+Our own operator: only the scheduler makes it (compiler/schedule). Its values are those of the run.
 """
 
 from __future__ import annotations
@@ -79,5 +79,5 @@ def macs(graph: Graph, op: Op) -> int:
 
 
 def lower(graph: Graph, op: Op) -> KernelCall | None:
-    """Raise ValueError: a stream is many calls (codegen/schedule/lower.py)."""
+    """Raise ValueError: a stream is many calls (compiler/schedule/lower.py)."""
     raise ValueError(f"{where(op)} is lowered by the scheduler")

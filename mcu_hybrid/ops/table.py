@@ -1,7 +1,7 @@
 """TABLE int8: any function of one byte, given as its 256 results. No file holds it.
 
-Passes make it of chains (codegen/passes/compose_tables.py), the reader of float operators
-(codegen/float_islands.py).
+Passes make it of chains (compiler/passes/compose_tables.py), the reader of float operators
+(compiler/read/float_islands.py).
 """
 
 from __future__ import annotations

@@ -24,12 +24,12 @@ from mcu_hybrid.report.routing_table import routing_table
 from mcu_hybrid.report.schedule_figure import schedules_figure
 from mcu_hybrid.report.tiles import bench_time, is_virtual, tiles, where
 from mcu_hybrid.report.times import ESTIMATE, edge_time
+from mcu_hybrid.routing.tune.table import COLUMNS, table_rows
 from mcu_hybrid.templates import page_environment
-from mcu_hybrid.tuning.table import COLUMNS, table_rows
 
 
 class Routing(TypedDict, total=False):
-    """The headline table and its curves (harness.route_eval), and what they rest on."""
+    """The headline table and its curves (routing.evaluate), and what they rest on."""
 
     rows: list[dict[str, Any]]  # route_eval.table
     curves: dict[str, dict[str, list[float]]]  # method -> route_eval.curve
@@ -52,7 +52,7 @@ class Routing(TypedDict, total=False):
 
 
 class Methods(TypedDict, total=False):
-    """Ways to route, compared over several seeds: benchmarks/hybrid.py, harness.methods."""
+    """Ways to route, compared over several seeds: experiments/hybrid, routing.methods."""
 
     series: list[dict[str, Any]]  # title, first (shown at once), curve: methods.curve
     bound: dict[str, Any] | None  # title, curve: methods.oracle_curve
@@ -74,7 +74,7 @@ class Quantisation(TypedDict, total=False):
     layers: list[dict[str, Any]]  # name, op, sqnr_db
     first_hurt: str | None
     threshold_db: float
-    losses: dict[str, Any]  # routers.breakdown.breakdown of the learned router
+    losses: dict[str, Any]  # routing.breakdown.breakdown of the learned router
 
 
 class BoardFacts(TypedDict, total=False):
@@ -119,12 +119,12 @@ class ReportData(TypedDict, total=False):
     board: BoardFacts
     routing: Routing
     methods: Methods
-    tuned: dict[str, Any]  # pipeline.tune.tune_step
-    bench: dict[str, Any]  # harness.bench_result.BenchResult.to_json
+    tuned: dict[str, Any]  # steps.tune.tune_step
+    bench: dict[str, Any]  # bench.result.BenchResult.to_json
     built: dict[str, Any]  # the facts of a build's manifest
-    plan: dict[str, Any]  # codegen.report.plan_json
-    schedules: list[dict[str, Any]]  # pipeline.compile.Compiled.facts, "front"
-    requantise_forms: dict[str, int]  # codegen.lowering.requantise_forms
+    plan: dict[str, Any]  # compiler.report.plan_json
+    schedules: list[dict[str, Any]]  # engines.aot.Compiled.facts, "front"
+    requantise_forms: dict[str, int]  # compiler.lowering.requantise_forms
     quantisation: Quantisation
     capacity: list[BoardMemory]
     provenance: Provenance

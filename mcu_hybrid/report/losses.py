@@ -10,7 +10,7 @@ def loss_rows(losses: Mapping[str, Any] | None) -> list[dict[str, str]]:
     """Rows of what, float, int8 and the difference in points, as text; none without losses.
 
     Args:
-        losses: routers.breakdown.breakdown.
+        losses: routing.breakdown.breakdown.
     """
     if not losses:
         return []

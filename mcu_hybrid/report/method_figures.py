@@ -85,7 +85,7 @@ def styles(methods: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def method_figures(methods: Mapping[str, Any]) -> list[Figure]:
-    """The four figures from harness.methods' curves, each with its data as CSV."""
+    """The four figures from routing.methods' curves, each with its data as CSV."""
     return [_figure(methods, *about) for about in FIGURES]
 
 

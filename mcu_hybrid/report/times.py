@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mcu_hybrid.latency import digits_of
+from mcu_hybrid.machines.price import digits_of
 
 MEASURED, ESTIMATE = "measured", "estimate"
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mcu_hybrid.board import Board
-from mcu_hybrid.codegen import cost, report
-from mcu_hybrid.codegen.code_budget import code_table
-from mcu_hybrid.codegen.lowering import predicted_instructions
+from mcu_hybrid.board.load import Board
+from mcu_hybrid.compiler import cost, report
+from mcu_hybrid.compiler.code_budget import code_table
+from mcu_hybrid.compiler.lowering import predicted_instructions
+from mcu_hybrid.engines.aot import Compiled, EngineOptions, compile_graph
 from mcu_hybrid.errors import CapacityError, InputError
 from mcu_hybrid.firmware.fit import STATICS_BYTES, arena_room
 from mcu_hybrid.graph.types import Graph
-from mcu_hybrid.latency import Time, estimate, parts_of, unknown
+from mcu_hybrid.machines.price import Time, estimate, parts_of, unknown
 from mcu_hybrid.ops import module, stream
-from mcu_hybrid.pipeline.compile import Compiled, EngineOptions, compile_graph
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from mcu_hybrid.codegen.passes import run_passes
+from mcu_hybrid.compiler.passes import run_passes
 from mcu_hybrid.graph.types import Graph, Op, Tensor
-from mcu_hybrid.graph.verify import verify
 from mcu_hybrid.nets.genome import Block, Genome, blocks, last_width, map_size
 from mcu_hybrid.ops import (
     broadcast,
@@ -29,6 +28,7 @@ from mcu_hybrid.ops import (
 from mcu_hybrid.ops.activation import NONE, RELU, RELU6
 from mcu_hybrid.ops.padding import SAME, VALID, Window
 from mcu_hybrid.quant import QuantParams
+from mcu_hybrid.reference.verify import verify
 
 ROUTER_HIDDEN = 32
 _IMAGE = (1 / 255, -128, 0.3)  # scale, zero point, second moment of what the tensor holds

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcu_hybrid import extras
-from mcu_hybrid.emulate.state import identity
 from mcu_hybrid.errors import InputError
+from mcu_hybrid.machines.state import identity
 
 if TYPE_CHECKING:
     import optuna

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mcu_hybrid.board import Board
+from mcu_hybrid.board.load import Board
 from mcu_hybrid.nets.genome import Genome
 from mcu_hybrid.search import figures as figures_module
 from mcu_hybrid.search.evaluate import Candidate, Pool, Predicted, Short, train_short

@@ -9,14 +9,14 @@ import numpy as np
 from mcu_hybrid.nets.checkpoint import Hybrid
 from mcu_hybrid.nets.int8_sim import Int8Sim
 from mcu_hybrid.nets.sight import Sight, float_scores
-from mcu_hybrid.routers.breakdown import Side, breakdown
+from mcu_hybrid.routing.breakdown import Side, breakdown
 from mcu_hybrid.training.fit import predict
 from mcu_hybrid.training.qat import HeadSim
 from mcu_hybrid.training.router_train import device_features, quantise_logits
 
 
 def breakdown_of(hybrid: Hybrid, sim: Int8Sim, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """``routers.breakdown.breakdown`` at the config's coverage; ``sim`` is the hybrid's base.
+    """``routing.breakdown.breakdown`` at the config's coverage; ``sim`` is the hybrid's base.
 
     The export states the same of the exact int8 network.
 

@@ -1,6 +1,6 @@
 """What a trained triple is worth in float: accuracies, the room for a router, curves over coverage.
 
-Pure numpy over labels and scores. The device's own figures come from harness/route_eval.py.
+Pure numpy over labels and scores. The device's own figures come from routing/evaluate.py.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mcu_hybrid import routers
+from mcu_hybrid.routing import mechanisms
 
 COVERAGES = (0.9, 0.8, 0.7, 0.5)
 
@@ -45,8 +45,8 @@ def at_coverages(
     """
     rows = []
     for target in coverages:
-        threshold = routers.threshold_for(calibration_scores, target)
-        routed = routers.queries(scores, threshold)
+        threshold = mechanisms.threshold_for(calibration_scores, target)
+        routed = mechanisms.queries(scores, threshold)
         right = np.where(routed, global_right, base_right)
         rows.append(
             {

@@ -30,11 +30,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from mcu_hybrid import routers
 from mcu_hybrid.nets.penultimate import feature_count
 from mcu_hybrid.nets.sight import Sight
 from mcu_hybrid.ops import route_features
-from mcu_hybrid.routers import breakdown, learned
+from mcu_hybrid.routing import breakdown, mechanisms
+from mcu_hybrid.routing.mechanisms import learned
 from mcu_hybrid.training import accelerate, finite, losses
 from mcu_hybrid.training.augment import Views, random_view, to_float
 from mcu_hybrid.training.config import HybridConfig
@@ -181,7 +181,7 @@ class Rounds:
         """
         held = self._scores(self.sight.read(self.material.x_router), self.head)
         ranked = breakdown.integer_scores(held)
-        keeps = ranked <= routers.threshold_for(ranked, self.config.coverage)
+        keeps = ranked <= mechanisms.threshold_for(ranked, self.config.coverage)
         threshold = held[keeps].max(initial=-np.inf)
         if self.fold_sight is not None:
             sent = self._scores(self.fold_sight, self.head) > threshold

@@ -19,8 +19,8 @@ from torch import nn
 
 from mcu_hybrid.nets.checkpoint import RouterParts
 from mcu_hybrid.nets.int8_sim import Int8Sim, fake_quant, fake_quant_weight
-from mcu_hybrid.routers.breakdown import hybrid_accuracy
-from mcu_hybrid.routers.learned import Collapsed, score_range
+from mcu_hybrid.routing.breakdown import hybrid_accuracy
+from mcu_hybrid.routing.mechanisms.learned import Collapsed, score_range
 from mcu_hybrid.training import finite, losses
 from mcu_hybrid.training.augment import Views, random_view, to_float
 from mcu_hybrid.training.config import HybridConfig

@@ -17,7 +17,7 @@ from torch import nn
 from mcu_hybrid.nets.checkpoint import RouterParts
 from mcu_hybrid.nets.penultimate import with_features
 from mcu_hybrid.ops import route_features
-from mcu_hybrid.routers import learned
+from mcu_hybrid.routing.mechanisms import learned
 from mcu_hybrid.training import finite
 from mcu_hybrid.training.augment import Views, random_view, to_float
 from mcu_hybrid.training.config import HybridConfig

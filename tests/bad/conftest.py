@@ -11,9 +11,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from bad_rig import Refused, Steps, Told, classifier, global_onnx, listing, npz
 
 from mcu_hybrid.cli import main
+from tests.support.bad_rig import Refused, Steps, Told, classifier, global_onnx, listing, npz
 
 
 @pytest.fixture(autouse=True)
@@ -55,9 +55,9 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("gcc") is None:
         pytest.skip("no host compiler")
     pytest.importorskip("onnxruntime")
-    from mcu_hybrid.board import load_board
-    from mcu_hybrid.pipeline.build import build_step
-    from mcu_hybrid.pipeline.export import ExportOptions, export_step
+    from mcu_hybrid.board.load import load_board
+    from mcu_hybrid.steps.build import build_step
+    from mcu_hybrid.steps.export import ExportOptions, export_step
 
     root = tmp_path_factory.mktemp("steps")
     (root / "net.tflite").write_bytes(classifier())

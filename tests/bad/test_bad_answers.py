@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bad_rig import CLASSES, SIDE, Refused, Steps
-from cloud_rig import GOOD, OUTPUT, Server, answer, answering, binary, tensor
 
 from mcu_hybrid.cli import main
 from mcu_hybrid.cloud.client import CloudClient
 from mcu_hybrid.errors import CloudError
-from mcu_hybrid.pipeline.cloud import CloudModel
-from mcu_hybrid.tuning.outcomes import MISSING, load_outcomes
+from mcu_hybrid.routing.tune.outcomes import MISSING, load_outcomes
+from mcu_hybrid.steps.cloud import CloudModel
+from tests.support.bad_rig import CLASSES, SIDE, Refused, Steps
+from tests.support.cloud_rig import GOOD, OUTPUT, Server, answer, answering, binary, tensor
 
 NAN, INF = float("nan"), float("inf")
 MALFORMED = {

@@ -10,17 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from bad_rig import Refused, Steps
 from elftools.elf.elffile import ELFFile
 
 from mcu_hybrid.cli import main
-from mcu_hybrid.emulate import qemu
-from mcu_hybrid.harness.device import Device
+from mcu_hybrid.device.client import Device
 from mcu_hybrid.link.tcp import TcpLink
-from mcu_hybrid.pipeline.build import Build, open_build
+from mcu_hybrid.machines import qemu
 from mcu_hybrid.process import Tools
+from mcu_hybrid.steps.build import Build, open_build
 from mcu_hybrid.wire.frames import Decoder, Frame, encode
 from mcu_hybrid.wire.messages import Type
+from tests.support.bad_rig import Refused, Steps
 
 
 @contextmanager

@@ -7,10 +7,10 @@ import socket
 from pathlib import Path
 
 import pytest
-from bad_rig import CLASSES, Refused, Steps, global_onnx
-from cloud_rig import answering
 
 from mcu_hybrid.cli import main
+from tests.support.bad_rig import CLASSES, Refused, Steps, global_onnx
+from tests.support.cloud_rig import answering
 
 pytest.importorskip("fastapi")
 from mcu_hybrid.cloud.server import serving

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bad_rig import Refused, Steps, npz
+
+from tests.support.bad_rig import Refused, Steps, npz
 
 pytest.importorskip("torch")
 Image = pytest.importorskip("PIL.Image")

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bad_rig import Refused, Steps, classifier, listing, npz
 
 from mcu_hybrid import manifest
 from mcu_hybrid.cli import main
+from tests.support.bad_rig import Refused, Steps, classifier, listing, npz
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_targets_are_looked_at_before_the_long_work(
     def started(*_: object, **__: object) -> None:
         raise AssertionError("the board was started")
 
-    monkeypatch.setattr("mcu_hybrid.emulate.qemu.private", started)
+    monkeypatch.setattr("mcu_hybrid.machines.qemu.private", started)
     (work / "photos").mkdir()
     (work / "photos" / "me.jpg").write_bytes(b"mine")
     assert "will not overwrite" in refused(verb, steps.build, "--out", "photos").message

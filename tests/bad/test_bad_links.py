@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bad_rig import Refused, Steps, classifier
 
-from mcu_hybrid.board import load_board
-from mcu_hybrid.emulate import qemu
+from mcu_hybrid.board.load import load_board
 from mcu_hybrid.link import open_link
-from mcu_hybrid.pipeline.build import Build, build_step
-from mcu_hybrid.pipeline.flash import flash_step
+from mcu_hybrid.machines import qemu
 from mcu_hybrid.process import Result, Tools
+from mcu_hybrid.steps.build import Build, build_step
+from mcu_hybrid.steps.flash import flash_step
+from tests.support.bad_rig import Refused, Steps, classifier
 
 serial = pytest.importorskip("serial")
 
@@ -143,7 +143,7 @@ def test_the_board_runs_another_build(
 def test_a_running_board_of_another_build_is_left_alone(
     other_build: Build, steps: Steps, work: Path
 ) -> None:
-    from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
+    from mcu_hybrid.steps.bench import BenchOptions, bench_step
 
     flash_step(other_build)
     result = bench_step(steps.build, None, BenchOptions(runs=1))

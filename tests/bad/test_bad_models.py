@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bad_rig import CLASSES, Refused, classifier
-from tflite_builder import OpSpec, Spec, build
+
+from tests.support.bad_rig import CLASSES, Refused, classifier
+from tests.support.tflite_builder import OpSpec, Spec, build
 
 
 def with_operator(kind: str) -> bytes:

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from bad_rig import Refused, Steps, classifier, npz
-from own_boards import write_boards
 
 from mcu_hybrid import process
-from mcu_hybrid.board import load_board
-from mcu_hybrid.pipeline.build import build_step
+from mcu_hybrid.board.load import load_board
+from mcu_hybrid.steps.build import build_step
+from tests.support.bad_rig import Refused, Steps, classifier, npz
+from tests.support.own_boards import write_boards
 
 
 @pytest.fixture

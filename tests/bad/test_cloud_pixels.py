@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bad_rig import CLASSES, SIDE, Refused, Steps
 
 from mcu_hybrid.cli import main
 from mcu_hybrid.graph.pixels import PixelForm
-from mcu_hybrid.pipeline.cloud import cloud_warnings
-from mcu_hybrid.pipeline.export import ExportOptions, export_step
-from mcu_hybrid.tuning.outcomes import MISSING
+from mcu_hybrid.routing.tune.outcomes import MISSING
+from mcu_hybrid.steps.cloud import cloud_warnings
+from mcu_hybrid.steps.export import ExportOptions, export_step
+from tests.support.bad_rig import CLASSES, SIDE, Refused, Steps
 
 pytest.importorskip("fastapi")
 pytest.importorskip("onnxruntime")

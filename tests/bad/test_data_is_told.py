@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bad_rig import CLASSES, SIDE, Steps
 
 from mcu_hybrid.cli import main
+from tests.support.bad_rig import CLASSES, SIDE, Steps
 
 image = pytest.importorskip("PIL.Image")
 

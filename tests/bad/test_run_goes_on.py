@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bad_rig import Refused, Steps, npz
-from cloud_rig import GOOD, Server, answer, answering, tensor
 
 from mcu_hybrid import manifest
 from mcu_hybrid.cli import main
-from mcu_hybrid.harness.device import Device
+from mcu_hybrid.device.client import Device
 from mcu_hybrid.link.tcp import TcpLink
-from mcu_hybrid.pipeline.journal import ANSWERS
-from mcu_hybrid.tuning.outcomes import load_outcomes
+from mcu_hybrid.routing.tune.outcomes import load_outcomes
+from mcu_hybrid.steps.journal import ANSWERS
+from tests.support.bad_rig import Refused, Steps, npz
+from tests.support.cloud_rig import GOOD, Server, answer, answering, tensor
 
 KEPT = "table.resume.jsonl"
 TIMES = {"cloud_ms", "query_ms", "latency_ms"}
@@ -302,8 +302,8 @@ def test_a_board_keeps_its_own_route_through_it_all(
     steps: Steps, work: Path, cable: Callable[[int], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A cable that is plugged in again: the board has gone on, by the route of the run."""
-    from mcu_hybrid.pipeline.build import open_build
-    from mcu_hybrid.pipeline.flash import on_board
+    from mcu_hybrid.steps.build import open_build
+    from mcu_hybrid.steps.flash import on_board
 
     build = open_build(steps.build)
     well(["flash", str(steps.build)])

@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bad_rig import Refused, classifier
 from click.testing import CliRunner
 
 from mcu_hybrid import process
-from mcu_hybrid.board import load_board
+from mcu_hybrid.board.load import load_board
 from mcu_hybrid.cli import main
 from mcu_hybrid.cli.flash import command as flash_command
-from mcu_hybrid.emulate import qemu
-from mcu_hybrid.pipeline import attach, flash
-from mcu_hybrid.pipeline.build import build_step
+from mcu_hybrid.machines import qemu
+from mcu_hybrid.steps import attach, flash
+from mcu_hybrid.steps.build import build_step
+from tests.support.bad_rig import Refused, classifier
 
 pytest.importorskip("serial")
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import shutil
 import struct
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mcu_hybrid.board import Qemu
-from mcu_hybrid.emulate import qemu
+from mcu_hybrid.board.load import Qemu
+from mcu_hybrid.device.client import Device
 from mcu_hybrid.firmware.build import build
 from mcu_hybrid.firmware.render import render_project
-from mcu_hybrid.harness.device import Device
+from mcu_hybrid.machines import qemu
 from mcu_hybrid.process import Tools
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-from test_clock_tree import own_board
+from tests.support.own_boards import own_board
 
 STUB = (Path(__file__).parent / "platform_rig" / "stub_model.c").read_text()
 

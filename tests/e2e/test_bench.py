@@ -10,9 +10,9 @@ from typing import NoReturn
 
 import numpy as np
 import pytest
-from cli_rig import run
 
-from mcu_hybrid.harness.judge import Judge, Unjudged
+from mcu_hybrid.reference.judge import Judge, Unjudged
+from tests.support.cli_rig import run
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cli_rig import call, fail
+from tests.support.cli_rig import call, fail
 
 
 def test_bench_of_a_build_refuses_other_options(shared: Path, tmp_path: Path) -> None:

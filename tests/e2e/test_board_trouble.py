@@ -13,19 +13,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from board_rig import HERE, firmware, running
 from elftools.elf.elffile import ELFFile
 
-from mcu_hybrid.board import Board, load_board
-from mcu_hybrid.emulate import qemu
+from mcu_hybrid.board.load import Board, load_board
+from mcu_hybrid.device.channel import Exchange
+from mcu_hybrid.device.client import Device, DeviceError, DeviceFault
 from mcu_hybrid.errors import LinkError, LinkTimeout, MissingTool
-from mcu_hybrid.harness.channel import Exchange
-from mcu_hybrid.harness.device import Device, DeviceError, DeviceFault
-from mcu_hybrid.image import FirmwareImage
-from mcu_hybrid.image_parts import image_parts
+from mcu_hybrid.image.firmware import FirmwareImage
+from mcu_hybrid.image.parts import image_parts
+from mcu_hybrid.machines import qemu
 from mcu_hybrid.process import Tools
 from mcu_hybrid.wire.frames import Frame
 from mcu_hybrid.wire.messages import NO_LAYER, Code, Fault, Type
+from tests.support.board_rig import HERE, firmware, running
 
 BOARDS = ("native", "mps2-an385", "mps2-an500", "mps3-an547", "netduinoplus2")
 NAMES = ("a", "b", "c", "d")

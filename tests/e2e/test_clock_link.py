@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,7 @@ from mcu_hybrid.errors import ToolError
 from mcu_hybrid.firmware.build import build
 from mcu_hybrid.firmware.render import render_project
 from mcu_hybrid.process import Tools
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-from test_clock_tree import crystal, own_board
+from tests.support.own_boards import crystal, own_board
 
 STUB = (Path(__file__).parent / "platform_rig" / "stub_model.c").read_text()
 

@@ -1,7 +1,7 @@
 """The gate on the cost model: every layer of the shared models within 5 % of its count.
 
 Layers under 2,000 instructions within 100 of it (benchmarks/cost_model.py). Random layers are in
-tests/kernels/test_cost_layers.py. Intended changes: benchmarks/fit_cost.py --write
+tests/kernels/test_cost_layers.py. Intended changes: tools/calibrate/fit_cost.py --write
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import importlib
 from pathlib import Path
 
 import pytest
-from measured import measured
+
+from tests.support.measured import measured
 
 MODELS = (
     "kws_ref_model",

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mcu_hybrid import manifest, routers
-from mcu_hybrid.emulate import qemu
-from mcu_hybrid.pipeline.demo import STEPS, DemoOptions, demo_step
+from mcu_hybrid import manifest
+from mcu_hybrid.machines import qemu
+from mcu_hybrid.routing import mechanisms
+from mcu_hybrid.steps.demo import STEPS, DemoOptions, demo_step
 from mcu_hybrid.training.config import HybridConfig
 
 for package in ("torch", "sklearn", "onnxruntime", "fastapi", "tflite_micro"):
@@ -45,7 +46,7 @@ def test_demo_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown["exact"] is True
     assert (shown["board"], shown["instructions"]) == ("native", None)
     assert shown["arena_bytes"] > 0
-    assert len(shown["rows"]) == 2 + 4 * len(routers.ROUTERS)
+    assert len(shown["rows"]) == 2 + 4 * len(mechanisms.ROUTERS)
     for row in shown["rows"]:
         assert tuple(row) == ROW
     assert Path(shown["report"]).is_file()

@@ -11,28 +11,28 @@ from typing import Any
 
 import numpy as np
 import pytest
-from board_rig import HERE, firmware, running
-from tflite_builder import OpSpec, Spec
-from tflite_builder import build as build_tflite
 
-from mcu_hybrid.board import Board, load_board
-from mcu_hybrid.codegen import report
-from mcu_hybrid.codegen.emit import emit
-from mcu_hybrid.codegen.passes.link_route import link_route
-from mcu_hybrid.codegen.plan import plan
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.bench.measure import bench
+from mcu_hybrid.bench.result import BenchModel
+from mcu_hybrid.bench.samples import default_inputs
+from mcu_hybrid.board.load import Board, load_board
+from mcu_hybrid.compiler import report
+from mcu_hybrid.compiler.arena.plan import plan
+from mcu_hybrid.compiler.emit.model import emit
+from mcu_hybrid.compiler.passes.link_route import link_route
+from mcu_hybrid.compiler.read.tflite import read_tflite
+from mcu_hybrid.device.client import Device, DeviceError, DeviceFault
 from mcu_hybrid.errors import LinkError, ProtocolError
-from mcu_hybrid.graph import interp
 from mcu_hybrid.graph.types import Graph
-from mcu_hybrid.harness.bench import bench
-from mcu_hybrid.harness.bench_result import BenchModel
-from mcu_hybrid.harness.device import Device, DeviceError, DeviceFault
-from mcu_hybrid.harness.judge import Judge
-from mcu_hybrid.harness.samples import default_inputs
-from mcu_hybrid.image import FirmwareImage
+from mcu_hybrid.image.firmware import FirmwareImage
 from mcu_hybrid.ops import route_features
+from mcu_hybrid.reference import interp
+from mcu_hybrid.reference.judge import Judge
 from mcu_hybrid.wire.frames import Decoder, Frame, encode
 from mcu_hybrid.wire.messages import NO_OUTPUT, Code, Decision, Router, Type
+from tests.support.board_rig import HERE, firmware, running
+from tests.support.tflite_builder import OpSpec, Spec
+from tests.support.tflite_builder import build as build_tflite
 
 BOARDS = ("native", "mps2-an500")
 COUNTING = ("mps2-an500", "mps2-an386", "mps3-an547", "netduinoplus2")

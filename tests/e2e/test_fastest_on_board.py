@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mcu_hybrid.harness.bench_result import BenchResult
-from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
-from mcu_hybrid.pipeline.build import EngineOptions
+from mcu_hybrid.bench.result import BenchResult
+from mcu_hybrid.steps.bench import BenchOptions, bench_step
+from mcu_hybrid.steps.build import EngineOptions
 
 pytest.importorskip("tflite_micro")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
+from mcu_hybrid.steps.bench import BenchOptions, bench_step
 
 # Executed instructions of TFLM with CMSIS-NN on the same machine (benchmarks/peers.json).
 PEER = {"kws_ref_model": 1_785_311, "pretrainedResnet_quant": 4_809_491}

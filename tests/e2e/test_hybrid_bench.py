@@ -1,10 +1,9 @@
-"""benchmarks/hybrid.py in small on the digits: every stage, its cache, and the identities."""
+"""experiments/hybrid in small on the digits: every stage, its cache, and the identities."""
 
 from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,12 @@ import pytest
 
 for package in ("torch", "sklearn", "tensorflow", "onnx2tf"):
     pytest.importorskip(package)
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
-import hybrid  # noqa: E402
-import hybrid_show  # noqa: E402
-import hybrid_world  # noqa: E402
-from hybrid_plan import ABLATIONS, SETTINGS, SIMPLE, TITLES, TRAINED  # noqa: E402
-
-from mcu_hybrid.harness import route_eval  # noqa: E402
-from mcu_hybrid.harness.methods import COVERAGES  # noqa: E402
+from experiments.hybrid import __main__ as hybrid  # noqa: E402
+from experiments.hybrid import show, world  # noqa: E402
+from experiments.hybrid.plan import ABLATIONS, SETTINGS, SIMPLE, TITLES, TRAINED  # noqa: E402
+from mcu_hybrid.routing import evaluate  # noqa: E402
+from mcu_hybrid.routing.methods import COVERAGES  # noqa: E402
 
 METHODS = {*SIMPLE, *TRAINED, "joint margin", "trained on, margin", "branchynet", "selective"}
 METHODS |= {"appealnet, white box", "appealnet, black box"}
@@ -48,7 +44,7 @@ def answers(done: dict[str, Any], stage: str) -> dict[str, np.ndarray]:
 
 def truth(done: dict[str, Any]) -> np.ndarray:
     """The test split's classes, drawn again."""
-    return hybrid_world.read("digits", SETTINGS["smoke"], done["folder"] / "cache").y("test")
+    return world.read("digits", SETTINGS["smoke"], done["folder"] / "cache").y("test")
 
 
 def test_every_method_is_in_the_one_table(done: dict[str, Any]) -> None:
@@ -68,7 +64,7 @@ def test_every_method_is_in_the_one_table(done: dict[str, Any]) -> None:
     assert met["KB of SRAM left beside the arena"] and met["M MACs of the base below the limit"]
     assert result["seeds"] == [1] and result["machine"]["cores"] >= 1
     assert set(result["seconds_of_stages"]) >= {"global", "base 1", "method 1 whole"}
-    text = "\n".join(hybrid_show.markdown(result))
+    text = "\n".join(show.markdown(result))
     assert all(f"| {method}" in text for method in METHODS)
     assert not any(name in text for name in ABLATIONS)
 
@@ -92,9 +88,9 @@ def test_the_ends_of_the_table_are_the_two_networks(done: dict[str, Any]) -> Non
 def test_identities_on_the_digits(done: dict[str, Any], stage: str, column: str) -> None:
     y, seen = truth(done), answers(done, stage)
     edge, cloud, score = (seen[f"{column}|test|{k}"] for k in ("edge", "cloud", "score"))
-    labels = route_eval.Labels(edge, cloud, y)
-    costs = route_eval.Costs(1.0, 1.0, 1)
-    bounds = route_eval.oracles(labels, costs)
+    labels = evaluate.Labels(edge, cloud, y)
+    costs = evaluate.Costs(1.0, 1.0, 1)
+    bounds = evaluate.oracles(labels, costs)
     assert bounds["agreement"]["accuracy"] == (cloud == y).mean()
     if stage.endswith("whole"):
         told = done["result"]["oracles"]["whole"]
@@ -104,7 +100,7 @@ def test_identities_on_the_digits(done: dict[str, Any], stage: str, column: str)
     either = ((edge == y) | (cloud == y)).mean()
     assert bounds["margin"]["accuracy"] == pytest.approx(either)
     assert bounds["margin_upper"]["accuracy"] == pytest.approx(either)
-    curve = route_eval.curve(labels, score, costs)
+    curve = evaluate.curve(labels, score, costs)
     assert (curve["coverage"][0], curve["coverage"][-1]) == (0.0, 1.0)
     assert curve["accuracy"][0] == pytest.approx((cloud == y).mean())
     assert curve["accuracy"][-1] == pytest.approx((edge == y).mean())

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mcu_hybrid.bench.samples import golden_input
 from mcu_hybrid.errors import InputError, MissingTool, ModelError
-from mcu_hybrid.harness import judge_process
-from mcu_hybrid.harness.judge import Judge
-from mcu_hybrid.harness.samples import golden_input
+from mcu_hybrid.reference import judge_process
+from mcu_hybrid.reference.judge import Judge
 
 MODELS = (
     "hello_world_int8",

@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cli_rig import call, fail
 
-from mcu_hybrid.harness.mix import OVERHEAD_INSTRUCTIONS
-from mcu_hybrid.harness.thumb import CLASSES
-from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
+from mcu_hybrid.bench.mix import OVERHEAD_INSTRUCTIONS
+from mcu_hybrid.bench.thumb import CLASSES
+from mcu_hybrid.steps.bench import BenchOptions, bench_step
+from tests.support.cli_rig import call, fail
 
 MODELS = ("kws_ref_model", "micro_speech_quantized")
 MVE = tuple(name for name in CLASSES if name.startswith("mve"))

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mcu_hybrid.board import load_board
-from mcu_hybrid.harness.bench_result import BenchResult
-from mcu_hybrid.harness.samples import golden_input
-from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
-from mcu_hybrid.pipeline.build import Build, EngineOptions, build_step
+from mcu_hybrid.bench.result import BenchResult
+from mcu_hybrid.bench.samples import golden_input
+from mcu_hybrid.board.load import load_board
+from mcu_hybrid.steps.bench import BenchOptions, bench_step
+from mcu_hybrid.steps.build import Build, EngineOptions, build_step
 
 pytest.importorskip("tflite_micro")
 

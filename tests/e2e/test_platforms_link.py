@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from mcu_hybrid.board import Board, board_names, load_board
+from mcu_hybrid.board.load import Board, board_names, load_board
 from mcu_hybrid.firmware.build import build
 from mcu_hybrid.firmware.render import render_project
-from mcu_hybrid.image import FirmwareImage
+from mcu_hybrid.image.firmware import FirmwareImage
 from mcu_hybrid.process import Tools
 
 STUB = Path(__file__).parent / "platform_rig" / "stub_model.c"

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import serial
 
-from mcu_hybrid.board import Board, board_names, load_board
-from mcu_hybrid.emulate import qemu
+from mcu_hybrid.board.load import Board, board_names, load_board
 from mcu_hybrid.firmware.build import build
 from mcu_hybrid.firmware.render import render_project
-from mcu_hybrid.image import FirmwareImage
+from mcu_hybrid.image.firmware import FirmwareImage
+from mcu_hybrid.machines import qemu
 from mcu_hybrid.process import Tools
 
 MAIN = Path(__file__).parent / "platform_rig" / "port_main.c"

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 
 import pytest
-from measured import measured
+
+from tests.support.measured import measured
 
 TOLERANCE = 1.01
 BASELINE = json.loads(

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 import pytest
-from cli_rig import call, fail
 
 from mcu_hybrid import resources
-from mcu_hybrid.board import load_board
+from mcu_hybrid.bench.result import BenchResult
+from mcu_hybrid.board.load import load_board
 from mcu_hybrid.cli.common import SIZE
-from mcu_hybrid.harness.bench_result import BenchResult
-from mcu_hybrid.pipeline.bench import BenchOptions, measure
-from mcu_hybrid.pipeline.build import EngineOptions, build_step
+from mcu_hybrid.steps.bench import BenchOptions, measure
+from mcu_hybrid.steps.build import EngineOptions, build_step
+from tests.support.cli_rig import call, fail
 
 pytest.importorskip("tflite_micro")
 

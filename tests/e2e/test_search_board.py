@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,10 @@ for tool in ("arm-none-eabi-gcc", "qemu-system-arm"):
     if shutil.which(tool) is None:
         pytest.skip(f"{tool} is not installed", allow_module_level=True)
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
-
-from search_rig import options  # noqa: E402
-
-from mcu_hybrid.emulate import qemu  # noqa: E402
-from mcu_hybrid.search.calibrate import calibrate_step  # noqa: E402
-from mcu_hybrid.search.step import search_step  # noqa: E402
+from mcu_hybrid.machines import qemu  # noqa: E402
+from mcu_hybrid.steps.calibrate import calibrate_step  # noqa: E402
+from mcu_hybrid.steps.search import search_step  # noqa: E402
+from tests.support.search_rig import options  # noqa: E402
 
 
 def test_the_winner_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,12 @@ import os
 from pathlib import Path
 
 import pytest
-from cli_rig import call, fail
-from cli_rig import own_state as own_state
 
-from mcu_hybrid.harness.bench_result import BenchResult, LayerTime
-from mcu_hybrid.pipeline.bench import BenchOptions, bench_step
-from mcu_hybrid.pipeline.compile import EngineOptions, TflmTree
+from mcu_hybrid.bench.result import BenchResult, LayerTime
+from mcu_hybrid.engines.aot import EngineOptions, TflmTree
+from mcu_hybrid.steps.bench import BenchOptions, bench_step
+from tests.support.cli_rig import call, fail
+from tests.support.cli_rig import own_state as own_state
 
 ROOT, LIBRARY = os.environ.get("MH_TFLM_ROOT"), os.environ.get("MH_TFLM_LIB")
 BOARD = "mps2-an500"

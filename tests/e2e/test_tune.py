@@ -9,18 +9,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_rig import call, fail, own_state, text  # noqa: F401 (own_state is used by all)
 
-from mcu_hybrid import routers
-from mcu_hybrid.graph.images import to_int8
-from mcu_hybrid.harness.device import Device
-from mcu_hybrid.pipeline.build import open_build
-from mcu_hybrid.pipeline.run_table import METHODS
-from mcu_hybrid.pipeline.split import calibration_split
-from mcu_hybrid.pipeline.tune_costs import costs_of
-from mcu_hybrid.pipeline.tune_inputs import CostOptions, gather
-from mcu_hybrid.tuning.outcomes import load_outcomes
-from mcu_hybrid.tuning.settings import measure
+from mcu_hybrid.device.client import Device
+from mcu_hybrid.reference.images import to_int8
+from mcu_hybrid.routing import mechanisms
+from mcu_hybrid.routing.tune.outcomes import load_outcomes
+from mcu_hybrid.routing.tune.settings import measure
+from mcu_hybrid.steps.build import open_build
+from mcu_hybrid.steps.run_table import METHODS
+from mcu_hybrid.steps.split import calibration_split
+from mcu_hybrid.steps.tune_costs import costs_of
+from mcu_hybrid.steps.tune_inputs import CostOptions, gather
+from tests.support.cli_rig import (  # noqa: F401 (own_state is used by all)
+    call,
+    fail,
+    own_state,
+    text,
+)
 
 for package in ("torch", "sklearn", "onnxruntime", "fastapi", "tflite_micro", "PIL"):
     pytest.importorskip(package)
@@ -59,7 +64,7 @@ def test_the_board_says_what_the_reference_says(made: Path) -> None:
     host = gather(made / "export", CostOptions()).outcomes
     assert (board.basis, host.basis) == (f"board {BOARD}", "int8 reference on this machine")
     assert board.count == host.count == 272
-    assert set(board.scores) == set(host.scores) == set(routers.ROUTERS)
+    assert set(board.scores) == set(host.scores) == set(mechanisms.ROUTERS)
     for name in board.scores:
         assert (board.score(name) == host.score(name)).all()
     assert (board.device == host.device).all() and (board.truth == host.truth).all()
@@ -86,7 +91,7 @@ def test_a_target_reaches_the_running_board(made: Path, board: str, tmp_path: Pa
     args = ("--max-query-rate", "30%", "--router", "entropy", "--apply")
     told = call("tune", made / "run", *args, "--out", tmp_path / "t")
     assert told["applied"]["url"] == board
-    assert told["applied"]["before"]["router"] == routers.learned.ID
+    assert told["applied"]["before"]["router"] == mechanisms.learned.ID
     assert told["expected"]["query_rate"]["value"] <= 0.3
     assert told["targets"][0]["least_coverage"] == pytest.approx(0.7)
     split = calibration_split(made / "export")
@@ -95,12 +100,12 @@ def test_a_target_reaches_the_running_board(made: Path, board: str, tmp_path: Pa
     outcomes = load_outcomes(made / "run" / "calibration.npz")
     with Device.open(board, build_id=build.image.build_id) as device:
         route = device.get_route()
-        assert (int(route.router), route.threshold) == (routers.entropy.ID, told["threshold"])
+        assert (int(route.router), route.threshold) == (mechanisms.entropy.ID, told["threshold"])
         for i, image in enumerate(to_int8(build.model.graph, split.x[:40])):
             queried = device.infer([image[None]]).escalate
             assert queried == (outcomes.score("entropy")[i] > told["threshold"])
     stored = json.loads((tmp_path / "t" / "tune.json").read_text())
-    assert stored["deploy"]["router"] == routers.entropy.ID
+    assert stored["deploy"]["router"] == mechanisms.entropy.ID
     assert stored["curve"]["coverage"] == sorted(stored["curve"]["coverage"])
     assert set(stored["curve"]) >= {"threshold", "accuracy", "latency", "energy", "bytes"}
     assert "applied to" in text("tune", made / "run", *args, "--out", tmp_path / "t")
@@ -128,7 +133,7 @@ def test_a_build_can_start_with_the_tuned_threshold(made: Path, tmp_path: Path) 
             route = device.get_route()
     finally:
         call("flash", "--board", BOARD, "--stop")
-    assert (int(route.router), route.threshold) == (routers.margin.ID, told["threshold"])
+    assert (int(route.router), route.threshold) == (mechanisms.margin.ID, told["threshold"])
     # Tuning the tuned build, into the same folder, leaves the build as good as it was.
     ran = call("run", build, "--limit", 20, "--out", tmp_path / "run")
     assert (ran["router"], ran["deployed"]["threshold"]) == ("margin", told["threshold"])

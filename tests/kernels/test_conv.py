@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rig
-from tflite_builder import Spec, build_one
+
+from tests.support import rig
+from tests.support.tflite_builder import Spec, build_one
 
 SAME, VALID = 0, 1
 ACTIVATIONS = (0, 0, 1, 2, 3)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import arm_rig
-import cost_cases
 import numpy as np
 import pytest
 
-from mcu_hybrid.codegen import cost
+from mcu_hybrid.compiler import cost
+from tests.support import arm_rig, cost_cases
 
-LAYERS, SEED = 120, 1234  # benchmarks/fit_cost.py takes other seeds
+LAYERS, SEED = 120, 1234  # tools/calibrate/fit_cost.py takes other seeds
 LARGE = 2000  # instructions: smaller layers are mostly calls
 DSP = ("cortex_m_dsp", "ref")
 # In what the sums of a layer are, not in its shape: a little more room.

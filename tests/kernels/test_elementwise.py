@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rig
-from elementwise_rig import Case, const, int8, quant
 
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.quant import QuantParams
+from tests.support import rig
+from tests.support.elementwise_rig import Case, const, int8, quant
 
 pytest.importorskip("tflite_micro")
 

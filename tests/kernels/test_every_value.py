@@ -11,19 +11,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import arm_rig
-import dw_cases
 import numpy as np
 import pytest
-from arm_rig import ArmCase
 
 from mcu_hybrid import ops
-from mcu_hybrid.codegen.fast.registry import FAST
+from mcu_hybrid.compiler.select.registry import FAST
 from mcu_hybrid.graph.types import Graph, Op, Tensor
 from mcu_hybrid.ops import mean, pooling
 from mcu_hybrid.ops.activation import NONE
 from mcu_hybrid.ops.padding import VALID, Window
 from mcu_hybrid.quant import QuantParams
+from tests.support import arm_rig, dw_cases
+from tests.support.arm_rig import ArmCase
 
 Rng = np.random.Generator
 EVERY = np.arange(-128, 128).astype(np.int8)

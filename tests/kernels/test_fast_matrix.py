@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import arm_rig
 import numpy as np
 import pytest
-from matrix_cases import random_case
+
+from tests.support import arm_rig
+from tests.support.matrix_cases import random_case
 
 CASES = 400
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import arm_rig
 import numpy as np
 import pytest
-from matrix_cases import MATCHERS, random_case
 
 from mcu_hybrid import ops, resources
-from mcu_hybrid.codegen.fast import Choice
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.compiler.read.tflite import read_tflite
+from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
+from tests.support import arm_rig
+from tests.support.matrix_cases import MATCHERS, random_case
 
 MODELS = ("kws_ref_model", "mcunet_vww1", "micro_speech_quantized", "pretrainedResnet_quant")
 TICK = 2 * 40  # instructions: a count is rounded to ticks at both ends

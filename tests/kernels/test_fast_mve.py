@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import arm_rig
-import dw_cases
-import matrix_cases
-import mve_cases
 import numpy as np
-from arm_rig import ArmCase
 
-from mcu_hybrid.codegen.fast import mve_add, mve_matrix
+from mcu_hybrid.compiler.select import mve_add, mve_matrix
 from mcu_hybrid.ops import add
 from mcu_hybrid.ops.padding import SAME, Window
+from tests.support import arm_rig, dw_cases, matrix_cases, mve_cases
+from tests.support.arm_rig import ArmCase
 
 MACHINE = "mps3-an547"
 CASES = 700

@@ -6,18 +6,17 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import arm_rig
-import dw_cases
 import numpy as np
 import pytest
-from dw_cases import as_cases
 
 from mcu_hybrid import ops
-from mcu_hybrid.codegen.fast import Choice
-from mcu_hybrid.codegen.passes import optimise
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.compiler.passes import optimise
+from mcu_hybrid.compiler.read.tflite import read_tflite
+from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.ops.padding import SAME, VALID, Window
+from tests.support import arm_rig, dw_cases
+from tests.support.dw_cases import as_cases
 
 MODELS = ("kws_ref_model", "mcunet_vww1", "micro_speech_quantized", "pretrainedResnet_quant")
 SIMPLE = ("random_add", "random_broadcast", "random_pool", "random_mean", "random_move")

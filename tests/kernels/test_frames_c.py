@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wire_rig import HERE, build
 
 from mcu_hybrid import resources
 from mcu_hybrid.wire.frames import BadFrame, Decoder, Frame, encode
 from mcu_hybrid.wire.messages import MAX_FRAME, MAX_PAYLOAD, Code
+from tests.support.wire_rig import HERE, build
 
 
 class Rig:

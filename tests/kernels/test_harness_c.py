@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from wire_rig import BUILD_ID, HERE, app_sources, build
 
+from mcu_hybrid.device.client import Device, DeviceError, DeviceFault
 from mcu_hybrid.errors import InputError, LinkError, ProtocolError
-from mcu_hybrid.harness.device import Device, DeviceError, DeviceFault
 from mcu_hybrid.link import open_link
 from mcu_hybrid.wire import payloads
 from mcu_hybrid.wire.frames import Decoder, Frame, encode
 from mcu_hybrid.wire.messages import Code, Decision, Engine, Router, Type
+from tests.support.wire_rig import BUILD_ID, HERE, app_sources, build
 
 IMAGE, LOGITS = 1300, 700
 

@@ -12,15 +12,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import arm_rig
-import model_rig
 import pytest
-from model_rig import Judged
-from random_cuts import streamed
-from random_models import random_model
-from random_source import seeded
 
-from mcu_hybrid.codegen.passes import optimise
+from mcu_hybrid.compiler.passes import optimise
+from tests.support import arm_rig, model_rig
+from tests.support.model_rig import Judged
+from tests.support.random_cuts import streamed
+from tests.support.random_models import random_model
+from tests.support.random_source import seeded
 
 pytest.importorskip("tflite_micro")
 

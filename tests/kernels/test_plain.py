@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import arm_rig
-import host_rig
 import numpy as np
-import plain_cases
 import pytest
 
 from mcu_hybrid import ops
-from mcu_hybrid.codegen.fast import plain_requant, plain_simple
-from mcu_hybrid.codegen.requant import EXACT, LINE
+from mcu_hybrid.compiler.exact.requant import EXACT, LINE
+from mcu_hybrid.compiler.select import plain_requant, plain_simple
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.ops.activation import NONE, RELU
 from mcu_hybrid.ops.weighted import weights_of
+from tests.support import arm_rig, host_rig, plain_cases
 
 CASES = 300
 KERNELS = ("gemm", "conv", "depthwise", "add", "average_pool")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mcu_hybrid.board import load_board
+from mcu_hybrid.board.load import load_board
 from mcu_hybrid.firmware.render import render_project
 
 RIG = Path(__file__).parent / "clock_rig"

@@ -12,15 +12,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import arm_rig
 import numpy as np
 import pytest
-import step_seams
-from arm_rig import ArmCase
-from step_cases import WIDE_DIGITS, Steps, Style, conv_steps, depthwise_steps
-from step_faults import Fit, Match, Seam, disturbed, fit, harmful
 
-from mcu_hybrid.codegen.fast import (
+from mcu_hybrid.compiler.select import (
     conv,
     depthwise,
     mve_depthwise,
@@ -29,6 +24,10 @@ from mcu_hybrid.codegen.fast import (
     plain_matrix,
 )
 from mcu_hybrid.ops.activation import NONE, RELU
+from tests.support import arm_rig, step_seams
+from tests.support.arm_rig import ArmCase
+from tests.support.step_cases import WIDE_DIGITS, Steps, Style, conv_steps, depthwise_steps
+from tests.support.step_faults import Fit, Match, Seam, disturbed, fit, harmful
 
 Rng = np.random.Generator
 TRIES = 40

@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_harness_c import IMAGE, LossyLink, expected, lcg, sample
-from wire_rig import HERE, app_sources, build
 
+from mcu_hybrid.device.client import Device
 from mcu_hybrid.errors import LinkError, LinkTimeout, ProtocolError
-from mcu_hybrid.harness.device import Device
 from mcu_hybrid.link import MemoryLink, open_link
 from mcu_hybrid.wire import payloads
 from mcu_hybrid.wire.frames import Decoder, Frame, encode
 from mcu_hybrid.wire.messages import RESPONSE, Decision, Router, Type
+from tests.support.wire_rig import HERE, app_sources, build
 
 RESET = encode(Frame(Type.RESET, 222))
 LONGEST_STALL_S = 5.0

@@ -10,14 +10,14 @@ import tflite
 from test_operator_codes import product, recoded
 from test_option_tables import with_table
 
-from mcu_hybrid.board import load_board
-from mcu_hybrid.codegen import read_tflite as reader
-from mcu_hybrid.codegen.known_answers import KnownAnswer, checksum, inputs_of, known_answers
+from mcu_hybrid.board.load import load_board
+from mcu_hybrid.compiler.emit.known_answers import KnownAnswer, checksum, inputs_of, known_answers
+from mcu_hybrid.compiler.read import tflite as reader
 from mcu_hybrid.errors import ModelError
-from mcu_hybrid.harness import judge_process
-from mcu_hybrid.harness.judge import Judge, Unjudged
-from mcu_hybrid.pipeline.answers import OURS, TFLM, make_answers
-from mcu_hybrid.pipeline.build import Model, build_step, read_model
+from mcu_hybrid.reference import judge_process
+from mcu_hybrid.reference.judge import Judge, Unjudged
+from mcu_hybrid.steps.answers import OURS, TFLM, make_answers
+from mcu_hybrid.steps.build import Model, build_step, read_model
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mcu_hybrid.board import load_board
-from mcu_hybrid.board_types import Core
+from mcu_hybrid.board.load import load_board
+from mcu_hybrid.board.types import Core
 from mcu_hybrid.firmware.arm_attributes import excess, make_arguments, members
 
 GCC, AR = shutil.which("arm-none-eabi-gcc"), shutil.which("arm-none-eabi-ar")

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from mcu_hybrid.board import load_board
+from mcu_hybrid.board.load import load_board
 from mcu_hybrid.errors import BoardError, LinkError
 from mcu_hybrid.link import uart, usb
-from mcu_hybrid.pipeline import attach as attaching
-from mcu_hybrid.pipeline.attach import attach, probe_of, require_one_probe
-from mcu_hybrid.pipeline.flash import running_url
+from mcu_hybrid.steps import attach as attaching
+from mcu_hybrid.steps.attach import attach, probe_of, require_one_probe
+from mcu_hybrid.steps.flash import running_url
 
 F4 = "0669FF303430484257142935"
 F7 = "066BFF485550755187102030"

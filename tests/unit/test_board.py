@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from own_boards import write_boards
 
-from mcu_hybrid.board import Board, board_names, list_boards, load_board
+from mcu_hybrid.board.load import Board, board_names, list_boards, load_board
 from mcu_hybrid.errors import BoardError
+from tests.support.own_boards import write_boards
 
 BUILTIN = {
     "mps2-an386": ("cortex-m4", 4_194_304),

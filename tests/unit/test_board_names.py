@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mcu_hybrid.board import board_name, list_boards, load_board
+from mcu_hybrid.board.load import board_name, list_boards, load_board
 from mcu_hybrid.errors import BoardError
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from mcu_hybrid.report import html
 from mcu_hybrid.report.losses import loss_rows
-from mcu_hybrid.routers.breakdown import Side, breakdown, hybrid_accuracy, integer_scores
+from mcu_hybrid.routing.breakdown import Side, breakdown, hybrid_accuracy, integer_scores
 
 Y = np.zeros(10, int)
 # Float base: right but for 0, 1, 2; int8 base: 3 too. The global is wrong at 2 alone.

@@ -59,7 +59,7 @@ def test_group_help_names_every_verb_and_imports_none() -> None:
     modules = imported_by("--help")
     verbs = {name.rpartition(".")[2] for name in modules if name.startswith("mcu_hybrid.cli.")}
     assert not verbs & set(VERBS)
-    assert not {"mcu_hybrid.pipeline", "numpy"} & modules
+    assert not {"mcu_hybrid.steps", "numpy"} & modules
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -8,36 +8,16 @@ from pathlib import Path
 import pytest
 
 from mcu_hybrid import resources
-from mcu_hybrid.board import Board, load_board
+from mcu_hybrid.board.load import Board, load_board
 from mcu_hybrid.errors import BoardError
 from mcu_hybrid.templates import source_template
+from tests.support.own_boards import crystal, own_board
 
 CRYSTALS = (4, 8, 10, 12, 16, 24, 25, 26)
 # From the data sheets: PLL input, VCO, N, processor, and the bus dividers that the ports write.
 PLL_INPUT = {"stm32f4": (0.95e6, 2.1e6), "stm32f7": (0.95e6, 2.1e6), "stm32h7": (2e6, 16e6)}
 VCO = {"stm32f4": (100e6, 432e6), "stm32f7": (100e6, 432e6), "stm32h7": (192e6, 960e6)}
 CPU = {"stm32f4": 180e6, "stm32f7": 216e6, "stm32h7": 480e6}
-
-
-def own_board(
-    folder: Path, name: str, board: dict[str, str], chip: dict[str, str] | None = None
-) -> Board:
-    """A copy of a built-in board in a folder of the user's, with texts replaced."""
-    source = resources.root("boards")
-    chips = folder / "chips"
-    chips.mkdir(parents=True, exist_ok=True)
-    chip_name = load_board(name).chip.name
-    for path, spoil in ((Path(f"{name}.toml"), board), (Path(f"chips/{chip_name}.toml"), chip)):
-        text = (source / path).read_text()
-        for old, new in (spoil or {}).items():
-            assert old in text, old
-            text = text.replace(old, new, 1)
-        (folder / path).write_text(text)
-    return load_board(name, [folder])
-
-
-def crystal(folder: Path, name: str, hse_hz: int) -> Board:
-    return own_board(folder, name, {"HSE_HZ = 8_000_000": f"HSE_HZ = {hse_hz}"})
 
 
 def constants(board: Board) -> dict[str, int]:

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from mcu_hybrid.board import load_board
+from mcu_hybrid.board.load import load_board
 from mcu_hybrid.cli import main
-from mcu_hybrid.codegen import code_budget
-from mcu_hybrid.codegen.code_budget import TABLE, CodeTable, choose, code_table, pick
-from mcu_hybrid.codegen.fast import Choice
-from mcu_hybrid.codegen.lowering import lower_graph
-from mcu_hybrid.codegen.passes import optimise
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.compiler import code_budget
+from mcu_hybrid.compiler.code_budget import TABLE, CodeTable, choose, code_table, pick
+from mcu_hybrid.compiler.lowering import lower_graph
+from mcu_hybrid.compiler.passes import optimise
+from mcu_hybrid.compiler.read.tflite import read_tflite
+from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.errors import CapacityError
 from mcu_hybrid.ops.base import CStruct, KernelCall
 
@@ -122,7 +122,7 @@ def test_sizes_are_those_of_the_compiler_here(root: Path) -> None:
         off = sum(
             abs(size - there["sections"][key][0]) for key, (size, _) in here["sections"].items()
         )
-        assert off <= 0.03 * total, f"{folder}: run benchmarks/code_size.py --write"
+        assert off <= 0.03 * total, f"{folder}: run tools/calibrate/code_size.py --write"
 
 
 def _run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mcu_hybrid.board import load_board
+from mcu_hybrid.board.load import load_board
 from mcu_hybrid.cli import main
-from mcu_hybrid.emulate import qemu
+from mcu_hybrid.machines import qemu
 
 _MAIN = "from mcu_hybrid.cli import main; main()"
 _TABLE = """

@@ -348,7 +348,7 @@ def test_what_search_tells_train_takes(tmp_path: Path, monkeypatch: pytest.Monke
     """A searched network wants smaller images than the arrays hold: --size makes them so."""
     pytest.importorskip("torch")
     from mcu_hybrid.nets.genome import Genome, Stage
-    from mcu_hybrid.pipeline.train import train_step
+    from mcu_hybrid.steps.train import train_step
     from mcu_hybrid.training.config import HybridConfig
 
     monkeypatch.chdir(tmp_path)

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from fake_tools import FakeTools
 
 from mcu_hybrid.cli.doctor import command
-from mcu_hybrid.harness import doctor, doctor_flash, doctor_ports
-from mcu_hybrid.harness.doctor import Check
+from mcu_hybrid.doctor import checks, flash, ports
+from mcu_hybrid.doctor.checks import Check
+from tests.support.fake_tools import FakeTools
 
 
 def device(sysfs: Path, place: str, **facts: str) -> None:
@@ -43,24 +43,24 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
     ]
     monkeypatch.setattr(list_ports, "comports", lambda: ports)
-    monkeypatch.setattr(doctor_ports.os, "access", lambda *_: True)
+    monkeypatch.setattr(ports.os, "access", lambda *_: True)
     return tmp_path
 
 
 def test_probe_port_and_board_are_told_together(bench: Path) -> None:
-    checks = {check.name: check for check in doctor_ports.check_probes(bench)}
-    assert checks.keys() == {"ST-LINK probe 066F", "J-Link probe 000683"}
-    found = checks["ST-LINK probe 066F"].found
-    assert "/dev/ttyACM0, board stm32f4 or stm32f7" in found
-    assert "may be opened" in found
-    assert "no serial port" in checks["J-Link probe 000683"].found
+    found = {check.name: check for check in ports.check_probes(bench)}
+    assert found.keys() == {"ST-LINK probe 066F", "J-Link probe 000683"}
+    told = found["ST-LINK probe 066F"].found
+    assert "/dev/ttyACM0, board stm32f4 or stm32f7" in told
+    assert "may be opened" in told
+    assert "no serial port" in found["J-Link probe 000683"].found
 
 
 def test_ports_name_their_probe_and_are_usb_ports(bench: Path) -> None:
-    checks = {check.name: check for check in doctor_ports.check_ports()}
-    assert checks.keys() == {"port /dev/ttyACM0", "port /dev/ttyACM1"}
-    assert "ST-LINK 066F, board stm32f4 or stm32f7" in checks["port /dev/ttyACM0"].found
-    assert checks["port /dev/ttyACM1"].found == "mine: free"
+    found = {check.name: check for check in ports.check_ports()}
+    assert found.keys() == {"port /dev/ttyACM0", "port /dev/ttyACM1"}
+    assert "ST-LINK 066F, board stm32f4 or stm32f7" in found["port /dev/ttyACM0"].found
+    assert found["port /dev/ttyACM1"].found == "mine: free"
 
 
 BUILTIN = {"targets": [{"name": n, "source": "builtin"} for n in ("nrf52840", "stm32h743xx")]}
@@ -68,16 +68,16 @@ PACK = {"targets": [*BUILTIN["targets"], {"name": "STM32F446RETx", "source": "pa
 
 
 def rows(tools: FakeTools) -> dict[str, Check]:
-    return {check.name: check for check in doctor_flash.check_boards(tools)}
+    return {check.name: check for check in flash.check_boards(tools)}
 
 
 def test_pyocds_packs_are_told_from_its_own_chips() -> None:
     answers = {"pyocd json --targets": "a warning\n" + json.dumps(BUILTIN)}
-    checks = rows(FakeTools("pyocd", answers=answers))
-    assert checks["flash stm32h7"].found == "pyocd"
-    assert checks["flash nrf52840dk"].found == "pyocd (with SEGGER's J-Link software)"
+    found = rows(FakeTools("pyocd", answers=answers))
+    assert found["flash stm32h7"].found == "pyocd"
+    assert found["flash nrf52840dk"].found == "pyocd (with SEGGER's J-Link software)"
     for name, target in (("stm32f4", "stm32f446retx"), ("stm32f7", "stm32f746zgtx")):
-        check = checks[f"flash {name}"]
+        check = found[f"flash {name}"]
         assert not check.ok and f"lacks the pack of {target}" in check.found
         assert check.fix.startswith(f"pyocd pack install {target}")
     answers["pyocd json --targets"] = json.dumps(PACK)
@@ -85,21 +85,21 @@ def test_pyocds_packs_are_told_from_its_own_chips() -> None:
 
 
 def test_every_board_has_its_tools() -> None:
-    checks = rows(FakeTools("openocd", "st-flash"))
-    assert checks["flash stm32f4"].found == "openocd, st-flash"
-    assert checks["flash nrf52840dk"].found == "openocd"
+    found = rows(FakeTools("openocd", "st-flash"))
+    assert found["flash stm32f4"].found == "openocd, st-flash"
+    assert found["flash nrf52840dk"].found == "openocd"
     check = rows(FakeTools("st-flash"))["flash nrf52840dk"]
     assert not check.ok and "install openocd" in check.fix
     assert rows(FakeTools()) == {}
 
 
 def test_a_pyocd_that_does_not_tell_is_believed() -> None:
-    checks = rows(FakeTools("pyocd", answers={"pyocd json": "Traceback ..."}))
-    assert checks["flash stm32f4"].ok
+    found = rows(FakeTools("pyocd", answers={"pyocd json": "Traceback ..."}))
+    assert found["flash stm32f4"].ok
 
 
 def test_every_extra_has_a_row() -> None:
-    names = {check.name for check in doctor.check_packages()}
+    names = {check.name for check in checks.check_packages()}
     extras = ("train", "export", "bench", "cloud", "report", "search", "ray", "flash")
     assert {f"packages [{extra}]" for extra in extras} <= names
     assert not {"packages [all]", "packages [dev]"} & names
@@ -107,7 +107,7 @@ def test_every_extra_has_a_row() -> None:
 
 def test_strict_fails_where_something_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     for ok in (True, False):
-        monkeypatch.setattr(doctor, "examine", lambda ok=ok: [Check("thing", ok, "found", "mend")])
+        monkeypatch.setattr(checks, "examine", lambda ok=ok: [Check("thing", ok, "found", "mend")])
         assert CliRunner().invoke(command, []).exit_code == 0
         for flags in (["--strict"], ["--strict", "--json"]):
             assert CliRunner().invoke(command, flags).exit_code == int(not ok)

@@ -8,22 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_graph import Builder, random_graph, random_inputs
 
 from mcu_hybrid import resources
-from mcu_hybrid.codegen import ctext, report
-from mcu_hybrid.codegen.emit import emit
-from mcu_hybrid.codegen.known_answers import KnownAnswer, input_bytes, known_answers
-from mcu_hybrid.codegen.passes import run_passes
-from mcu_hybrid.codegen.plan import plan
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.compiler import report
+from mcu_hybrid.compiler.arena.plan import plan
+from mcu_hybrid.compiler.emit import ctext
+from mcu_hybrid.compiler.emit.known_answers import KnownAnswer, input_bytes, known_answers
+from mcu_hybrid.compiler.emit.model import emit
+from mcu_hybrid.compiler.passes import run_passes
+from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import ModelError
-from mcu_hybrid.graph import interp
 from mcu_hybrid.graph.types import Graph, Tensor
 from mcu_hybrid.ops.base import CStruct, CTable
 from mcu_hybrid.ops.route_features import make_attrs
 from mcu_hybrid.quant import QuantParams
+from mcu_hybrid.reference import interp
 from mcu_hybrid.wire import messages
+from tests.support.random_graph import Builder, random_graph, random_inputs
 
 DIGEST = bytes(range(32))
 ANSWERS = (KnownAnswer(1, 0xDEADBEEF),)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from mcu_hybrid.engines.aot import EngineOptions, TflmTree
 from mcu_hybrid.errors import InputError
-from mcu_hybrid.pipeline.compile import EngineOptions, TflmTree
-from mcu_hybrid.pipeline.engine import given_options, require_build, require_consistent
+from mcu_hybrid.steps.engine import given_options, require_build, require_consistent
 
 AOT = {
     "engine": "aot",

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mcu_hybrid.board import load_board
-from mcu_hybrid.codegen import code_budget
-from mcu_hybrid.codegen.schedule.choose import MUCH_SMALLER, SAME_SPEED, choose
-from mcu_hybrid.codegen.schedule.search import Schedule
-from mcu_hybrid.pipeline.build import read_model
-from mcu_hybrid.pipeline.compile import Compiled, EngineOptions, compile_model
+from mcu_hybrid.board.load import load_board
+from mcu_hybrid.compiler import code_budget
+from mcu_hybrid.compiler.schedule.choose import MUCH_SMALLER, SAME_SPEED, choose
+from mcu_hybrid.compiler.schedule.search import Schedule
+from mcu_hybrid.engines.aot import Compiled, EngineOptions, compile_model
+from mcu_hybrid.steps.build import read_model
 
 MODELS = (
     "hello_world_int8",

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from mcu_hybrid import nets
-from mcu_hybrid.codegen import tflm_networks
-from mcu_hybrid.codegen.passes import run_passes
-from mcu_hybrid.codegen.read_tflite import read_tflite
-from mcu_hybrid.codegen.router_cost import network_costs, router_costs
+from mcu_hybrid.compiler.passes import run_passes
+from mcu_hybrid.compiler.read.tflite import read_tflite
+from mcu_hybrid.compiler.router_cost import network_costs, router_costs
 from mcu_hybrid.errors import InputError, ModelError, UnsupportedOp
 from mcu_hybrid.export.link import Band
-from mcu_hybrid.graph import interp
-from mcu_hybrid.graph.images import to_int8
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets.checkpoint import Hybrid, NetSpec, load_hybrid, save_hybrid
 from mcu_hybrid.quant import QuantParams
-from mcu_hybrid.routers import learned
+from mcu_hybrid.reference import interp
+from mcu_hybrid.reference.images import to_int8
+from mcu_hybrid.routing.mechanisms import learned
+from mcu_hybrid.tflm import networks
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -239,7 +239,7 @@ def linked(made) -> tuple[bytes, Graph, dict]:
 
 def test_tflm_runs_the_file_with_identical_outputs(made):
     pytest.importorskip("tflite_micro")
-    from mcu_hybrid.harness.judge import Judge
+    from mcu_hybrid.reference.judge import Judge
 
     data, graph, content = linked(made)
     judge = Judge(data, content)
@@ -297,7 +297,7 @@ def test_costs_of_a_router_with_z(made):
 def test_the_engine_tflm_says_that_it_has_no_such_router(made):
     _, graph, _ = linked(made)
     with pytest.raises(UnsupportedOp, match="reads the base's features") as refused:
-        tflm_networks.split(graph)
+        networks.split(graph)
     assert "--engine aot" in refused.value.hint
 
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcu_hybrid.codegen.known_answers import inputs_of
-from mcu_hybrid.codegen.passes import optimise
-from mcu_hybrid.codegen.read_tflite import fix_input_shapes, read_tflite
+from mcu_hybrid.compiler.emit.known_answers import inputs_of
+from mcu_hybrid.compiler.passes import optimise
+from mcu_hybrid.compiler.read.tflite import fix_input_shapes, read_tflite
 from mcu_hybrid.errors import ModelError
-from mcu_hybrid.graph import interp
-from mcu_hybrid.harness.judge import Judge
+from mcu_hybrid.reference import interp
+from mcu_hybrid.reference.judge import Judge
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "models"
 FILES = sorted([*SHARED.glob("field/*.tflite"), *SHARED.glob("bad/*.tflite")])
@@ -99,7 +99,7 @@ def test_all_of_them_are_read_in_little_memory() -> None:
     """In a process that may take half a gigabyte more than it starts with."""
     text = """
 import json, resource, sys
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import McuHybridError
 pages = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (pages + (512 << 20),) * 2)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from mcu_hybrid.board import list_boards, load_board
-from mcu_hybrid.codegen import report
-from mcu_hybrid.codegen.plan import plan
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.board.load import list_boards, load_board
+from mcu_hybrid.compiler import report
+from mcu_hybrid.compiler.arena.plan import plan
+from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import CapacityError
 from mcu_hybrid.firmware.fit import fit_gate, needs
-from mcu_hybrid.image import Footprint
+from mcu_hybrid.image.firmware import Footprint
 
 SMALL = Footprint(1_000, 2_000, 3, ("conv2d_s8",))
 

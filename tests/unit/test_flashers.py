@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_tools import FakeTools
 
-from mcu_hybrid.board import Board, list_boards, load_board
+from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.errors import BoardError, CapacityError, InputError, MissingTool, ToolError
 from mcu_hybrid.flashers import FLASHERS, Attach, choose, flash
-from mcu_hybrid.image import FirmwareImage, Segment
+from mcu_hybrid.image.firmware import FirmwareImage, Segment
 from mcu_hybrid.process import Result, Tools
+from tests.support.fake_tools import FakeTools
 
 ELF = "{dir}/firmware.elf"
 PROGRAM = "program {{{dir}/firmware.elf}} verify reset exit"

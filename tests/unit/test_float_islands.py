@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tflite_builder import OpSpec, Spec, build
 
-from mcu_hybrid.codegen.passes import optimise
-from mcu_hybrid.codegen.read_tflite import read_tflite
-from mcu_hybrid.codegen.summary import summarize
+from mcu_hybrid.compiler.passes import optimise
+from mcu_hybrid.compiler.read.tflite import read_tflite
+from mcu_hybrid.compiler.summary import summarize
 from mcu_hybrid.errors import ModelError, UnsupportedOp
-from mcu_hybrid.graph import interp
 from mcu_hybrid.ops.float_tables import not_in_tflm
 from mcu_hybrid.ops.lut import EVERY_INT8
+from mcu_hybrid.reference import interp
+from tests.support.tflite_builder import OpSpec, Spec, build
 
 SHAPE = (1, 16, 16, 1)
 X = EVERY_INT8.reshape(SHAPE)
@@ -50,7 +50,7 @@ def _island(
 
 def _equals_tflm(data: bytes) -> None:
     pytest.importorskip("tflite_micro")
-    from mcu_hybrid.harness.judge import Judge
+    from mcu_hybrid.reference.judge import Judge
 
     graph = read_tflite(data, "island").graph
     assert [op.kind for op in graph.ops] == ["TABLE"]

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from one_op import make, run, tensor
-from tflite_builder import OpSpec, Spec, build
 
-from mcu_hybrid.codegen.passes import optimise
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.compiler.passes import optimise
+from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import ModelError, UnsupportedOp
-from mcu_hybrid.graph import interp
 from mcu_hybrid.ops.float_tables import not_in_tflm
 from mcu_hybrid.ops.lut import EVERY_INT8
+from mcu_hybrid.reference import interp
+from tests.support.one_op import make, run, tensor
+from tests.support.tflite_builder import OpSpec, Spec, build
 
 QUANTS = [((0.04, -10), (0.03, -100)), ((0.2, 127), (0.01, 0)), ((0.001, 0), (0.5, -3))]
 
@@ -57,7 +57,7 @@ def _chain(*ops: tuple[str, tuple[int, ...], int], tensors: list[Spec]) -> bytes
 
 def test_silu_is_one_table_and_equals_tflm() -> None:
     pytest.importorskip("tflite_micro")
-    from mcu_hybrid.harness.judge import Judge
+    from mcu_hybrid.reference.judge import Judge
 
     data = _chain(
         ("LOGISTIC", (0,), 1),
@@ -79,7 +79,7 @@ def test_silu_is_one_table_and_equals_tflm() -> None:
 def test_a_hard_sigmoid_in_pieces_is_one_table() -> None:
     """relu6(x + 3) / 6 as converters write it: ADD, MAXIMUM, MINIMUM, MUL with constants."""
     pytest.importorskip("tflite_micro")
-    from mcu_hybrid.harness.judge import Judge
+    from mcu_hybrid.reference.judge import Judge
 
     def const(name: str, value: int, scale: float = 0.05, zero: int = -128) -> Spec:
         return Spec(name, (1,), scale=scale, zero=zero, data=np.array([value], np.int8))
@@ -120,9 +120,9 @@ def test_bounds_that_are_refused(ins: list[Any], kind: type[ModelError], words: 
 
 
 def test_bench_says_what_tflm_does_not_have(tmp_path: Path) -> None:
-    from mcu_hybrid.board import load_board
-    from mcu_hybrid.pipeline.bench import BenchOptions, measure
-    from mcu_hybrid.pipeline.build import build_step
+    from mcu_hybrid.board.load import load_board
+    from mcu_hybrid.steps.bench import BenchOptions, measure
+    from mcu_hybrid.steps.build import build_step
 
     shape = (1, 16, 16, 1)
     tensors = [Spec("x", shape, scale=0.05), Spec("y", shape, scale=0.05)]

@@ -9,22 +9,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tflite_builder import OpSpec, Spec, build
+
+from tests.support.tflite_builder import OpSpec, Spec, build
 
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
 pytest.importorskip("ai_edge_litert")
 
-from mcu_hybrid.codegen.passes import run_passes
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.compiler.passes import run_passes
+from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import InputError, ModelError
 from mcu_hybrid.export import link, package
 from mcu_hybrid.export import metadata as flat
-from mcu_hybrid.graph import interp
-from mcu_hybrid.graph.images import to_int8
 from mcu_hybrid.graph.pixels import PixelForm
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets.checkpoint import Splits
+from mcu_hybrid.reference import interp
+from mcu_hybrid.reference.images import to_int8
 
 SIDE = 4
 
@@ -96,7 +97,7 @@ def test_every_usual_end_is_routed_and_keeps_its_outputs(tmp_path: Path, end: st
     model = read_tflite(data, "m")
     judge = None
     if find_spec("tflite_micro") is not None and end != "sigmoid":
-        from mcu_hybrid.harness.judge import Judge
+        from mcu_hybrid.reference.judge import Judge
 
         judge = Judge(data, model.metadata)
     for image in to_int8(after, splits().x_test):

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from mcu_hybrid import manifest
+from mcu_hybrid.bench import samples
 from mcu_hybrid.errors import ManifestError
-from mcu_hybrid.harness import samples
-from mcu_hybrid.pipeline.journal import journal_file
-from mcu_hybrid.tuning.outcomes import Outcomes
+from mcu_hybrid.routing.tune.outcomes import Outcomes
+from mcu_hybrid.steps.journal import journal_file
 
 _NO_ROOM = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -67,7 +67,7 @@ def test_arrays_without_room_are_one_error(tmp_path: Path) -> None:
     Outcomes(values, values, values, {"entropy": values}, "test").save(tmp_path / "whole.npz")
     code = (
         "from pathlib import Path\n"
-        "from mcu_hybrid.tuning.outcomes import load_outcomes\n"
+        "from mcu_hybrid.routing.tune.outcomes import load_outcomes\n"
         f"found = load_outcomes(Path({str(tmp_path / 'whole.npz')!r}))\n"
         "try:\n"
         f"    found.save(Path({str(tmp_path / 'cut.npz')!r}))\n"
@@ -82,7 +82,7 @@ def test_a_first_answer_that_finds_no_room_leaves_nothing_to_go_on_with(tmp_path
     code = (
         "from pathlib import Path\n"
         "from mcu_hybrid.errors import InputError\n"
-        "from mcu_hybrid.pipeline.journal import Journal\n"
+        "from mcu_hybrid.steps.journal import Journal\n"
         "for size in (10, 2000):\n"
         f"    out = Path({str(tmp_path)!r}) / str(size)\n"
         "    with Journal(out, {'x': 'x' * size}, 9) as journal:\n"

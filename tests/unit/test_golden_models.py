@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from mcu_hybrid import ops
-from mcu_hybrid.codegen.read_tflite import read_tflite
-from mcu_hybrid.graph.interp import run
+from mcu_hybrid.compiler.read.tflite import read_tflite
+from mcu_hybrid.reference.interp import run
 
 MODELS = (
     "hello_world_int8",

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_builder import OpSpec, Spec, build
 
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import DataError, ModelError, UnsupportedOp
 from mcu_hybrid.graph.dump import dump
-from mcu_hybrid.graph.interp import run
 from mcu_hybrid.graph.types import Graph
-from mcu_hybrid.graph.verify import verify
 from mcu_hybrid.quant import QuantParams
+from mcu_hybrid.reference.interp import run
+from mcu_hybrid.reference.verify import verify
+from tests.support.tflite_builder import OpSpec, Spec, build
 
 
 def _chain() -> Graph:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
-import host_int8
-
-from mcu_hybrid.codegen.passes import run_passes
-from mcu_hybrid.codegen.read_tflite import read_tflite
-from mcu_hybrid.graph import interp
-from mcu_hybrid.graph.images import to_int8
+from experiments import host_int8
+from mcu_hybrid.compiler.passes import run_passes
+from mcu_hybrid.compiler.read.tflite import read_tflite
+from mcu_hybrid.reference import interp
+from mcu_hybrid.reference.images import to_int8
 
 
 @pytest.mark.parametrize("name", ["pretrainedResnet_quant", "vww_96_int8"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
-import hybrid_show
-import hybrid_world
-from hybrid_cache import BEGUN, Cache
-from hybrid_plan import (
+from experiments.hybrid import show, world
+from experiments.hybrid.cache import BEGUN, Cache
+from experiments.hybrid.plan import (
     ABLATIONS,
     BASE_MACS,
     SETTINGS,
@@ -27,7 +24,6 @@ from hybrid_plan import (
     plan_of_time,
     shown,
 )
-
 from mcu_hybrid import nets
 from mcu_hybrid.report import html
 from mcu_hybrid.training import data
@@ -82,12 +78,12 @@ def images(count: int, test: int) -> data.Dataset:
 
 def test_fewer_images_keep_the_test_split_and_the_classes() -> None:
     setting = SETTINGS["smoke"]
-    found = hybrid_world.fewer(images(3000, 1000), setting)
+    found = world.fewer(images(3000, 1000), setting)
     assert found.fixed_test_mask is not None
     assert int(found.fixed_test_mask.sum()) == setting.test_images
     assert len(found.y) == sum(setting.splits) + setting.test_images
     small = images(500, 0)
-    assert hybrid_world.fewer(small, setting) is small
+    assert world.fewer(small, setting) is small
 
 
 def test_a_stage_is_made_once_and_again_when_its_settings_change(tmp_path: Path) -> None:
@@ -151,17 +147,17 @@ def test_the_checklist_names_tests_that_exist(root: Path) -> None:
 def test_the_docs_show_the_committed_result(root: Path) -> None:
     page = (root / "docs" / "hybrid.md").read_text("utf-8")
     text = (root / "benchmarks" / "results" / "hybrid_reduced.json").read_text("utf-8")
-    assert hybrid_show.into_docs(page, json.loads(text)) == page
-    assert page.count(hybrid_show.BEGIN) == page.count(hybrid_show.END) == 1
+    assert show.into_docs(page, json.loads(text)) == page
+    assert page.count(show.BEGIN) == page.count(show.END) == 1
 
 
 def test_the_curve_page_of_the_committed_result(root: Path) -> None:
     """Small, with the control named, and without what was asked of the method."""
-    result = json.loads((root / "benchmarks/results/hybrid_reduced.json").read_text("utf-8"))
-    page = html.render(hybrid_show.report_data(result))
+    result = json.loads((root / "experiments/results/hybrid_reduced.json").read_text("utf-8"))
+    page = html.render(show.report_data(result))
     assert len(page.encode()) < 1_500_000
     assert "control: networks trained on as long without routing" in page
     for row in result["conditions"]:
         assert row["what"] not in page
-        assert row["what"] in "\n".join(hybrid_show.conditions(result))
-    assert "conditions" not in page and "not binding" not in "\n".join(hybrid_show.markdown(result))
+        assert row["what"] in "\n".join(show.conditions(result))
+    assert "conditions" not in page and "not binding" not in "\n".join(show.markdown(result))

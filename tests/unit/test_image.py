@@ -8,21 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from own_boards import write_boards
-from random_graph import Builder
 
-from mcu_hybrid.board import Board, load_board
-from mcu_hybrid.codegen import report
-from mcu_hybrid.codegen.emit import emit
-from mcu_hybrid.codegen.plan import plan
+from mcu_hybrid.board.load import Board, load_board
+from mcu_hybrid.compiler import report
+from mcu_hybrid.compiler.arena.plan import plan
+from mcu_hybrid.compiler.emit.model import emit
 from mcu_hybrid.errors import CapacityError, InputError, McuHybridError, MissingTool, ToolError
 from mcu_hybrid.firmware import toolchain
 from mcu_hybrid.firmware.build import build
 from mcu_hybrid.firmware.fit import check_elf
 from mcu_hybrid.firmware.render import Project, render_project
 from mcu_hybrid.graph.types import Graph
-from mcu_hybrid.image import Footprint, read_image
+from mcu_hybrid.image.firmware import Footprint, read_image
 from mcu_hybrid.process import Tools
+from tests.support.own_boards import write_boards
+from tests.support.random_graph import Builder
 
 ARM = shutil.which("arm-none-eabi-gcc")
 needs_arm = pytest.mark.skipif(ARM is None, reason="arm-none-eabi-gcc is not installed")

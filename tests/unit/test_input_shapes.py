@@ -11,17 +11,17 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from random_models import random_model
-from random_source import seeded
-from tflite_builder import OpSpec, Spec, build, build_one
 
 from mcu_hybrid.cli.common import INPUT_SHAPE
-from mcu_hybrid.codegen.read_tflite import fix_input_shapes, read_tflite
+from mcu_hybrid.compiler.read.tflite import fix_input_shapes, read_tflite
 from mcu_hybrid.errors import InputError, ModelError
-from mcu_hybrid.graph import interp
-from mcu_hybrid.harness.judge import Judge
-from mcu_hybrid.pipeline.build import model_path, read_model
-from mcu_hybrid.pipeline.export import ExportOptions, export_step
+from mcu_hybrid.reference import interp
+from mcu_hybrid.reference.judge import Judge
+from mcu_hybrid.steps.build import model_path, read_model
+from mcu_hybrid.steps.export import ExportOptions, export_step
+from tests.support.random_models import random_model
+from tests.support.random_source import seeded
+from tests.support.tflite_builder import OpSpec, Spec, build, build_one
 
 Q: dict[str, Any] = {"scale": 0.5, "zero": 3}
 

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_builder import OpSpec, Spec, build, build_one
 
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import ModelError
-from mcu_hybrid.graph import interp
-from mcu_hybrid.harness import judge_process
-from mcu_hybrid.harness.judge import Judge, Unjudged
+from mcu_hybrid.reference import interp, judge_process
+from mcu_hybrid.reference.judge import Judge, Unjudged
+from tests.support.tflite_builder import OpSpec, Spec, build, build_one
 
 SHAPE = (1, 8, 8, 4)
 
@@ -162,7 +161,7 @@ def test_the_process_ends_with_its_parent(end: str, tmp_path: Path) -> None:
 import os, signal, sys
 import numpy as np
 from mcu_hybrid.harness import judge_process
-from mcu_hybrid.harness.judge import Judge
+from mcu_hybrid.reference.judge import Judge
 judge = Judge(open({str(tmp_path / "m.tflite")!r}, "rb").read())
 print(judge_process._running._process.pid, flush=True)
 if {end!r} == "kill":

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from mcu_hybrid import folders, manifest
-from mcu_hybrid.emulate import qemu, state
 from mcu_hybrid.errors import McuHybridError
+from mcu_hybrid.machines import qemu, state
 
 ECHO = """#!{python}
 import os, socket, time

@@ -9,17 +9,17 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from own_boards import write_boards
 
-from mcu_hybrid import latency
-from mcu_hybrid.board import board_names, load_board
+from mcu_hybrid.bench.timing import Timer, Work
+from mcu_hybrid.board.load import board_names, load_board
 from mcu_hybrid.cli.bench import print_bench
 from mcu_hybrid.cli.run import print_run
 from mcu_hybrid.errors import BoardError
-from mcu_hybrid.harness import route_eval
-from mcu_hybrid.harness.timing import Timer, Work
 from mcu_hybrid.link import is_serial_port
+from mcu_hybrid.machines import price
+from mcu_hybrid.routing import evaluate
 from mcu_hybrid.wire.payloads import Hello
+from tests.support.own_boards import write_boards
 
 KWS = 2_488_755  # instructions of kws_ref_model
 LAYERS = [
@@ -43,27 +43,27 @@ def timer(board: str, url: str, counts: bool = False, predicted: Any = (2000, 90
 @pytest.mark.parametrize(
     ("board", "code", "cycles", "low", "high"),
     [
-        ("stm32h7", latency.AOT, 1.13, 0.92, 1.20),
-        ("stm32h7", latency.TFLM, 0.75, 0.92, 1.20),
-        ("stm32f7", latency.AOT, 1.13, 0.92, 1.20),
-        ("mps2-an500", latency.AOT, 1.13, 0.92, 1.20),
-        ("stm32f4", latency.AOT, 1.49 + 0.14, 0.85, 1.15),  # weights from flash at 5 wait states
-        ("stm32f4", latency.TFLM, 1.21, 0.85, 1.15),
-        ("netduinoplus2", latency.AOT, 1.49 + 0.14, 0.85, 1.15),
-        ("nrf52840dk", latency.AOT, 1.49, 0.95, 1.35),
+        ("stm32h7", price.AOT, 1.13, 0.92, 1.20),
+        ("stm32h7", price.TFLM, 0.75, 0.92, 1.20),
+        ("stm32f7", price.AOT, 1.13, 0.92, 1.20),
+        ("mps2-an500", price.AOT, 1.13, 0.92, 1.20),
+        ("stm32f4", price.AOT, 1.49 + 0.14, 0.85, 1.15),  # weights from flash at 5 wait states
+        ("stm32f4", price.TFLM, 1.21, 0.85, 1.15),
+        ("netduinoplus2", price.AOT, 1.49 + 0.14, 0.85, 1.15),
+        ("nrf52840dk", price.AOT, 1.49, 0.95, 1.35),
     ],
 )
 def test_cycles_and_range(board: str, code: str, cycles: float, low: float, high: float) -> None:
     found = load_board(board)
-    time = latency.estimate(found, 1_000_000, code)
+    time = price.estimate(found, 1_000_000, code)
     us = 1e12 * cycles / found.estimate_clock_hz
     assert time.us == pytest.approx(us)
     assert (time.low_us, time.high_us) == pytest.approx((us * low, us * high))
-    assert time.kind == "estimate" and latency.MODELLED in time.basis and "estimate" in time.basis
+    assert time.kind == "estimate" and price.MODELLED in time.basis and "estimate" in time.basis
 
 
 def test_the_wording() -> None:
-    told = latency.text_of(latency.estimate(load_board("stm32h7"), KWS).to_json())
+    told = price.text_of(price.estimate(load_board("stm32h7"), KWS).to_json())
     assert told.startswith(
         "about 5.9 ms (5.4-7.0), modelled from measured instruction timings, not measured on this "
         "board"
@@ -74,30 +74,30 @@ def test_a_core_without_timings_has_no_time() -> None:
     for name in board_names():
         board = load_board(name)
         priced = board.core.name.startswith(("cortex-m7", "cortex-m4"))
-        time = latency.estimate(board, 1000)
+        time = price.estimate(board, 1000)
         assert (time.us is not None) == (time.kind == "estimate") == priced, name
-        assert priced or latency.text_of(time.to_json()).startswith("-   no cycles")
+        assert priced or price.text_of(time.to_json()).startswith("-   no cycles")
 
 
 def test_the_weights_of_a_fully_connected_layer_widen_the_range() -> None:
     board = load_board("stm32h7")
-    parts = latency.parts_of(LAYERS, [2000, 900], 2950)
+    parts = price.parts_of(LAYERS, [2000, 900], 2950)
     assert [part.instructions for part in parts] == [2000, 900, 50]
     assert [part.dense_bytes for part in parts] == [None, 1000, None]
-    dense = latency.estimate(board, parts[1:2])
+    dense = price.estimate(board, parts[1:2])
     assert dense.us is not None and dense.us > 900 * 1.13 / 480  # streamed from flash
     assert dense.low_us == pytest.approx(0.75 * dense.us)
     assert dense.high_us == pytest.approx(1.25 * dense.us)
-    wide = latency.estimate(load_board("nrf52840dk"), parts[1:2])
+    wide = price.estimate(load_board("nrf52840dk"), parts[1:2])
     assert (wide.low_us or 0) / (wide.us or 1) == pytest.approx(0.75)
     assert (wide.high_us or 0) / (wide.us or 1) == pytest.approx(1.35)
-    shared = latency.parts_of(LAYERS, [2000, None], 4000)  # by MACs where a layer is not known
+    shared = price.parts_of(LAYERS, [2000, None], 4000)  # by MACs where a layer is not known
     assert [part.instructions for part in shared] == [3000, 1000, 0]
 
 
 def test_a_counted_mix_prices_a_cortex_m4() -> None:
     board = load_board("mps2-an386")
-    time = latency.estimate(board, [latency.Part(1000, None, 1600.0)])
+    time = price.estimate(board, [price.Part(1000, None, 1600.0)])
     assert time.us == pytest.approx((1600 + 0.14 * 1000) / 180)
 
 
@@ -148,7 +148,7 @@ def test_only_a_real_boards_counter_measures(board: str, url: str, kind: str | N
     assert time.kind == kind
     data = time.to_json()
     assert data["latency_is_estimate"] == (kind == "estimate")
-    printed = latency.text_of(data)
+    printed = price.text_of(data)
     if kind == "measured":
         assert time.us == pytest.approx(1000) and printed.startswith("1.000 ms, measured")
     else:
@@ -195,18 +195,18 @@ def test_a_pseudo_terminal_is_no_serial_port(tmp_path: Path) -> None:
     ],
 )
 def test_digits(us: float, low: float | None, high: float | None, text: str) -> None:
-    assert latency.milliseconds(us, low, high) == text
+    assert price.milliseconds(us, low, high) == text
 
 
 def test_results_of_the_first_version() -> None:
     old = {"latency_us": 4100.0, "latency_is_estimate": True, "latency_basis": "estimate (+-15 %)"}
-    assert latency.kind_of(old) == "estimate" and latency.time_of(old).us is None
+    assert price.kind_of(old) == "estimate" and price.time_of(old).us is None
     seen = {"latency_us": 1.0, "latency_is_estimate": False}
-    assert latency.kind_of(seen | {"latency_basis": "measured: ticks at 1 Hz"}) is None
-    assert latency.kind_of(seen | {"latency_basis": "host process: ticks at 1 Hz"}) is None
+    assert price.kind_of(seen | {"latency_basis": "measured: ticks at 1 Hz"}) is None
+    assert price.kind_of(seen | {"latency_basis": "host process: ticks at 1 Hz"}) is None
 
 
-def bench(board: str, time: latency.Time, cycles: dict[str, int] | None) -> dict[str, Any]:
+def bench(board: str, time: price.Time, cycles: dict[str, int] | None) -> dict[str, Any]:
     found = load_board(board)
     mix = {"instructions": 1000, "classes": {"alu": 1000}, "registers": {}, "m4_cycles": cycles}
     layer = {"op": "CONV_2D", "name": "a", "macs": 10, "instructions": 1000, "share": 1.0}
@@ -233,25 +233,25 @@ def bench(board: str, time: latency.Time, cycles: dict[str, int] | None) -> dict
 
 def test_bench_prints_milliseconds_a_layer(capsys: pytest.CaptureFixture[str]) -> None:
     board = load_board("mps2-an500")
-    print_bench(bench("mps2-an500", latency.estimate(board, 1000 * KWS), None))
+    print_bench(bench("mps2-an500", price.estimate(board, 1000 * KWS), None))
     told = capsys.readouterr().out
     assert "ms, estimate (range)" in told and "M4 cycles" not in told
     assert "5,859 (5,390-7,031)" in told
     cycles = {"low": 1400, "estimate": 1500, "high": 1600}
-    print_bench(bench("mps2-an386", latency.estimate(load_board("mps2-an386"), 1000), cycles))
+    print_bench(bench("mps2-an386", price.estimate(load_board("mps2-an386"), 1000), cycles))
     assert "M4 cycles" in capsys.readouterr().out
-    print_bench(bench("mps3-an547", latency.estimate(load_board("mps3-an547"), 1000), None))
+    print_bench(bench("mps3-an547", price.estimate(load_board("mps3-an547"), 1000), None))
     told = capsys.readouterr().out
     assert "latency       -   no cycles per instruction" in told and "ms" not in told.split()
 
 
 def test_a_run_without_a_time_has_empty_latencies(capsys: pytest.CaptureFixture[str]) -> None:
-    labels = route_eval.Labels(np.array([0, 1]), np.array([0, 0]), np.array([0, 0]))
-    costs = route_eval.Costs(None, 40.0, 100)
-    scored = {"router": route_eval.Scores(np.array([0, 1]), np.array([0, 1]))}
-    rows = route_eval.table(labels, scored, costs)
+    labels = evaluate.Labels(np.array([0, 1]), np.array([0, 0]), np.array([0, 0]))
+    costs = evaluate.Costs(None, 40.0, 100)
+    scored = {"router": evaluate.Scores(np.array([0, 1]), np.array([0, 1]))}
+    rows = evaluate.table(labels, scored, costs)
     assert all(row["latency_ms"] is None for row in rows)
-    curve = route_eval.curve(labels, np.array([0, 1]), costs)
+    curve = evaluate.curve(labels, np.array([0, 1]), costs)
     assert curve["latency_ms"] == [None] * len(curve["coverage"])
     result = {
         "rows": rows,
@@ -281,7 +281,7 @@ def test_a_run_without_a_time_has_empty_latencies(capsys: pytest.CaptureFixture[
 
 
 def test_a_runs_estimate_has_a_range() -> None:
-    costs = route_eval.Costs(6.0, 40.0, 100, 5.5, 7.0)
+    costs = evaluate.Costs(6.0, 40.0, 100, 5.5, 7.0)
     assert costs.latency_ms(0.5) == {
         "latency_ms": 26.0,
         "latency_low_ms": 25.5,

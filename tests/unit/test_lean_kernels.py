@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_cnn import random_cnn
-from random_graph import random_inputs
-from stream_arena import Arena
 
-from mcu_hybrid.board import load_board
-from mcu_hybrid.codegen.lowering import leaner, lower_graph, lowerer
-from mcu_hybrid.codegen.passes import optimise
-from mcu_hybrid.codegen.schedule.search import LEAN_COST, front
-from mcu_hybrid.graph import interp
-from mcu_hybrid.pipeline.build import read_model
-from mcu_hybrid.pipeline.compile import EngineOptions, compile_model
+from mcu_hybrid.board.load import load_board
+from mcu_hybrid.compiler.lowering import leaner, lower_graph, lowerer
+from mcu_hybrid.compiler.passes import optimise
+from mcu_hybrid.compiler.schedule.search import LEAN_COST, front
+from mcu_hybrid.engines.aot import EngineOptions, compile_model
+from mcu_hybrid.reference import interp
+from mcu_hybrid.steps.build import read_model
+from tests.support.random_cnn import random_cnn
+from tests.support.random_graph import random_inputs
+from tests.support.stream_arena import Arena
 
 DSP = ("cortex_m_dsp", "ref")
 TFLM_RAM_BYTES = 10_700  # of micro_speech with CMSIS-NN: arena, statics and stack

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mcu_hybrid.codegen.passes.link_route import link_route
+from mcu_hybrid.compiler.passes.link_route import link_route
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph, Op, Tensor
 from mcu_hybrid.ops import route_features as rf

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from mcu_hybrid import ops
-from mcu_hybrid.board import load_board
+from mcu_hybrid.board.load import load_board
 from mcu_hybrid.cli.bench import print_bench
-from mcu_hybrid.codegen import report
-from mcu_hybrid.pipeline.build import read_model
-from mcu_hybrid.pipeline.compile import EngineOptions, compile_model
+from mcu_hybrid.compiler import report
+from mcu_hybrid.engines.aot import EngineOptions, compile_model
+from mcu_hybrid.steps.build import read_model
 
 
 def _rows(model: Path, **options: object) -> int:

@@ -7,15 +7,15 @@ import io
 import re
 import xml.etree.ElementTree as ET
 
-import method_sample
 import pytest
-from report_sample import routing
 
 from mcu_hybrid.report import html, method_figures
 from mcu_hybrid.report.chart import Line
 from mcu_hybrid.report.figures import Figure
 from mcu_hybrid.report.html import Methods
 from mcu_hybrid.report.routing_figures import routing_figures
+from tests.support import method_sample
+from tests.support.report_sample import routing
 
 
 @pytest.fixture(scope="module")

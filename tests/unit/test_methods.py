@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mcu_hybrid.errors import InputError
-from mcu_hybrid.harness import methods
-from mcu_hybrid.harness.methods import Run, Scored, UnitCosts
-from mcu_hybrid.harness.route_eval import wilson
+from mcu_hybrid.routing import methods
+from mcu_hybrid.routing.evaluate import wilson
+from mcu_hybrid.routing.methods import Run, Scored, UnitCosts
 
 COSTS = UnitCosts(edge_ms=200.0, query_ms=2000.0, query_bytes=3072, edge_mj=20.0, query_mj=200.0)
 PAPER_COVERAGES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mcu_hybrid.emulate.trace import Block, Log, Trace
+from mcu_hybrid.bench import thumb
+from mcu_hybrid.bench.mix import count
 from mcu_hybrid.errors import ToolError
-from mcu_hybrid.harness import thumb
-from mcu_hybrid.harness.mix import count
+from mcu_hybrid.machines.trace import Block, Log, Trace
 
 CALL, MODEL, KERNEL = 0x100, 0x200, 0x300
 LAYER_NOW = 0x20000010

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tflite_builder import Spec, build_one
 
-from mcu_hybrid.board import load_board
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.board.load import load_board
+from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import CapacityError, ModelError
-from mcu_hybrid.graph import interp
-from mcu_hybrid.pipeline.build import build_step
+from mcu_hybrid.reference import interp
+from mcu_hybrid.steps.build import build_step
+from tests.support.tflite_builder import Spec, build_one
 
 HUGE = 2**31 - 1
 Q: dict[str, Any] = {"scale": 0.5, "zero": 3}

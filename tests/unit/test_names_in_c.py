@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_builder import OpSpec, Spec, build
 
 from mcu_hybrid import resources
-from mcu_hybrid.codegen import ctext, report
-from mcu_hybrid.codegen.emit import emit
-from mcu_hybrid.codegen.known_answers import known_answers
-from mcu_hybrid.codegen.plan import plan
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.compiler import report
+from mcu_hybrid.compiler.arena.plan import plan
+from mcu_hybrid.compiler.emit import ctext
+from mcu_hybrid.compiler.emit.known_answers import known_answers
+from mcu_hybrid.compiler.emit.model import emit
+from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.wire import messages
+from tests.support.tflite_builder import OpSpec, Spec, build
 
 NAMES = (
     "a???/",

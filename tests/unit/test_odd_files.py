@@ -13,11 +13,11 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from tflite_builder import OpSpec, Spec, build
 
-from mcu_hybrid.codegen.read_tflite import read_tflite
-from mcu_hybrid.codegen.summary import summarize
+from mcu_hybrid.compiler.read.tflite import read_tflite
+from mcu_hybrid.compiler.summary import summarize
 from mcu_hybrid.errors import ModelError
+from tests.support.tflite_builder import OpSpec, Spec, build
 
 SHAPE = (1, 4, 4, 2)
 

@@ -325,8 +325,8 @@ def test_a_whole_conversion_answers_as_the_float_network_does(tmp_path: Path) ->
 
     if find_spec("tensorflow") is None or find_spec("onnx2tf") is None:
         pytest.skip("the export packages are not installed")
-    from mcu_hybrid.codegen.passes import run_passes
-    from mcu_hybrid.codegen.read_tflite import read_tflite
+    from mcu_hybrid.compiler.passes import run_passes
+    from mcu_hybrid.compiler.read.tflite import read_tflite
     from mcu_hybrid.export import agreement, package
 
     def read(data: bytes, name: str) -> Any:

@@ -72,7 +72,7 @@ def test_every_way_out_is_one_that_is_tried() -> None:
 def test_they_convert(tmp_path: Path) -> None:
     if find_spec("tensorflow") is None or find_spec("onnx2tf") is None:
         pytest.skip("the export packages are not installed")
-    from mcu_hybrid.pipeline.export import ExportOptions, export_step
+    from mcu_hybrid.steps.export import ExportOptions, export_step
 
     torch.manual_seed(0)
     net = nn.Sequential(*(layer for layers in REPLACED.values() for layer in layers))

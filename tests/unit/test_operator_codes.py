@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import tflite
 from ai_edge_litert import schema_py_generated as schema
-from tflite_builder import Spec, build_one
 
-from mcu_hybrid.codegen.read_tflite import read_tflite
-from mcu_hybrid.codegen.tflite_cut import cut
-from mcu_hybrid.graph import interp
-from mcu_hybrid.harness.judge import Judge
+from mcu_hybrid.compiler.read.cut import cut
+from mcu_hybrid.compiler.read.tflite import read_tflite
+from mcu_hybrid.reference import interp
+from mcu_hybrid.reference.judge import Judge
 from mcu_hybrid.tflite_file import builtin_code
+from tests.support.tflite_builder import Spec, build_one
 
 SHAPE = (1, 4, 4, 2)
 

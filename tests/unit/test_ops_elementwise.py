@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from one_op import SAME, field, lowered, make, run, tensor
 
 from mcu_hybrid import ops
 from mcu_hybrid.errors import ModelError, UnsupportedOp
@@ -17,6 +16,7 @@ from mcu_hybrid.graph.types import Tensor
 from mcu_hybrid.ops import broadcast, fixed_point, strided_copy
 from mcu_hybrid.ops.lut import EVERY_INT8
 from mcu_hybrid.quant import QuantParams
+from tests.support.one_op import SAME, field, lowered, make, run, tensor
 
 # --- functions of one byte ------------------------------------------------------------------
 

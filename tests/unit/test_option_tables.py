@@ -9,12 +9,12 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from tflite_builder import OpSpec, Spec, build, build_one
 
 from mcu_hybrid import ops
-from mcu_hybrid.codegen.flatbuffer import own_table
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.compiler.read.flatbuffer import own_table
+from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import ModelError
+from tests.support.tflite_builder import OpSpec, Spec, build, build_one
 
 SHAPE = (1, 4, 4, 2)
 

@@ -106,7 +106,7 @@ def test_the_command_hands_over_what_was_given_only(tmp_path, monkeypatch):
         seen.update(config=config, out=out, **options)
         raise InputError("enough")
 
-    monkeypatch.setattr("mcu_hybrid.pipeline.train.train_step", step)
+    monkeypatch.setattr("mcu_hybrid.steps.train.train_step", step)
     argv = ["--config", str(path), "--parts", "3", "--set", "ema=0.9", "--resume", "--seed", "0"]
     CliRunner().invoke(verb.command, argv)
     assert seen["config"] == replace(HybridConfig(), coverage=0.6, parts=3, ema=0.9)

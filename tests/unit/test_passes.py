@@ -7,24 +7,24 @@ from itertools import product
 
 import numpy as np
 import pytest
-from random_cnn import NONE, RELU, RELU6, Net, macs
-from random_graph import random_inputs
 
-from mcu_hybrid.codegen.passes import OPTIMISING, optimise
-from mcu_hybrid.codegen.passes.compose_tables import compose_tables
-from mcu_hybrid.codegen.passes.constant_fold import constant_fold, merge_equal
-from mcu_hybrid.codegen.passes.fold_dead import fold_dead, kept_channels
-from mcu_hybrid.codegen.passes.fold_pad import fold_pad, trim_kernels
-from mcu_hybrid.codegen.passes.fuse_clamps import fuse_clamps
-from mcu_hybrid.codegen.passes.remove_views import remove_views
-from mcu_hybrid.codegen.passes.sink_transpose import sink_transpose
-from mcu_hybrid.codegen.ranges import Range, accumulator_bounds, tensor_ranges
-from mcu_hybrid.graph.interp import run
+from mcu_hybrid.compiler.exact.ranges import Range, accumulator_bounds, tensor_ranges
+from mcu_hybrid.compiler.passes import OPTIMISING, optimise
+from mcu_hybrid.compiler.passes.compose_tables import compose_tables
+from mcu_hybrid.compiler.passes.constant_fold import constant_fold, merge_equal
+from mcu_hybrid.compiler.passes.fold_dead import fold_dead, kept_channels
+from mcu_hybrid.compiler.passes.fold_pad import fold_pad, trim_kernels
+from mcu_hybrid.compiler.passes.fuse_clamps import fuse_clamps
+from mcu_hybrid.compiler.passes.remove_views import remove_views
+from mcu_hybrid.compiler.passes.sink_transpose import sink_transpose
 from mcu_hybrid.graph.types import Graph
-from mcu_hybrid.graph.verify import verify
 from mcu_hybrid.ops import broadcast, conv2d, depthwise_conv2d, fully_connected, pad, relu
 from mcu_hybrid.ops.padding import SAME, VALID, Window
 from mcu_hybrid.quant import QuantParams
+from mcu_hybrid.reference.interp import run
+from mcu_hybrid.reference.verify import verify
+from tests.support.random_cnn import NONE, RELU, RELU6, Net, macs
+from tests.support.random_graph import random_inputs
 
 Q = QuantParams((0.05000000074505806,), (-128,))
 WINDOW = Window((1, 1), (1, 1), VALID)

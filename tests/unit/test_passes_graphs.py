@@ -9,19 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_cnn import macs, random_cnn
-from random_graph import random_graph, random_inputs
 from test_emit import run_c
 from test_golden_models import MODELS
 
-from mcu_hybrid.codegen.passes import OPTIMISING, optimise
-from mcu_hybrid.codegen.passes.fold_dead import fold_dead, kept_channels
-from mcu_hybrid.codegen.plan import plan
-from mcu_hybrid.codegen.read_tflite import read_tflite
-from mcu_hybrid.codegen.report import weights_bytes
-from mcu_hybrid.graph.interp import run
+from mcu_hybrid.compiler.arena.plan import plan
+from mcu_hybrid.compiler.passes import OPTIMISING, optimise
+from mcu_hybrid.compiler.passes.fold_dead import fold_dead, kept_channels
+from mcu_hybrid.compiler.read.tflite import read_tflite
+from mcu_hybrid.compiler.report import weights_bytes
 from mcu_hybrid.graph.types import Graph
-from mcu_hybrid.graph.verify import verify
+from mcu_hybrid.reference.interp import run
+from mcu_hybrid.reference.verify import verify
+from tests.support.random_cnn import macs, random_cnn
+from tests.support.random_graph import random_graph, random_inputs
 
 SEEDS = range(48)
 BATCH = 8

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mcu_hybrid.codegen.passes.link_route import link_route
+from mcu_hybrid.compiler.passes.link_route import link_route
 from mcu_hybrid.errors import InputError, ModelError
 from mcu_hybrid.export import suspicion
-from mcu_hybrid.graph.images import to_int8
 from mcu_hybrid.graph.pixels import UNIT, USUAL, PixelForm, pixels_from_json
 from mcu_hybrid.graph.types import Graph, Op, Tensor
 from mcu_hybrid.quant import QuantParams
+from mcu_hybrid.reference.images import to_int8
 
 EVERY = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)[None]
 IMAGENET = USUAL[-1]

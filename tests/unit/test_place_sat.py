@@ -9,14 +9,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_graph import random_graph, random_inputs, run_in_arena
 
-from mcu_hybrid.codegen import plan as planner
-from mcu_hybrid.codegen.lowering import lower_graph
-from mcu_hybrid.codegen.place import place
-from mcu_hybrid.codegen.place_sat import lowest
-from mcu_hybrid.codegen.spans import ALIGN, Overwrites, Slides, Span, aligned, height, live_bound
-from mcu_hybrid.graph import interp
+from mcu_hybrid.compiler.arena import plan as planner
+from mcu_hybrid.compiler.arena.place import place
+from mcu_hybrid.compiler.arena.place_sat import lowest
+from mcu_hybrid.compiler.arena.spans import (
+    ALIGN,
+    Overwrites,
+    Slides,
+    Span,
+    aligned,
+    height,
+    live_bound,
+)
+from mcu_hybrid.compiler.lowering import lower_graph
+from mcu_hybrid.reference import interp
+from tests.support.random_graph import random_graph, random_inputs, run_in_arena
 
 NONE: Overwrites = frozenset()
 

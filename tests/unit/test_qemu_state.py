@@ -15,12 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake_tools import FakeTools
 
-from mcu_hybrid.board import Board, load_board
-from mcu_hybrid.emulate import qemu, state
+from mcu_hybrid.board.load import Board, load_board
 from mcu_hybrid.errors import BoardError, McuHybridError, MissingTool, ToolError
+from mcu_hybrid.machines import qemu, state
 from mcu_hybrid.process import Tools
+from tests.support.fake_tools import FakeTools
 
 # A "firmware" for board native: what the process is does not matter here, only how it is kept.
 ECHO = """#!{python}
@@ -87,7 +87,7 @@ def test_the_board_outlives_the_program_that_started_it(native: Board, tmp_path:
     firmware = program(tmp_path, ECHO)
     code = (
         "from pathlib import Path\n"
-        "from mcu_hybrid.board import load_board\n"
+        "from mcu_hybrid.board.load import load_board\n"
         "from mcu_hybrid.emulate import qemu\n"
         "from mcu_hybrid.process import Tools\n"
         f"print(qemu.start(load_board('native'), Path({str(firmware)!r}), Tools()).pid)\n"

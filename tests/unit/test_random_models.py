@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from random_models import Model, random_model
-from random_source import Source, seeded
-from tflite_builder import Spec, build_one
 
-from mcu_hybrid.codegen.passes import optimise
-from mcu_hybrid.codegen.read_tflite import read_tflite
+from mcu_hybrid.compiler.passes import optimise
+from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import ModelError
-from mcu_hybrid.graph.interp import run
 from mcu_hybrid.graph.types import Graph
-from mcu_hybrid.harness.judge import Judge
+from mcu_hybrid.reference.interp import run
+from mcu_hybrid.reference.judge import Judge
+from tests.support.random_models import Model, random_model
+from tests.support.random_source import Source, seeded
+from tests.support.tflite_builder import Spec, build_one
 
 pytest.importorskip("tflite_micro")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_builder import OpSpec, Spec, build, build_one
 
-from mcu_hybrid.codegen.read_tflite import ModelFile, read_tflite
+from mcu_hybrid.compiler.read.tflite import ModelFile, read_tflite
 from mcu_hybrid.errors import McuHybridError, ModelError, UnsupportedOp
 from mcu_hybrid.ops import average_pool2d, conv2d, fully_connected
+from tests.support.tflite_builder import OpSpec, Spec, build, build_one
 
 SHAPE = (1, 4, 4, 2)
 

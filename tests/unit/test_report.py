@@ -15,11 +15,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import report_folders as made
-from report_sample import LAYERS, bench, plan, routing, sample, schedules
 
-from mcu_hybrid.codegen import requant
-from mcu_hybrid.codegen.fast import dw_forms, mve_requant
+from mcu_hybrid.compiler.exact import requant
+from mcu_hybrid.compiler.select import dw_forms, mve_requant
 from mcu_hybrid.report import html
 from mcu_hybrid.report.bar_tables import layers_table, sqnr_table
 from mcu_hybrid.report.board_figures import memory_figure
@@ -27,6 +25,8 @@ from mcu_hybrid.report.chart import Box, Line, Mark
 from mcu_hybrid.report.forms import FORMS
 from mcu_hybrid.report.readme_figure import accuracy_coverage_svg, write_accuracy_coverage_svg
 from mcu_hybrid.report.schedule_figure import schedules_figure
+from tests.support import report_folders as made
+from tests.support.report_sample import LAYERS, bench, plan, routing, sample, schedules
 
 DRAWN = ("accuracy-coverage", "accuracy-latency", "memory", "schedules")
 FIGURES = (*DRAWN, "layers", "sqnr", "capacity")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import report_folders as made
 
 from mcu_hybrid import manifest
-from mcu_hybrid.pipeline.report import report_step
-from mcu_hybrid.pipeline.run_pictures import MOST, SIDE, load_pictures, save_pictures
 from mcu_hybrid.report import answers
 from mcu_hybrid.report.png import png
+from mcu_hybrid.steps.report import report_step
+from mcu_hybrid.steps.run_pictures import MOST, SIDE, load_pictures, save_pictures
+from tests.support import report_folders as made
 
 
 def tables(page: str) -> dict[str, list[list[int]]]:

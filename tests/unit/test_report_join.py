@@ -8,12 +8,12 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-import report_folders as made
 
 from mcu_hybrid import manifest
 from mcu_hybrid.errors import ManifestError
-from mcu_hybrid.pipeline.report import report_step
-from mcu_hybrid.pipeline.report_join import find
+from mcu_hybrid.steps.report import report_step
+from mcu_hybrid.steps.report_join import find
+from tests.support import report_folders as made
 
 H7, QEMU = "stm32h7", "mps2-an500"
 

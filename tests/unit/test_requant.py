@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mcu_hybrid.codegen.requant import EXACT, FINE, LINE, LayerRequant, fit_layer
-from mcu_hybrid.codegen.requant_lines import MAX_SHIFT
+from mcu_hybrid.compiler.exact.requant import EXACT, FINE, LINE, LayerRequant, fit_layer
+from mcu_hybrid.compiler.exact.requant_lines import MAX_SHIFT
 from mcu_hybrid.quant import multiplier_shift, multiply_by_quantized_multiplier
 
 

@@ -38,11 +38,10 @@ CONFIG = HybridConfig(
 STATE = "out.resume.pt"
 KILLED = """
 import os, signal, sys
-sys.path.insert(0, sys.argv[1])
 from test_resume import CONFIG, STATE, data
 from pathlib import Path
 from mcu_hybrid.training.train import train
-folder, label, done, resume = Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5] == "1"
+folder, label, done, resume = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4] == "1"
 def event(name, number, total):
     if (name, number) == (label, done):
         os.kill(os.getpid(), signal.SIGKILL)
@@ -56,9 +55,10 @@ def data():
 
 
 def killed_at(folder: Path, label: str, done: int, *, resume: bool) -> None:
-    here = str(Path(__file__).parent)
-    argv = [sys.executable, "-c", KILLED, here, str(folder), label, str(done), str(int(resume))]
-    ended = subprocess.run(argv, capture_output=True, text=True, timeout=300)
+    argv = [sys.executable, "-c", KILLED, str(folder), label, str(done), str(int(resume))]
+    ended = subprocess.run(
+        argv, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=300
+    )
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert (folder / STATE).is_file() and not (folder / "out").exists()
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tflite_builder import OpSpec, Spec, build
 
-from mcu_hybrid.codegen.passes import optimise
-from mcu_hybrid.codegen.read_tflite import read_tflite
-from mcu_hybrid.graph import interp
+from mcu_hybrid.compiler.passes import optimise
+from mcu_hybrid.compiler.read.tflite import read_tflite
+from mcu_hybrid.reference import interp
+from tests.support.tflite_builder import OpSpec, Spec, build
 
 pytest.importorskip("tflite_micro")
 
@@ -29,7 +29,7 @@ def _every_pair() -> list[np.ndarray]:
 
 
 def _equals_tflm(data: bytes, inputs: list[np.ndarray]) -> None:
-    from mcu_hybrid.harness.judge import Judge
+    from mcu_hybrid.reference.judge import Judge
 
     graph = read_tflite(data, "round").graph
     want = Judge(data).run(inputs)[0]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mcu_hybrid import routers
-from mcu_hybrid.cloud.linkmodel import PRESETS, LinkModel, link_model
 from mcu_hybrid.errors import InputError
-from mcu_hybrid.harness import route_eval as rv
+from mcu_hybrid.routing import evaluate, mechanisms
+from mcu_hybrid.routing.link_costs import PRESETS, LinkModel, link_model
 
-COSTS = rv.Costs(edge_ms=200.0, query_ms=2000.0, query_bytes=100)
+COSTS = evaluate.Costs(edge_ms=200.0, query_ms=2000.0, query_bytes=100)
 
 
-def simulate(seed: int, n: int = 4000, classes: int = 10) -> tuple[rv.Labels, np.ndarray]:
+def simulate(seed: int, n: int = 4000, classes: int = 10) -> tuple[evaluate.Labels, np.ndarray]:
     """A weak device, a strong cloud, and a score that leans towards the device's mistakes."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, classes, n)
@@ -23,7 +22,7 @@ def simulate(seed: int, n: int = 4000, classes: int = 10) -> tuple[rv.Labels, np
         return np.where(rng.random(n) < accuracy, truth, other)
 
     hard = rng.random(n)
-    labels = rv.Labels(answers(1 - 0.55 * hard), answers(np.full(n, 0.92)), truth)
+    labels = evaluate.Labels(answers(1 - 0.55 * hard), answers(np.full(n, 0.92)), truth)
     return labels, np.round(100 * (hard + 0.3 * rng.standard_normal(n))).astype(np.int64)
 
 
@@ -34,13 +33,13 @@ def test_identities(seed: int) -> None:
     cloud = float((labels.cloud == labels.truth).mean())
     gain = float(((labels.device != labels.truth) & (labels.cloud == labels.truth)).mean())
     either = float(((labels.device == labels.truth) | (labels.cloud == labels.truth)).mean())
-    bounds = rv.oracles(labels, COSTS)
+    bounds = evaluate.oracles(labels, COSTS)
     assert bounds["agreement"]["accuracy"] == cloud
     assert bounds["margin"]["accuracy"] == pytest.approx(either)
     assert bounds["margin_upper"]["accuracy"] == pytest.approx(either)
     assert bounds["margin_upper"]["coverage"] < bounds["margin"]["coverage"]
 
-    curve = rv.curve(labels, scores, COSTS)
+    curve = evaluate.curve(labels, scores, COSTS)
     assert (curve["coverage"][0], curve["accuracy"][0]) == (0.0, cloud)
     assert (curve["coverage"][-1], curve["accuracy"][-1]) == (1.0, device)
     coverage, accuracy = np.array(curve["coverage"]), np.array(curve["accuracy"])
@@ -50,14 +49,18 @@ def test_identities(seed: int) -> None:
     assert (accuracy <= np.interp(coverage, best["coverage"], best["accuracy"]) + 1e-12).all()
     blind = np.interp(coverage, bounds["random"]["coverage"], bounds["random"]["accuracy"])
     assert (accuracy[1:-1] > blind[1:-1] - 0.01).mean() > 0.95
-    assert rv.area_under(bounds["random"]) < rv.area_under(curve) < rv.area_under(best)
+    assert (
+        evaluate.area_under(bounds["random"])
+        < evaluate.area_under(curve)
+        < evaluate.area_under(best)
+    )
 
 
 def test_every_curve_point_is_what_its_threshold_gives() -> None:
     labels, scores = simulate(5, n=300)
-    curve = rv.curve(labels, scores, COSTS)
+    curve = evaluate.curve(labels, scores, COSTS)
     for i, threshold in enumerate([scores.min() - 1, *np.unique(scores)]):
-        point = rv.evaluate(labels, scores <= threshold, COSTS)
+        point = evaluate.evaluate(labels, scores <= threshold, COSTS)
         for key in ("coverage", "accuracy", "latency_ms"):
             assert curve[key][i] == pytest.approx(point[key], abs=1e-12)
     assert len(curve["coverage"]) == len(np.unique(scores)) + 1
@@ -65,12 +68,12 @@ def test_every_curve_point_is_what_its_threshold_gives() -> None:
 
 def test_the_table_keeps_calibration_and_test_apart() -> None:
     labels, scores = simulate(1, n=8000)
-    half = rv.Labels(labels.device[4000:], labels.cloud[4000:], labels.truth[4000:])
+    half = evaluate.Labels(labels.device[4000:], labels.cloud[4000:], labels.truth[4000:])
     scored = {
-        "entropy": rv.Scores(scores[:4000] + 7, scores[4000:] + 7),
-        "router": rv.Scores(scores[:4000], scores[4000:]),
+        "entropy": evaluate.Scores(scores[:4000] + 7, scores[4000:] + 7),
+        "router": evaluate.Scores(scores[:4000], scores[4000:]),
     }
-    rows = rv.table(half, scored, COSTS)
+    rows = evaluate.table(half, scored, COSTS)
     assert [row["method"] for row in rows[:2]] == ["on-device only", "cloud only"]
     assert [(r["method"], r["coverage_target"]) for r in rows[2:]] == [
         (m, c) for m in ("entropy", "router") for c in (0.9, 0.8, 0.7, 0.5)
@@ -94,42 +97,42 @@ def test_the_table_keeps_calibration_and_test_apart() -> None:
 
 def test_given_thresholds_are_used_as_they_are() -> None:
     labels, scores = simulate(2, n=200)
-    given = rv.Scores(scores, scores, {0.8: -7})
-    rows = rv.table(labels, {"router": given}, COSTS, (0.8, 0.5))
+    given = evaluate.Scores(scores, scores, {0.8: -7})
+    rows = evaluate.table(labels, {"router": given}, COSTS, (0.8, 0.5))
     assert rows[2]["threshold"] == -7 and rows[2]["coverage"] == float((scores <= -7).mean())
-    assert rows[3]["threshold"] == routers.threshold_for(scores, 0.5)
+    assert rows[3]["threshold"] == mechanisms.threshold_for(scores, 0.5)
 
 
 def test_wilson_interval() -> None:
     # Wald's example value: 10 of 100, from the closed form worked by hand to 4 digits.
-    assert rv.wilson(10, 100) == pytest.approx((0.0552, 0.1744), abs=1e-4)
-    assert rv.wilson(0, 10)[0] == 0.0 and rv.wilson(10, 10)[1] == 1.0
-    assert rv.wilson(0, 0) == (0.0, 1.0)
+    assert evaluate.wilson(10, 100) == pytest.approx((0.0552, 0.1744), abs=1e-4)
+    assert evaluate.wilson(0, 10)[0] == 0.0 and evaluate.wilson(10, 10)[1] == 1.0
+    assert evaluate.wilson(0, 0) == (0.0, 1.0)
     rng = np.random.default_rng(0)
-    inside = [rv.wilson(k, 300) for k in rng.binomial(300, 0.8, 2000)]
+    inside = [evaluate.wilson(k, 300) for k in rng.binomial(300, 0.8, 2000)]
     assert 0.93 < np.mean([low <= 0.8 <= high for low, high in inside]) < 0.97
 
 
 def test_labels_of_different_length_are_refused() -> None:
     with pytest.raises(InputError, match="one common length"):
-        rv.Labels(np.zeros(3), np.zeros(3), np.zeros(2))
+        evaluate.Labels(np.zeros(3), np.zeros(3), np.zeros(2))
     labels, scores = simulate(0, n=50)
     with pytest.raises(InputError, match="router: 49 scores for 50 samples"):
-        rv.table(labels, {"router": rv.Scores(scores, scores[1:])}, COSTS)
+        evaluate.table(labels, {"router": evaluate.Scores(scores, scores[1:])}, COSTS)
 
 
 def test_paired_gap_is_tighter_than_two_intervals() -> None:
     labels, scores = simulate(4)
     noise = np.random.default_rng(1).permutation(scores)
-    threshold = routers.threshold_for(scores, 0.7)
+    threshold = mechanisms.threshold_for(scores, 0.7)
     good, blind = scores <= threshold, noise <= threshold
-    gap, (low, high) = rv.paired_gap(labels, good, blind)
-    measured = [rv.evaluate(labels, keep, COSTS) for keep in (good, blind)]
+    gap, (low, high) = evaluate.paired_gap(labels, good, blind)
+    measured = [evaluate.evaluate(labels, keep, COSTS) for keep in (good, blind)]
     assert gap == pytest.approx(measured[0]["accuracy"] - measured[1]["accuracy"])
     assert low < gap < high and low > 0
     widths = sum(row["accuracy_ci"][1] - row["accuracy_ci"][0] for row in measured)
     assert high - low < widths
-    assert rv.paired_gap(labels, good, good) == (0.0, (0.0, 0.0))
+    assert evaluate.paired_gap(labels, good, good) == (0.0, (0.0, 0.0))
 
 
 def test_link_arithmetic() -> None:
@@ -170,18 +173,20 @@ def test_bad_links_are_named(text: str, message: str) -> None:
 
 def test_where_the_cloud_is_silent_the_devices_answer_stands() -> None:
     truth = np.array([0, 0, 0, 0])
-    labels = rv.Labels(np.array([0, 1, 0, 1]), np.array([0, 0, -1, -1]), truth)
-    rows = rv.table(labels, {"r": rv.Scores(truth, np.array([1, 2, 3, 4]), {0.5: 2})}, COSTS, [0.5])
+    labels = evaluate.Labels(np.array([0, 1, 0, 1]), np.array([0, 0, -1, -1]), truth)
+    rows = evaluate.table(
+        labels, {"r": evaluate.Scores(truth, np.array([1, 2, 3, 4]), {0.5: 2})}, COSTS, [0.5]
+    )
     device, cloud, routed = rows
     assert (device["cloud_missing"], cloud["cloud_missing"], routed["cloud_missing"]) == (0, 2, 2)
     assert (device["accuracy"], cloud["accuracy"], routed["accuracy"]) == (0.5, 1.0, 0.5)
-    assert cloud["queried"] == 4 and cloud["accuracy_ci"] == list(rv.wilson(2, 2))
-    assert rv.curve(labels, np.arange(4), COSTS)["accuracy"] == [0.75, 0.75, 0.5, 0.5, 0.5]
-    assert rv.oracles(labels, COSTS)["best"]["accuracy"][-1] == 0.5
+    assert cloud["queried"] == 4 and cloud["accuracy_ci"] == list(evaluate.wilson(2, 2))
+    assert evaluate.curve(labels, np.arange(4), COSTS)["accuracy"] == [0.75, 0.75, 0.5, 0.5, 0.5]
+    assert evaluate.oracles(labels, COSTS)["best"]["accuracy"][-1] == 0.5
 
 
 def test_a_cloud_that_never_answered_has_no_accuracy_and_no_time() -> None:
-    labels = rv.Labels(np.array([0, 1]), np.array([-1, -1]), np.array([0, 0]))
-    device, cloud = rv.table(labels, {}, rv.Costs(200.0, None, 100))
+    labels = evaluate.Labels(np.array([0, 1]), np.array([-1, -1]), np.array([0, 0]))
+    device, cloud = evaluate.table(labels, {}, evaluate.Costs(200.0, None, 100))
     assert (device["accuracy"], device["latency_ms"]) == (0.5, 200.0)
     assert (cloud["accuracy"], cloud["latency_ms"], cloud["bytes_sent"]) == (None, None, 200)

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcu_hybrid import resources, routers
+from mcu_hybrid import resources
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.ops import route_features as rf
+from mcu_hybrid.routing import mechanisms
 
 CLASSES = (2, 3, 10, 12, 100, 1000, 1024)
 
@@ -136,7 +137,7 @@ def test_c_equals_numpy(library, classes):
         q = logits_of(classes, 40, seed)
         features, scores = rf.compute(attrs, q)
         for column, name in enumerate(rf.SCORES):
-            router = routers.ROUTERS[name]
+            router = mechanisms.ROUTERS[name]
             assert (router.score(attrs, q) == scores[:, column]).all()
             assert router.OUTPUT == "route_scores"
             assert column == router.COLUMN

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcu_hybrid import routers
 from mcu_hybrid.cli.common import ROUTER_NAMES
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.ops import route_features
-from mcu_hybrid.routers import learned
+from mcu_hybrid.routing import mechanisms
+from mcu_hybrid.routing.mechanisms import learned
 from mcu_hybrid.wire.messages import Router
 
 torch = pytest.importorskip("torch")
@@ -21,10 +21,10 @@ torch = pytest.importorskip("torch")
 @settings(max_examples=200, deadline=None)
 def test_no_threshold_comes_nearer_to_the_coverage(values, coverage):
     scores = np.array(values)
-    chosen = routers.threshold_for(scores, coverage)
+    chosen = mechanisms.threshold_for(scores, coverage)
 
     def off(threshold: int) -> float:
-        return abs(float((~routers.queries(scores, threshold)).mean()) - coverage)
+        return abs(float((~mechanisms.queries(scores, threshold)).mean()) - coverage)
 
     assert off(chosen) <= min(off(t) for t in [*values, min(values) - 1]) + 1e-9
 
@@ -32,19 +32,19 @@ def test_no_threshold_comes_nearer_to_the_coverage(values, coverage):
 def test_threshold_is_the_order_statistic_without_ties():
     scores = np.random.default_rng(0).permutation(100) * 3
     for coverage in (0.9, 0.8, 0.7, 0.5):
-        threshold = routers.threshold_for(scores, coverage)
+        threshold = mechanisms.threshold_for(scores, coverage)
         assert threshold == np.sort(scores)[round(coverage * 100) - 1]
         assert (scores <= threshold).mean() == coverage
 
 
 def test_ties_move_together_to_the_nearer_side():
     scores = np.array([1] * 4 + [2] * 3 + [3] * 3)
-    assert routers.threshold_for(scores, 0.5) == 1  # 0.4 is nearer than 0.7
-    assert routers.threshold_for(scores, 0.6) == 2
-    assert routers.threshold_for(scores, 0.55) == 2  # equally near: keep more
-    assert routers.threshold_for(scores, 0.0) == 0
-    assert routers.threshold_for(scores, 1.0) == 3
-    assert routers.threshold_for(np.array([7, 7]), 0.4) == 6
+    assert mechanisms.threshold_for(scores, 0.5) == 1  # 0.4 is nearer than 0.7
+    assert mechanisms.threshold_for(scores, 0.6) == 2
+    assert mechanisms.threshold_for(scores, 0.55) == 2  # equally near: keep more
+    assert mechanisms.threshold_for(scores, 0.0) == 0
+    assert mechanisms.threshold_for(scores, 1.0) == 3
+    assert mechanisms.threshold_for(np.array([7, 7]), 0.4) == 6
 
 
 def test_coverage_is_near_on_new_data_on_average():
@@ -55,44 +55,44 @@ def test_coverage_is_near_on_new_data_on_average():
 
     got = []
     for _ in range(400):
-        threshold = routers.threshold_for(draw(99), 0.8)
-        got.append((~routers.queries(draw(500), threshold)).mean())
+        threshold = mechanisms.threshold_for(draw(99), 0.8)
+        got.append((~mechanisms.queries(draw(500), threshold)).mean())
     assert 0.79 < np.mean(got) < 0.81
 
 
 @pytest.mark.parametrize(("scores", "coverage"), [([], 0.5), ([1], 1.5)])
 def test_threshold_refuses(scores, coverage):
     with pytest.raises(InputError, match="cannot choose a threshold"):
-        routers.threshold_for(np.array(scores), coverage)
+        mechanisms.threshold_for(np.array(scores), coverage)
 
 
 def test_router_ids_are_the_firmware_s():
-    known = {"none": 0} | {name: router.ID for name, router in routers.ROUTERS.items()}
+    known = {"none": 0} | {name: router.ID for name, router in mechanisms.ROUTERS.items()}
     names = {router.name.lower().replace("_", "-"): int(router) for router in Router}
-    assert {name: routers.router_id(name) for name in known} == known == names
-    assert {number: routers.router_name(number) for number in known.values()} == {
+    assert {name: mechanisms.router_id(name) for name in known} == known == names
+    assert {number: mechanisms.router_name(number) for number in known.values()} == {
         number: name for name, number in known.items()
     }
     assert set(ROUTER_NAMES) == set(known)
     with pytest.raises(InputError, match="no router 'x'") as refused:
-        routers.router_id("x")
+        mechanisms.router_id("x")
     assert refused.value.hint == "one of: none, learned, entropy, max-prob, margin"
 
 
-@pytest.mark.parametrize("name", routers.SIMPLE)
+@pytest.mark.parametrize("name", mechanisms.SIMPLE)
 def test_simple_scores_rise_as_the_logits_come_together(name):
     attrs = route_features.make_attrs(10, 0.1, [0.0] * 11, [1.0] * 11, 1 / 127, 0)
     rows = np.zeros((128, 10), np.int8)
     rows[:, 3] = np.arange(128)[::-1]  # from certain to undecided
-    scores = routers.ROUTERS[name].score(attrs, rows)
+    scores = mechanisms.ROUTERS[name].score(attrs, rows)
     assert (np.diff(scores) >= -4).all() and scores[0] < scores[-1]  # 4: the stated rounding
 
 
 @given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=2, max_size=50), st.integers(-200, 200))
 def test_a_higher_score_never_turns_a_query_into_a_keep(values, threshold):
-    asked = routers.queries(np.sort(np.array(values)), threshold)
+    asked = mechanisms.queries(np.sort(np.array(values)), threshold)
     assert (np.diff(asked.astype(int)) >= 0).all()
-    fewer = routers.queries(np.sort(np.array(values)), threshold + 1)
+    fewer = mechanisms.queries(np.sort(np.array(values)), threshold + 1)
     assert (fewer <= asked).all()
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mcu_hybrid.bench import samples
 from mcu_hybrid.errors import InputError
-from mcu_hybrid.harness import samples
 
 
 def test_golden_input_first_then_random_ones() -> None:

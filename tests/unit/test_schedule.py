@@ -7,22 +7,22 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from random_cnn import random_cnn
-from random_cuts import cut_at_random
-from random_graph import random_inputs
-from stream_arena import Arena
 
-from mcu_hybrid.codegen.emit_stream import Line, blocks
-from mcu_hybrid.codegen.lowering import lowerer
-from mcu_hybrid.codegen.passes import optimise
-from mcu_hybrid.codegen.plan import plan
-from mcu_hybrid.codegen.schedule import search
-from mcu_hybrid.codegen.schedule.candidates import Cut, cuts, runs, stream_of, with_streams
-from mcu_hybrid.codegen.schedule.choose import BALANCED_COST, choose
-from mcu_hybrid.codegen.schedule.rows import reach_of, steps_of
-from mcu_hybrid.graph import interp
+from mcu_hybrid.compiler.arena.plan import plan
+from mcu_hybrid.compiler.emit.stream import Line, blocks
+from mcu_hybrid.compiler.lowering import lowerer
+from mcu_hybrid.compiler.passes import optimise
+from mcu_hybrid.compiler.schedule import search
+from mcu_hybrid.compiler.schedule.candidates import Cut, cuts, runs, stream_of, with_streams
+from mcu_hybrid.compiler.schedule.choose import BALANCED_COST, choose
+from mcu_hybrid.compiler.schedule.rows import reach_of, steps_of
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.graph.verify import verify
+from mcu_hybrid.reference import interp
+from mcu_hybrid.reference.verify import verify
+from tests.support.random_cnn import random_cnn
+from tests.support.random_cuts import cut_at_random
+from tests.support.random_graph import random_inputs
+from tests.support.stream_arena import Arena
 
 DSP = ("cortex_m_dsp", "ref")
 

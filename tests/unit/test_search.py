@@ -18,7 +18,6 @@ pytest.importorskip("torch")
 optuna = pytest.importorskip("optuna")
 
 from click.testing import CliRunner  # noqa: E402
-from search_rig import SPACE, options, pairs, states, trials_of  # noqa: E402
 
 from mcu_hybrid import extras, nets  # noqa: E402
 from mcu_hybrid.cli.search import command  # noqa: E402
@@ -27,9 +26,10 @@ from mcu_hybrid.search import run, study  # noqa: E402
 from mcu_hybrid.search.figures import Limits  # noqa: E402
 from mcu_hybrid.search.score import Budget  # noqa: E402
 from mcu_hybrid.search.spread import cluster  # noqa: E402
-from mcu_hybrid.search.step import search_step  # noqa: E402
+from mcu_hybrid.steps.search import search_step  # noqa: E402
+from tests.support.search_rig import SPACE, options, pairs, states, trials_of  # noqa: E402
 
-RIG = Path(__file__).with_name("search_rig.py")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_search_from_data_to_files(tmp_path: Path) -> None:
@@ -80,9 +80,9 @@ def test_globals_are_searched_too_and_all_pairs_scored(tmp_path: Path) -> None:
 
 def test_a_global_of_a_checkpoint_is_used_as_it_is(tmp_path: Path) -> None:
     from mcu_hybrid.nets.checkpoint import Hybrid, NetSpec, save_hybrid
-    from mcu_hybrid.search import step
-    from mcu_hybrid.search.calibrate import _untrained
     from mcu_hybrid.search.evaluate import pool_of
+    from mcu_hybrid.steps import search as step
+    from mcu_hybrid.steps.calibrate import _untrained
     from mcu_hybrid.training.data import load_data
     from mcu_hybrid.training.fit import predict
 
@@ -143,8 +143,8 @@ def test_the_command_line_searches(tmp_path: Path) -> None:
 
 def start(out: Path, hang_at: int, storage: str) -> subprocess.Popen[str]:
     environment = os.environ | {"XDG_STATE_HOME": str(out / "state")}
-    argv = [sys.executable, str(RIG), str(out), str(hang_at), storage]
-    return subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE, text=True)
+    argv = [sys.executable, "-m", "tests.support.search_rig", str(out), str(hang_at), storage]
+    return subprocess.Popen(argv, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("storage", ["study.log", "sqlite:///{}/study.db"])

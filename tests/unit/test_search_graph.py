@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcu_hybrid.board import load_board
+from mcu_hybrid.board.load import load_board
 from mcu_hybrid.errors import BoardError, InputError
-from mcu_hybrid.graph import interp
 from mcu_hybrid.nets.genome import Genome, Stage
-from mcu_hybrid.search.calibrate import export_genome, virtual_of
+from mcu_hybrid.reference import interp
 from mcu_hybrid.search.figures import Limits, excess, figures_of, limits_of
 from mcu_hybrid.search.graph import graph_of
+from mcu_hybrid.steps.calibrate import export_genome, virtual_of
 
 pytest.importorskip("torch")
 
@@ -64,7 +64,7 @@ def test_a_boards_own_memories_are_limits() -> None:
 @pytest.mark.parametrize("name", ["mps2-an500", "mps3-an547"])
 def test_figures_are_those_of_a_real_export(exported: Path, name: str) -> None:
     """Arena, layers and weights agree; instructions by the forms of requantisation alone."""
-    from mcu_hybrid.pipeline.build import read_model
+    from mcu_hybrid.steps.build import read_model
 
     board = load_board(name)
     real = read_model(exported)

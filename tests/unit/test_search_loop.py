@@ -10,13 +10,12 @@ import pytest
 
 optuna = pytest.importorskip("optuna")
 
-from search_rig import SPACE, states, trials_of  # noqa: E402
-
 from mcu_hybrid.errors import CapacityError  # noqa: E402
 from mcu_hybrid.search import run, study  # noqa: E402
 from mcu_hybrid.search.run import Search, Spaces  # noqa: E402
 from mcu_hybrid.search.space import from_json  # noqa: E402
 from mcu_hybrid.search.task import Fit  # noqa: E402
+from tests.support.search_rig import SPACE, states, trials_of  # noqa: E402
 
 
 class Rig:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mcu_hybrid.errors import CloudError, CloudTimeout, LinkTimeout
-from mcu_hybrid.query import Query
-from mcu_hybrid.session import DeviceClock, HybridSession
+from mcu_hybrid.routing.query import Query
+from mcu_hybrid.routing.session import DeviceClock, HybridSession
 
 PAYLOAD = np.zeros((1, 2), "f4")
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from one_op import tensor, unchecked
 
 from mcu_hybrid import ops
-from mcu_hybrid.codegen.passes.silence import silence
+from mcu_hybrid.compiler.passes.silence import silence
 from mcu_hybrid.errors import UnsupportedOp
-from mcu_hybrid.graph import interp
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.pipeline.build import read_model
+from mcu_hybrid.reference import interp
+from mcu_hybrid.steps.build import read_model
+from tests.support.one_op import tensor, unchecked
 
 INT32_MAX = 2**31 - 1
 
@@ -29,7 +29,7 @@ def _fully_connected(weights: list[int], bias: int, out_scale: float) -> tuple[G
 
 def test_the_saturated_model_equals_tflm(shared: Path) -> None:
     pytest.importorskip("tflite_micro")
-    from mcu_hybrid.harness.judge import Judge
+    from mcu_hybrid.reference.judge import Judge
 
     model = read_model(shared / "models" / "field" / "saturated_bias_dead_channel.tflite")
     judge = Judge(model.data, model.file.metadata)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from tflite_builder import OpSpec, Spec, build
 
 from mcu_hybrid import ops
 from mcu_hybrid.cli.summarize import command
-from mcu_hybrid.codegen.summary import summarize
+from mcu_hybrid.compiler.summary import summarize
 from mcu_hybrid.errors import ModelError
-from mcu_hybrid.pipeline.build import read_model
+from mcu_hybrid.steps.build import read_model
+from tests.support.tflite_builder import OpSpec, Spec, build
 
 MODELS = ("kws_ref_model", "vww_96_int8", "field/mltk_image_example1", "hello_world_int8")
 

@@ -14,19 +14,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tflite_builder import OpSpec, Spec, build
 
 from mcu_hybrid import ops
-from mcu_hybrid.codegen import tflm, tflm_arena
-from mcu_hybrid.codegen import tflm_networks as networks
-from mcu_hybrid.codegen.known_answers import KnownAnswer
-from mcu_hybrid.codegen.passes.link_route import link_route
-from mcu_hybrid.codegen.read_tflite import read_tflite
-from mcu_hybrid.codegen.tflite_cut import cut
+from mcu_hybrid.compiler.emit.known_answers import KnownAnswer
+from mcu_hybrid.compiler.passes.link_route import link_route
+from mcu_hybrid.compiler.read.cut import cut
+from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import ModelError, UnsupportedOp
-from mcu_hybrid.graph import interp
 from mcu_hybrid.ops import float_tables
 from mcu_hybrid.ops import route_features as rf
+from mcu_hybrid.reference import interp
+from mcu_hybrid.tflm import arena, generate, networks
+from tests.support.tflite_builder import OpSpec, Spec, build
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "tflm_hybrid"
 CLASSES, SCALE = 3, 0.25
@@ -107,7 +106,7 @@ def resolver_of(files: dict[str, str]) -> tuple[int, list[str], list[str]]:
 def test_the_resolver_has_exactly_the_graphs_operators(shared, name):
     data = (shared / "models" / f"{name}.tflite").read_bytes()
     graph = read_tflite(data, f"{name}.tflite").graph
-    size, codes, added = resolver_of(tflm.emit_tflm(data, graph, answers=()))
+    size, codes, added = resolver_of(generate.emit_tflm(data, graph, answers=()))
     kinds = {op.kind for op in graph.ops}
     assert set(codes) == kinds and size == len(codes) == len(kinds)
     assert added == [networks.OPS[code][0] for code in codes]
@@ -131,7 +130,7 @@ def test_golden_text_of_a_hybrid():
     data = hybrid()
     graph, info = linked(data)
     answers = (KnownAnswer(1, 0xDEADBEEF), KnownAnswer(2, 7))
-    files = tflm.emit_tflm(data, graph, metadata=info, answers=answers, arena_bytes=4096)
+    files = generate.emit_tflm(data, graph, metadata=info, answers=answers, arena_bytes=4096)
     del files["mh_tflm.cc"]  # the same bytes for every model
     if os.environ.get("MH_UPDATE_GOLDEN"):
         GOLDEN.mkdir(exist_ok=True)
@@ -144,7 +143,7 @@ def test_another_library_is_another_text():
     data = hybrid()
     graph, _ = linked(data)
     one, two = (
-        tflm.emit_tflm(data, graph, answers=(), library=library)["mh_tflm_model.c"]
+        generate.emit_tflm(data, graph, answers=(), library=library)["mh_tflm_model.c"]
         for library in ("library sha256 1", "library sha256 2")
     )
     assert one != two
@@ -165,7 +164,7 @@ def test_a_classifier_with_simple_scores_alone_keeps_its_file():
     nets = networks.split(graph)
     assert nets.router is None
     assert [op.kind for op in nets.layers] == ["FULLY_CONNECTED", networks.LINK, "SOFTMAX"]
-    files = tflm.emit_tflm(data, graph, metadata=info, answers=())
+    files = generate.emit_tflm(data, graph, metadata=info, answers=())
     text = files["mh_tflm_model.c"]
     assert f"The flatbuffers as TFLM reads them ({-(-len(data) // 16) * 16} bytes)" in text
     assert "{MH_TFLM_FROM_BASE, 0},\n    {MH_TFLM_FROM_SCORES, 0}," in text
@@ -211,7 +210,7 @@ def test_float_edges_come_off_as_in_the_graph():
     ]
     data = build(tensors, operators, [0], [5])
     graph = read_tflite(data, "float.tflite").graph
-    files = tflm.emit_tflm(data, graph, answers=())
+    files = generate.emit_tflm(data, graph, answers=())
     assert "QUANTIZE at float input" in files["mh_tflm_model.c"]  # named in the generated source
     inner = runtime.Interpreter.from_bytes(networks.flatbuffers(data, networks.split(graph))[0])
     for x in rng.integers(-128, 128, (20, 1, 6), np.int8):
@@ -240,17 +239,17 @@ def test_a_rewritten_model_computes_the_same(shared, name):
 def test_layers_and_footprint_of_a_hybrid():
     data = hybrid()
     graph, _ = linked(data)
-    rows = tflm.layer_rows(graph)
+    rows = generate.layer_rows(graph)
     assert [(row["op"], row["macs"], row["out_bytes"]) for row in rows] == [
         ("FULLY_CONNECTED", 6 * CLASSES, CLASSES),
         (networks.LINK, 0, 1 + rf.top_of(CLASSES)),
         ("FULLY_CONNECTED", 1 + rf.top_of(CLASSES), 1),
     ]
-    need = tflm.footprint(data, graph)
+    need = generate.footprint(data, graph)
     parts = networks.flatbuffers(data, networks.split(graph))
     assert need.kernels == ("route_features_s8",) and need.layers == 3
     assert need.weights_bytes == sum(map(len, parts)) and all(len(part) % 16 == 0 for part in parts)
-    assert tflm.footprint(data, graph, arena_bytes=640).arena_bytes == 640
+    assert generate.footprint(data, graph, arena_bytes=640).arena_bytes == 640
 
 
 def test_a_part_that_reads_another_input_cannot_be_cut_out():
@@ -275,6 +274,6 @@ def test_the_arena_bound_holds_and_is_not_far_off(shared, name):
 
 @given(st.lists(st.tuples(st.integers(1, 500), st.integers(0, 9), st.integers(0, 4)), max_size=20))
 def test_the_greedy_head_is_between_the_fullest_moment_and_the_sum(rows):
-    buffers = [tflm_arena._Buffer(size * 16, first, first + n) for size, first, n in rows]
+    buffers = [arena._Buffer(size * 16, first, first + n) for size, first, n in rows]
     fullest = max(sum(b.size for b in buffers if b.first <= t <= b.last) for t in range(14))
-    assert fullest <= tflm_arena._greedy(buffers) <= sum(b.size for b in buffers)
+    assert fullest <= arena._greedy(buffers) <= sum(b.size for b in buffers)

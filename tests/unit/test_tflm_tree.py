@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from mcu_hybrid.board import load_board
+from mcu_hybrid.board.load import load_board
 from mcu_hybrid.errors import InputError, MissingTool, ToolError, UnsupportedOp
-from mcu_hybrid.firmware import tflm
-from mcu_hybrid.firmware.tflm_tree import open_tflm
 from mcu_hybrid.process import Tools
+from mcu_hybrid.tflm import build as tflm
+from mcu_hybrid.tflm.tree import open_tflm
 
 INTERPRETER = "_ZN6tflite16MicroInterpreter6InvokeEv"
 M7 = load_board("mps2-an500")

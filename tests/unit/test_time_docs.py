@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_sample import routing
 
-from mcu_hybrid import latency
-from mcu_hybrid.board import load_board
+from mcu_hybrid.board.load import load_board
+from mcu_hybrid.machines import price
+from tests.support.report_sample import routing
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_the_readme_has_todays_estimates(
 ) -> None:
     page = (root / "README.md").read_text("utf-8")
     told = re.search(r"<!-- device table: begin -->\n(.*?)<!-- device", page, re.DOTALL)
-    assert told is not None and latency.MODELLED in told[1]
+    assert told is not None and price.MODELLED in told[1]
     rows = [[cell.strip() for cell in line.split("|")] for line in told[1].splitlines()]
     times = {row[1]: (row[3], row[5]) for row in rows if len(row) > 8 and row[3][:1].isdigit()}
     assert len(times) == 6
@@ -71,18 +71,18 @@ def test_the_readme_has_todays_estimates(
         row = counted[f"{name}@mps2-an500"]
         assert f"{row['instructions']:,}" == instructions
         us = (row[f"latency_{end}us"] for end in ("", "low_", "high_"))
-        assert text == latency.milliseconds(*us, unit=False)
+        assert text == price.milliseconds(*us, unit=False)
 
 
 def test_the_demos_table_names_its_estimate(bench: Path) -> None:
     table = runpy.run_path(str(bench / "readme.py"))["demo_table"]
-    time = latency.estimate(load_board("mps2-an500"), 62_536).to_json()
+    time = price.estimate(load_board("mps2-an500"), 62_536).to_json()
     run = routing() | {"latency_kind": "estimate"}
     told = table(run, {"board": "b", "instructions": 62_536, "arena_bytes": 1} | time)
     assert "| mean latency, estimate |" in told
-    assert f"edge about 0.15 ms (0.14-0.18), {latency.MODELLED}" in told
+    assert f"edge about 0.15 ms (0.14-0.18), {price.MODELLED}" in told
     rows = [row | {"latency_ms": None} for row in run["rows"]]
-    none = latency.estimate(load_board("mps2-an385"), 62_536).to_json()
+    none = price.estimate(load_board("mps2-an385"), 62_536).to_json()
     bare = run | {"rows": rows, "latency_kind": None}
     told = table(bare, {"board": "b", "instructions": 62_536, "arena_bytes": 1} | none)
     assert "| mean latency |" in told and "| - |" in told and "estimate" not in told

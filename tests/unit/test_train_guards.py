@@ -17,7 +17,7 @@ import pytest
 
 from mcu_hybrid.cli import main
 from mcu_hybrid.errors import InputError, McuHybridError
-from mcu_hybrid.pipeline.train import state_file, train_step
+from mcu_hybrid.steps.train import state_file, train_step
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.verdict import warnings_of
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tuning_sample import brute_force, simulate
 
 from mcu_hybrid.errors import InputError, TargetError
-from mcu_hybrid.tuning.costs import Cost
-from mcu_hybrid.tuning.outcomes import Outcomes, load_outcomes, steps_of
-from mcu_hybrid.tuning.settings import ABSTAIN, SAME_DEVICE, curve, measure
-from mcu_hybrid.tuning.solve import CRC, LTT, NONE, Problem, solve
-from mcu_hybrid.tuning.units import target
+from mcu_hybrid.routing.costs import Cost
+from mcu_hybrid.routing.tune.outcomes import Outcomes, load_outcomes, steps_of
+from mcu_hybrid.routing.tune.settings import ABSTAIN, SAME_DEVICE, curve, measure
+from mcu_hybrid.routing.tune.solve import CRC, LTT, NONE, Problem, solve
+from mcu_hybrid.routing.tune.units import target
+from tests.support.tuning_sample import brute_force, simulate
 
 COSTS = {"latency": Cost("ms", 3.0, 80.0), "bytes": Cost("B", 0.0, 1000.0)}
 

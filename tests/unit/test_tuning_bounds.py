@@ -15,12 +15,12 @@ from mcu_hybrid.intervals import (
     upper_bound,
     wilson,
 )
-from mcu_hybrid.tuning import bounds
-from mcu_hybrid.tuning.costs import Cost
-from mcu_hybrid.tuning.outcomes import Outcomes, steps_of
-from mcu_hybrid.tuning.settings import ABSTAIN
-from mcu_hybrid.tuning.solve import CRC, LTT, Problem, solve
-from mcu_hybrid.tuning.units import target
+from mcu_hybrid.routing.costs import Cost
+from mcu_hybrid.routing.tune import bounds
+from mcu_hybrid.routing.tune.outcomes import Outcomes, steps_of
+from mcu_hybrid.routing.tune.settings import ABSTAIN
+from mcu_hybrid.routing.tune.solve import CRC, LTT, Problem, solve
+from mcu_hybrid.routing.tune.units import target
 
 SPLITS = 400
 

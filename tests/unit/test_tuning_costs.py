@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcu_hybrid.board import list_boards
-from mcu_hybrid.cloud.linkmodel import PRESETS, link_model
+from mcu_hybrid.board.load import list_boards
 from mcu_hybrid.errors import InputError
-from mcu_hybrid.tuning.costs import QUERY_RATE, Cost, given_power, power_of
-from mcu_hybrid.tuning.payloads import payload
-from mcu_hybrid.tuning.settings import same_device
-from mcu_hybrid.tuning.units import METRICS, target
+from mcu_hybrid.routing.costs import QUERY_RATE, Cost, given_power, power_of
+from mcu_hybrid.routing.link_costs import PRESETS, link_model
+from mcu_hybrid.routing.tune.payloads import payload
+from mcu_hybrid.routing.tune.settings import same_device
+from mcu_hybrid.routing.tune.units import METRICS, target
 
 # The hybrid-model paper (ICLR 2023): 200 ms on the microcontroller and 2 s a query; and on one
 # device a base of 48 and a global of 215 million MACs.

@@ -1,10 +1,11 @@
 /* Fast depthwise convolutions of the Cortex-M DSP extension (M4, M7, M33).
  *
- * codegen/fast/depthwise.py picks the function, repacks the weights and fits the requantisation.
+ * compiler/select/depthwise.py picks the function, repacks the weights and fits the requantisation.
  * ``stream`` holds per output channel its weights, then its constants:
  *
  *   slope  mul, start               out = sat8(hi32((sum * 2^prescale + start) * mul) >> shift)
- *   exact  mul, start, addend, right   the exact form of codegen/requant.py, start = 2 * offset
+ *   exact  mul, start, addend, right   the exact form of compiler/exact/requant.py, start = 2 *
+ * offset
  *
  * A function whose name ends with x computes the output channels of ``redo``, which no slope fits,
  * again with the exact form. Scratch is aligned to 4 bytes. Four channels at a time (or what is

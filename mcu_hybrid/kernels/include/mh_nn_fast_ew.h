@@ -1,5 +1,6 @@
 /* Fast elementwise kernels, pools and moving of bytes of the Cortex-M DSP extension (M4, M7, M33).
- * Buffers need no alignment unless said; see codegen/fast/{add,pool,move}.py for who calls them. */
+ * Buffers need no alignment unless said; see compiler/select/{add,pool,move}.py for who calls them.
+ */
 #ifndef MH_NN_FAST_EW_H
 #define MH_NN_FAST_EW_H
 
@@ -25,7 +26,7 @@ mh_status mh_add_fast_s8(const mh_add_fast_params *p, const int8_t *a, const int
                          void *scratch);
 
 /* v = 2 * (a + a_offset) * (b + b_offset), out = sat8((hi32_rounded(v * mult) + addend + (v >> 31))
- * >> right), then the bounds: the exact form of codegen/requant.py. */
+ * >> right), then the bounds: the exact form of compiler/exact/requant.py. */
 typedef struct {
     const int32_t *loops;
     int32_t a_offset, b_offset;

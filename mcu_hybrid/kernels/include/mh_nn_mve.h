@@ -1,8 +1,8 @@
 /* Fast kernels of the M-profile vector extension (MVE; M55, M85).
  *
- * Weights are repacked by codegen/fast/mve_*.py, which also pick the function. All kernels compute
- * TFLite's two roundings as they are: vqrdmulh is the first one, vrshl the second but for ties of
- * negative numbers. The middle of a function's name says what is done about these:
+ * Weights are repacked by compiler/select/mve_*.py, which also pick the function. All kernels
+ * compute TFLite's two roundings as they are: vqrdmulh is the first one, vrshl the second but for
+ * ties of negative numbers. The middle of a function's name says what is done about these:
  *
  *   up    nothing: the layer's lower bound is its zero point, all negative numbers become that
  *   away  one is taken from negative numbers first; every factor's shift goes right

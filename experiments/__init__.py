@@ -1,0 +1,1 @@
+"""Comparisons of methods over seeds; each is run as ``python -m experiments.NAME``."""

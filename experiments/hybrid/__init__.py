@@ -1,0 +1,1 @@
+"""The hybrid against every baseline, through the int8 path."""

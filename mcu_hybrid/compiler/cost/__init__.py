@@ -1,0 +1,91 @@
+"""Executed instructions of kernel calls, predicted before anything is compiled.
+
+``terms`` says how often each part of a kernel runs, from the params of a call; what a part costs
+on a core was measured (``measured.json``, written by tools/calibrate/fit_cost.py). Counts only:
+cycles and wait states of memories are not modelled.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from mcu_hybrid.compiler.cost import (
+    dsp_depthwise_terms,
+    dsp_simple_terms,
+    dsp_terms,
+    mve_depthwise_terms,
+    mve_terms,
+    plain_terms,
+    ref_terms,
+)
+from mcu_hybrid.compiler.cost.loops import Terms
+from mcu_hybrid.ops.base import KernelCall
+
+MEASURED = Path(__file__).with_name("measured.json")
+# The cores that are measured.
+DSP, MVE, PLAIN, NARROW = "cortex-m7", "cortex-m55", "cortex-m3", "cortex-m0plus"
+# Cores with the instructions of a core that was measured, by the name in boards/cores.toml.
+_SAME = {"cortex-m4": DSP, "cortex-m7-sp": DSP, "cortex-m33": DSP}
+# What a function's name says of its form, its tile or its loops is in the terms.
+_VARIANT = re.compile(
+    r"(mh_(?:mve_)?(?:gemm|convb?))_(?:line|fine|exact|plain|up|away|any)|(mh_dw[3p])"
+)
+_TERMS: dict[str, Callable[[KernelCall], Terms]] = (
+    ref_terms.TERMS
+    | plain_terms.TERMS
+    | dsp_terms.TERMS
+    | dsp_simple_terms.TERMS
+    | dsp_depthwise_terms.TERMS
+    | mve_terms.TERMS
+    | mve_depthwise_terms.TERMS
+)
+_NARROW_TERMS = _TERMS | ref_terms.NARROW_TERMS | plain_terms.NARROW_TERMS
+_OF_FOLDER = {"cortex_m_mve": MVE, "cortex_m_dsp": DSP, "cortex_m_plain": PLAIN}
+
+
+def core_of(kernel_dirs: Sequence[str]) -> str:
+    """The core that is measured for these kernel folders; "" where none is."""
+    return next((_OF_FOLDER[name] for name in kernel_dirs if name in _OF_FOLDER), "")
+
+
+def measured_core(core: str) -> str:
+    """The core whose constants count for ``core``."""
+    return _SAME.get(core, core)
+
+
+def kernel(function: str) -> str:
+    """The kernel of a function: mh_conv_line18_small_s8 -> mh_conv, mh_lut_s8 -> mh_lut."""
+    name = function.removesuffix("_s8")
+    if name.startswith("mh_mve_depthwise"):
+        return "mh_mve_depthwise"
+    found = _VARIANT.match(name)
+    return name if found is None else found[1] or found[2]
+
+
+def terms(call: KernelCall, core: str) -> Terms | None:
+    """How often each part of the call runs; None for kernels that are not counted here."""
+    count = (_NARROW_TERMS if core == NARROW else _TERMS).get(kernel(call.function))
+    return None if count is None else count(call)
+
+
+def instructions(call: KernelCall, core: str) -> int | None:
+    """The predicted count of a call; None where kernel, part of it or core is not measured."""
+    constants = _measured().get(measured_core(core), {}).get(kernel(call.function))
+    found = terms(call, core)
+    if constants is None or found is None:
+        return None
+    runs = {name: count for name, count in found.items() if count}
+    if not runs.keys() <= constants.keys():
+        return None
+    return round(sum(count * constants[name] for name, count in runs.items()))
+
+
+@cache
+def _measured() -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+    """core -> function -> term -> instructions."""
+    found: dict[str, dict[str, dict[str, float]]] = json.loads(MEASURED.read_text("utf-8"))
+    return found

@@ -1,0 +1,85 @@
+"""Terms of the depthwise kernels of the DSP extension.
+
+Their assembly is counted (compiler/select/counts.py), here is what the params of a call say of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from mcu_hybrid.compiler.cost import dsp_depthwise_counts as counts
+from mcu_hybrid.compiler.cost.loops import Terms, bounded, numbers, seen
+from mcu_hybrid.ops.base import CTable, KernelCall
+from mcu_hybrid.quant import INT8_MIN
+
+_NAME3 = re.compile(r"mh_dw3s(\d)w(\d+)_(\w+?)x?_s8$")
+_NAME_POLY = re.compile(r"mh_dwp(\d)\w*?_s(\d)_(\w+?)x?_s8$")
+
+
+def _shape(call: KernelCall, stride_w: int, form: str, is_clipped: bool) -> counts.Shape:
+    v, redo = numbers(call), dict(call.params.fields)["redo"]
+    redone = redo.data[:-1].astype(int) if isinstance(redo, CTable) else np.zeros(0, int)
+    return counts.Shape(
+        (v["in_h"], v["in_w"], v["in_c"]),
+        (v["out_h"], v["out_w"], v["in_c"] * v["multiplier"]),
+        v["multiplier"],
+        (v["kernel_h"], v["kernel_w"]),
+        (v["stride_h"], stride_w),
+        (v["pad_top"], v["pad_left"]),
+        v["strip"],
+        v["tile"],
+        form == "exact",
+        redone.size,
+        tuple(int(n) for n in np.unique(redone // v["multiplier"] // 4)),
+        is_clipped,
+        "any" in call.function,
+    )
+
+
+def _outputs(call: KernelCall) -> Terms:
+    v = numbers(call)
+    return bounded(v, v["out_h"] * v["out_w"] * v["in_c"] * v["multiplier"])
+
+
+def _three(call: KernelCall) -> Terms:
+    found = _NAME3.match(call.function)
+    assert found is not None, call.function
+    shape = _shape(call, int(found[1]), found[3], False)
+    parts = counts.counts3(shape, 4 * int(found[2]))
+    names = ("assembly", "call", "tile", "strip", "part", "core")
+    return dict(zip(names, parts, strict=True)) | _outputs(call)
+
+
+def _poly(call: KernelCall) -> Terms:
+    found = _NAME_POLY.match(call.function)
+    assert found is not None, call.function
+    shape = _shape(call, int(found[2]), found[3], numbers(call)["in_zp"] == INT8_MIN)
+    parts = counts.counts_poly(shape, int(found[1]))
+    names = ("assembly", "call", "tile", "strip", "table", "core", "copied")
+    return dict(zip(names, parts, strict=True)) | _outputs(call)
+
+
+def _any(call: KernelCall) -> Terms:
+    v = numbers(call)
+    rows, columns = seen(v, "h"), seen(v, "w")
+    fours, pixels = -(-v["in_c"] // 4), v["out_h"] * v["out_w"]
+    some = int(np.count_nonzero(rows.inside)) * int(np.count_nonzero(columns.inside))
+    return {
+        "call": 1,
+        "row": v["out_h"],
+        "pixel": pixels,
+        "four": pixels * fours,
+        "sum": some * fours,
+        "line": rows.total * int(np.count_nonzero(columns.inside)) * fours,
+        "value": rows.total * columns.total * fours,
+    }
+
+
+TERMS: dict[str, Callable[[KernelCall], Terms]] = {
+    "mh_dw3": _three,
+    "mh_dwp": _poly,
+    "mh_dw_any": _any,
+}

@@ -1,0 +1,127 @@
+"""Terms of the MVE kernels (kernels/cortex_m_mve) but the depthwise one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from mcu_hybrid.compiler.cost.loops import Terms, Values, numbers, seen
+from mcu_hybrid.ops.base import KernelCall
+from mcu_hybrid.quant import INT8_MAX, INT8_MIN
+
+VECTOR, GROUP = 16, 4
+_FORM = re.compile(r"mh_mve_(?:gemm|conv)_([a-z]+)(\d+)_s8$")
+
+
+def clamped(v: Values, outputs: int) -> Terms:
+    """mh_mve_clamp."""
+    is_bounded = (v["lo"], v["hi"]) != (INT8_MIN, INT8_MAX)
+    return {"clamp": is_bounded, "clamped": is_bounded * (outputs // VECTOR)}
+
+
+def _tiles(call: KernelCall) -> Terms:
+    """mh_mve_multiply, a call for each row of outputs."""
+    v, found = numbers(call), _FORM.match(call.function)
+    assert found is not None, call.function
+    form, short = found[1], int(found[2]) > 0
+    rows, pixels = v["out_h"], v["out_w"]
+    pairs, odd = divmod(pixels, 2)
+    full, rest = divmod(v["out_c"], GROUP)
+    blocks, turns = v["blocks"], -(-v["blocks"] // 4)
+    four = rows * pairs * full
+    lasts = rows * pixels * (rest > 0)
+    one = rows * odd * full + lasts
+    return {
+        "call": 1,
+        "row": rows,
+        "pairs": rows * (pairs > 0) * (full > 0),
+        "pair": rows * pairs * (full > 0),
+        f"pair's group, {form}": four,
+        "pair's short": four * short,
+        "pair's block": four * blocks,
+        "pair's turn": four * turns,
+        "single": rows * odd * (full > 0),
+        f"single's group, {form}": one,
+        "single's short": one * short,
+        "single's block": one * blocks,
+        "last row": rows * (rest > 0),
+        "last": lasts,
+        "last channel": lasts * rest,
+        **clamped(v, rows * pixels * v["out_c"]),
+    }
+
+
+def _conv(call: KernelCall) -> Terms:
+    v = numbers(call)
+    rows, step = seen(v, "h"), v["kernel_h"] * v["in_c"]
+    inside, outside = rows.total, v["out_h"] * v["kernel_h"] - rows.total
+    whole, part = divmod(v["in_c"], VECTOR)
+    terms = _tiles(call) | {
+        "filled": (v["columns"] * step + VECTOR) // VECTOR,
+        "band row": inside,
+        "outside": outside,
+        "outside pixel": outside * v["in_w"],
+        "outside vector": outside * v["in_w"] * whole,
+    }
+    if whole:
+        return terms | {
+            "pass": inside * whole,
+            "pass's vector": inside * whole * v["in_w"],
+            "part": inside * (part > 0),
+            "part's vector": inside * (part > 0) * v["in_w"],
+        }
+    fitting = VECTOR // v["in_c"]
+    together = fitting if (fitting - 1) * step + v["in_c"] <= 256 else 1
+    return terms | {"shared row": inside, "shared": inside * (v["in_w"] // together)}
+
+
+def _add(call: KernelCall) -> Terms:
+    v = numbers(call)
+    vectors, rest = divmod(v["size"], VECTOR)
+    return {"call": 1, "vector": vectors, "last": rest > 0, **clamped(v, v["size"])}
+
+
+def _pool(call: KernelCall, lanes: int) -> Terms:
+    v = numbers(call)
+    rows, columns = seen(v, "h"), seen(v, "w")
+    pixels, vectors = v["out_h"] * v["out_w"], -(-v["channels"] // lanes)
+    return {
+        "call": 1,
+        "row": v["out_h"],
+        "pixel": pixels,
+        "vector": pixels * vectors,
+        "line": rows.total * v["out_w"] * vectors,
+        "value": rows.total * columns.total * vectors,
+        **clamped(v, pixels * v["channels"]),
+    }
+
+
+def _average_pool(call: KernelCall) -> Terms:
+    return _pool(call, 8)
+
+
+def _max_pool(call: KernelCall) -> Terms:
+    return _pool(call, 16)
+
+
+def _mean(call: KernelCall) -> Terms:
+    v = numbers(call)
+    vectors = v["outer"] * -(-v["inner"] // 8)
+    return {
+        "call": 1,
+        "outer": v["outer"],
+        "vector": vectors,
+        "value": vectors * v["count"],
+        "output": v["outer"] * v["inner"],
+        "output rounded": v["outer"] * v["inner"] * (v["shift"] <= 0),
+    }
+
+
+TERMS: dict[str, Callable[[KernelCall], Terms]] = {
+    "mh_mve_gemm": _tiles,
+    "mh_mve_conv": _conv,
+    "mh_mve_add": _add,
+    "mh_mve_average_pool": _average_pool,
+    "mh_mve_max_pool": _max_pool,
+    "mh_mve_mean": _mean,
+}

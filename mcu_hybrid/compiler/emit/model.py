@@ -1,0 +1,263 @@
+"""C text of a planned graph: tables, parameter structs, one call per layer.
+
+All values are made here and arrive ready in the templates; the arithmetic is that of the operators'
+``lower``, the places are those of the plan. Neither boards nor files are known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from mcu_hybrid import resources
+from mcu_hybrid.compiler.arena.plan import MemoryPlan
+from mcu_hybrid.compiler.emit import ctext, stream
+from mcu_hybrid.compiler.emit.known_answers import KnownAnswer, known_answers
+from mcu_hybrid.compiler.lowering import Lowered, layers, lower_graph
+from mcu_hybrid.compiler.passes.link_route import SCORES_NAME
+from mcu_hybrid.compiler.schedule.call import Call, Place, StreamCall
+from mcu_hybrid.errors import ModelError
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
+from mcu_hybrid.templates import source_template
+from mcu_hybrid.wire.messages import Router
+
+NO_OUTPUT = "MH_NO_OUTPUT"
+ROUTERS = tuple(f"MH_ROUTER_{router.name}" for router in Router)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What the template prints of one operator."""
+
+    index: int
+    comment: str
+    places: str
+    call: str
+    out: str
+    out_bytes: int
+
+
+def emit(
+    graph: Graph,
+    plan: MemoryPlan,
+    *,
+    digest: bytes,
+    metadata: Mapping[str, Any] | None = None,
+    answers: Sequence[KnownAnswer] | None = None,
+    lowered: Lowered | None = None,
+) -> dict[str, str]:
+    """Return ``{"model.c": ..., "model.h": ...}``, the same text for the same model everywhere.
+
+    Args:
+        digest: sha256 of the .tflite file, 32 bytes.
+        metadata: the model's own metadata (outputs of a hybrid, router and threshold at reset).
+        answers: known answers of the self-test; None computes them with the reference interpreter.
+        lowered: what each operator runs as; must be what the plan was made for.
+    """
+    if len(digest) != 32:
+        raise ValueError("the digest is a sha256: 32 bytes")
+    answers = known_answers(graph) if answers is None else answers
+    values = {
+        "name": ctext.comment(graph.name),
+        "digest_hex": digest.hex(),
+        "digest": ctext.lines([f"0x{byte:02x}" for byte in digest], indent=8),
+        "arena_bytes": plan.arena_bytes,
+        "rows": _plan_rows(plan),
+        "info": _info(graph, metadata or {}),
+        "answers": [(f"{a.seed}u", f"0x{a.crc:08x}u") for a in answers],
+        **_Emitter(graph, plan, lower_graph(graph) if lowered is None else lowered).values(),
+    }
+    return {name: _template(f"{name}.j2").render(values) for name in ("model.c", "model.h")}
+
+
+class _Emitter:
+    """Collects definitions in the order of their first use; equal tables are stored once."""
+
+    def __init__(self, graph: Graph, plan: MemoryPlan, lowered: Lowered) -> None:
+        self.graph, self.plan = graph, plan
+        self.lowered = lowered
+        self.views = {
+            op.outputs[0]: op.inputs[0]
+            for op, call in zip(graph.ops, self.lowered, strict=True)
+            if call is None
+        }
+        self.tables: dict[tuple[str, bytes], str] = {}
+        self.definitions: list[str] = []
+
+    def values(self) -> dict[str, Any]:
+        """The template's values that depend on operators and places."""
+        run = list(layers(self.graph, self.lowered))
+        if not run:
+            raise ModelError(
+                "the model computes nothing", "export a model with layers", path=self.graph.name
+            )
+        done = [self.layer(n, op, call) for n, (op, call) in enumerate(run)]
+        return {
+            "layers": done,
+            "inputs": self.buffers(self.graph.inputs),
+            "outputs": self.buffers(self.graph.outputs),
+            "definitions": self.definitions,
+        }
+
+    def layer(self, n: int, op: Op, call: Call) -> _Layer:
+        """Define the operator's tables and params; return its call."""
+        what = f"op {n}  {op.kind}  {ctext.comment(op.name)}"
+        if isinstance(call, StreamCall):
+            text = self.stream(n, what, call)
+        else:
+            self.params(call.params, f"op{n}", f"/* {what} */\n")
+            arguments = ", ".join([f"&op{n}", *self.pointers(n, call), self.scratch(n)])
+            text = f"{call.function}({arguments})"
+        shapes = " -> ".join(
+            " ".join(str(list(self.graph.tensor(t).shape)) for t in tensors)
+            for tensors in (call.ins, call.outs)
+        )
+        places = " -> ".join(
+            ", ".join(str(self.plan.offsets.get(t, "flash")) for t in tensors)
+            for tensors in (call.ins, call.outs)
+        )
+        return _Layer(
+            index=n,
+            comment=what,
+            places=f"{shapes}  arena {places}",
+            call=text,
+            out=self.address(call.outs[0]),
+            out_bytes=self.graph.tensor(call.outs[0]).bytes,
+        )
+
+    def params(self, params: CStruct, name: str, comment: str = "") -> None:
+        """Define a params struct and the tables that it points to."""
+        names = {
+            table.name: self.table(table, f"{name}_{table.name}")
+            for table in ctext.struct_tables(params)
+        }
+        self.definitions.append(comment + ctext.struct_text(params, name, names))
+
+    def stream(self, n: int, what: str, call: StreamCall) -> str:
+        """Define the function of a stream; equal params of its parts are stored once."""
+        names: dict[int, str] = {}
+        texts: dict[str, str] = {}
+        for part in call.calls():
+            if id(part) in names:
+                continue
+            name = f"op{n}_{len(texts)}"
+            before = len(self.definitions)
+            self.params(part.params, name)
+            text = self.definitions[-1].replace(f" {name} = ", " = ")
+            if text in texts:  # its tables were there too
+                del self.definitions[before:]
+            names[id(part)] = texts.setdefault(text, name)
+        function = stream.stream_text(
+            f"stream{n}",
+            call.steps,
+            lambda part: names[id(part)],
+            lambda place: self.stream_address(n, place),
+        )
+        self.definitions.append(f"/* {what} */\n{function}")
+        return f"stream{n}()"
+
+    def stream_address(self, n: int, place: Place) -> tuple[str, int]:
+        """Base and offset of a place of stream ``n``."""
+        if place.tensor is None:
+            return "arena", self.plan.scratch_offsets[n] + place.offset
+        if place.tensor in self.plan.offsets:
+            return "arena", self.plan.offsets[place.tensor] + place.offset
+        return self.address(place.tensor), place.offset
+
+    def pointers(self, n: int, call: KernelCall) -> list[str]:
+        """The pointer arguments between params and scratch, by the call's form."""
+        ins = [self.address(t) for t in call.ins]
+        outs = [self.address(t) for t in call.outs]
+        if call.form == "nary_in":
+            ins = [self.array(f"op{n}_ins", "const int8_t *const", ins)]
+        elif call.form == "nary_out":
+            outs = [self.array(f"op{n}_outs", "int8_t *const", outs)]
+        elif call.form not in ("unary", "binary", "unary_two"):
+            raise ValueError(f"unknown call form '{call.form}' of {call.function}")
+        return [*ins, *outs]
+
+    def array(self, name: str, ctype: str, addresses: Sequence[str]) -> str:
+        """Define an array of pointers; returns its name."""
+        text = ctext.lines(list(addresses))
+        self.definitions.append(f"static {ctype} {name}[{len(addresses)}] = {{\n{text}\n}};")
+        return name
+
+    def table(self, table: CTable, name: str) -> str:
+        """Define a table unless an equal one is there; returns the name to use."""
+        key = (table.ctype, np.ascontiguousarray(table.data).tobytes())
+        if key not in self.tables:
+            self.tables[key] = name
+            self.definitions.append(ctext.table_text(table, name))
+        return self.tables[key]
+
+    def address(self, tensor: int) -> str:
+        """Where a tensor lies: in the arena, or a constant table."""
+        if tensor in self.plan.offsets:
+            return f"arena + {self.plan.offsets[tensor]}"
+        while tensor in self.views:
+            tensor = self.views[tensor]
+        found = self.graph.tensor(tensor)
+        if found.data is None:
+            raise ValueError(f"tensor '{found.name}' is neither planned nor constant")
+        return self.table(CTable(found.name, f"{found.dtype}_t", found.data), f"const{tensor}")
+
+    def scratch(self, n: int) -> str:
+        """The layer's scratch argument."""
+        offset = self.plan.scratch_offsets.get(n)
+        return "NULL" if offset is None else f"arena + {offset}"
+
+    def buffers(self, tensors: Sequence[int]) -> list[tuple[str, int, str]]:
+        """(address, bytes, name) of the model's inputs or outputs."""
+        for index in tensors:
+            if index not in self.plan.offsets:
+                raise ModelError(
+                    "a model output is a constant: nothing computes it",
+                    "export the model without this output",
+                    path=self.graph.name,
+                    key=self.graph.tensor(index).name,
+                )
+        found = [(self.address(t), self.graph.tensor(t)) for t in tensors]
+        return [(address, t.bytes, ctext.comment(t.name)) for address, t in found]
+
+
+def _info(graph: Graph, metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Fields of ``mh_model`` that come from the metadata of a hybrid."""
+    names = [graph.tensor(t).name for t in graph.outputs]
+
+    def output(name: object) -> str:
+        return f"{names.index(name)}u" if name in names else NO_OUTPUT
+
+    deployed = metadata.get("deployed") or {}
+    router, threshold = deployed.get("router", 0), deployed.get("threshold", 0)
+    if router not in range(len(ROUTERS)) or type(threshold) is not int:
+        raise ModelError(
+            f"router {router!r} with threshold {threshold!r} is not known",
+            "export the model again",
+            path=graph.name,
+            key="deployed",
+        )
+    return {
+        "logits": output(metadata.get("logits")),
+        "route": output(metadata.get("route_score")),
+        "scores": output(SCORES_NAME),
+        "router": ROUTERS[router],
+        "threshold": ctext.number(threshold),
+    }
+
+
+def _plan_rows(plan: MemoryPlan) -> list[str]:
+    """The memory plan as lines of a comment."""
+    rows = [f"{'offset':>8} {'bytes':>8}  {'ops':>9}  what"]
+    for row in plan.lifetimes:
+        ops = f"{row.first}..{row.last}"
+        rows.append(f"{row.offset:>8} {row.bytes:>8}  {ops:>9}  {ctext.comment(row.label)}")
+    return rows
+
+
+def _template(name: str) -> jinja2.Template:
+    return source_template(resources.root("firmware_templates") / "model" / name)

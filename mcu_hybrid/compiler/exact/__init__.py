@@ -1,0 +1,1 @@
+"""Proofs about integers: requantisation in fewer instructions, and which values can occur."""

@@ -1,0 +1,197 @@
+"""Which channels of which tensors can go, so that what is left computes the same as before.
+
+A channel is an entry of a tensor's last axis. Its readers must be able to do without it: it is a
+constant whose contribution to their sums is the same at every place (it goes into their bias), or
+their weights for it are zero, or what they make of it goes as well. Its writer must be able to
+leave it out. Operators that treat channels side by side (depthwise, additions, pools ...) tie the
+channels of their operands and results: all go, or none. The largest set without a contradiction is
+found by starting from all channels and putting back what some operator needs.
+
+Not here: the rewriting (fold_dead.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mcu_hybrid.compiler.exact.ranges import UNARY, WEIGHTED, Range, tensor_ranges
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops import reshape
+from mcu_hybrid.ops.weighted import weights_of
+
+BINARY = ("ADD", "MUL", "SUB")
+_ALONG = ("AVERAGE_POOL_2D", "MAX_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", *UNARY)
+
+# Channels with the same label go together: (tensor, label per channel) for each tensor of an
+# operator. Tensors that are not listed keep all their channels.
+_Ties = list[tuple[int, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What a layer that sums over channels makes of channels it could do without.
+
+    ``absorbs`` [outputs, channels]: the channel adds the same to this output everywhere.
+    ``adds`` [outputs, channels]: what it adds, where ``absorbs`` holds; else 0.
+    """
+
+    absorbs: np.ndarray
+    adds: np.ndarray
+
+
+@dataclass
+class DeadChannels:
+    """``gone`` has one bool per channel of each activation; it shrinks while it is searched.
+
+    ``readers`` has the layers that sum over channels, by position in the graph.
+    """
+
+    graph: Graph
+    ranges: dict[int, Range]
+    readers: dict[int, Reader] = field(default_factory=dict)
+    gone: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def kept(self, tensor: int) -> np.ndarray:
+        """The channels of a tensor that stay."""
+        return np.flatnonzero(~self.gone[tensor])
+
+
+def find(graph: Graph, *, align: int) -> DeadChannels:
+    """Return all channels that can go.
+
+    Args:
+        graph: a verified graph.
+        align: where a tensor's channels are a multiple of this, what is left of them is, too.
+    """
+    found = DeadChannels(graph, tensor_ranges(graph))
+    for position, op in enumerate(graph.ops):
+        if _sums_over_channels(graph, op):
+            found.readers[position] = _reader(graph, op, found.ranges[op.inputs[0]])
+    for index in graph.activations():
+        tensor = graph.tensor(index)
+        is_inner = tensor.shape != () and index not in (*graph.inputs, *graph.outputs)
+        found.gone[index] = np.full(tensor.shape[-1] if tensor.shape else 1, is_inner)
+    while True:
+        _settle(found)
+        if not _put_back(found, align):
+            return found
+
+
+def per_channel(weights: np.ndarray, channels: int) -> np.ndarray:
+    """Weights of a layer that sums over channels as [outputs, all else, channels]; a view."""
+    return weights.reshape(weights.shape[0], -1, channels)
+
+
+def _sums_over_channels(graph: Graph, op: Op) -> bool:
+    """True for layers each of whose outputs sums over all channels (of all places, or a window)."""
+    shape = graph.tensor(op.inputs[0]).shape
+    if op.kind == "FULLY_CONNECTED":
+        return weights_of(graph, op).shape[1] % (shape[-1] if shape else 1) == 0
+    return op.kind == "CONV_2D" and weights_of(graph, op).shape[3] == shape[-1]
+
+
+def _reader(graph: Graph, op: Op, x: Range) -> Reader:
+    weights, channels = weights_of(graph, op), x.low.shape[-1]
+    split = per_channel(weights, channels)
+    absorbs = ~split.any(1)
+    adds = np.zeros(absorbs.shape, np.int64)
+    for channel in np.flatnonzero(x.constant_channels()):
+        values = x.low[..., channel : channel + 1]
+        part = split[:, :, channel]
+        if op.kind == "CONV_2D":
+            part = part.reshape(*weights.shape[:3], 1)
+        sums = WEIGHTED[op.kind](graph, op, values, part)
+        sums = sums.reshape(-1, sums.shape[-1])
+        steady = (sums == sums[0]).all(0)
+        absorbs[:, channel] |= steady
+        adds[:, channel] = np.where(steady, sums[0], 0)
+    return Reader(absorbs, adds)
+
+
+def _settle(found: DeadChannels) -> None:
+    """Put back what operators need until nothing changes."""
+    before = -1
+    while before != (left := sum(int(gone.sum()) for gone in found.gone.values())):
+        before = left
+        for position, op in enumerate(found.graph.ops):
+            _apply(found, position, op)
+
+
+def _apply(found: DeadChannels, position: int, op: Op) -> None:
+    gone = found.gone
+    if position in found.readers:
+        if op.inputs[0] in gone:
+            live = ~gone[op.outputs[0]]
+            gone[op.inputs[0]] &= found.readers[position].absorbs[live].all(0)
+        return
+    ties = [(t, labels) for t, labels in _ties(found.graph, op) if t in gone]
+    together = np.ones(max((labels.max() for _, labels in ties), default=0) + 1, bool)
+    for tensor, labels in ties:
+        np.logical_and.at(together, labels, gone[tensor])
+    for tensor, labels in ties:
+        gone[tensor] &= together[labels]  # a tensor may be listed twice
+    listed = {t for t, _ in ties}
+    for tensor in (*op.inputs, *op.outputs):
+        if tensor in gone and tensor not in listed:
+            gone[tensor][:] = False
+
+
+def _ties(graph: Graph, op: Op) -> _Ties:
+    """Which channels of an operator that works channel by channel go together."""
+    target = op.outputs[0]
+    channels = graph.tensor(target).shape[-1] if graph.tensor(target).shape else 1
+    labels = np.arange(channels)
+    shapes = {i: graph.tensor(i).shape for i in op.inputs if i >= 0}
+    if op.kind == "DEPTHWISE_CONV_2D":
+        if shapes[op.inputs[0]][3] == 1:
+            return [(target, labels)]  # one channel in: each output stands alone
+        return [
+            (op.inputs[0], np.arange(shapes[op.inputs[0]][3])),
+            (target, labels // op.attrs.multiplier),
+        ]
+    if op.kind in BINARY:
+        # An operand that is broadcast along the channels is needed as long as there are any.
+        sides = {i for i in op.inputs if shapes[i] and shapes[i][-1] == channels}
+        return [(target, labels), *((i, labels) for i in sides)]
+    if op.kind in _ALONG:
+        return [(op.inputs[0], labels), (target, labels)]
+    if op.kind in ("PAD", "PADV2") and not op.attrs.before[-1] and not op.attrs.after[-1]:
+        return [(op.inputs[0], labels), (target, labels)]
+    if op.kind == "MEAN" and len(shapes[op.inputs[0]]) - 1 not in op.attrs.axes:
+        return [(op.inputs[0], labels), (target, labels)]
+    if op.kind == "CONCATENATION":
+        return _concatenation_ties(graph, op, labels)
+    if op.kind in reshape.KINDS and shapes[op.inputs[0]]:
+        return _view_ties(op, shapes[op.inputs[0]][-1], channels)
+    return []
+
+
+def _concatenation_ties(graph: Graph, op: Op, labels: np.ndarray) -> _Ties:
+    rank = len(graph.tensor(op.outputs[0]).shape)
+    if op.attrs.axis % rank != rank - 1:
+        return [(i, labels) for i in (*op.inputs, *op.outputs)]
+    sizes = [graph.tensor(i).shape[-1] for i in op.inputs]
+    parts = np.split(labels, np.cumsum(sizes)[:-1])
+    return [(op.outputs[0], labels), *zip(op.inputs, parts, strict=True)]
+
+
+def _view_ties(op: Op, before: int, after: int) -> _Ties:
+    """Channels of a view: the longer rows repeat the shorter ones."""
+    short = min(before, after)
+    if before % short or after % short:
+        return []
+    return [(op.inputs[0], np.arange(before) % short), (op.outputs[0], np.arange(after) % short)]
+
+
+def _put_back(found: DeadChannels, align: int) -> bool:
+    """Put back as many channels as alignment asks for; False where none is missing."""
+    changed = False
+    for gone in found.gone.values():
+        step = align if gone.size % align == 0 else 1
+        left = int(gone.size - gone.sum())
+        missing = max(-(-left // step) * step, step) - left
+        gone[np.flatnonzero(gone)[:missing]] = False
+        changed |= missing > 0
+    return changed

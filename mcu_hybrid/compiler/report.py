@@ -1,0 +1,178 @@
+"""Plain data about a planned graph: layers, flash by layer, memory over time, what it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mcu_hybrid.compiler.arena.plan import MemoryPlan
+from mcu_hybrid.compiler.lowering import Lowered, kernel_stems, layers, lower_graph
+from mcu_hybrid.compiler.schedule.call import Call, kernel_calls
+from mcu_hybrid.compiler.schedule.rows import rows_made
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.image.firmware import Footprint
+from mcu_hybrid.ops import module, stream
+from mcu_hybrid.ops.base import CTable
+
+TABLE_ALIGN = 4  # of every table in the generated C
+NAMED = 3  # how many of the largest a message names
+
+
+def layer_rows(graph: Graph, lowered: Lowered | None = None) -> list[dict[str, Any]]:
+    """One row per layer that runs, in the firmware's order: name, op, macs, out_bytes.
+
+    ``macs`` are those that the layer executes: of ``graph`` as it is here, folded or not.
+    """
+    return [
+        {
+            "name": op.name,
+            "op": op.kind,
+            "macs": executed_macs(graph, op),
+            "out_bytes": graph.tensor(call.outs[0]).bytes,
+        }
+        for op, call in layers(graph, _or_reference(graph, lowered))
+    ]
+
+
+def executed_macs(graph: Graph, op: Op) -> int:
+    """Multiply-accumulates of one layer; a stream's rows count as often as they are computed."""
+    if op.kind not in stream.KINDS:
+        return int(module(op.kind).macs(graph, op))
+    made = rows_made(graph, op.attrs.run, op.attrs.rows, op.attrs.keep)
+    heights = [graph.tensor(part.outputs[0]).shape[1] for part in op.attrs.run]
+    macs = [int(module(part.kind).macs(graph, part)) for part in op.attrs.run]
+    return sum(m // h * rows for m, h, rows in zip(macs, heights, made, strict=True))
+
+
+def model_macs(graph: Graph) -> int:
+    """Multiply-accumulates of a model as given, before any pass: ``macs`` wherever it is told."""
+    return sum(int(module(op.kind).macs(graph, op)) for op in graph.ops)
+
+
+def stream_rows(graph: Graph, lowered: Lowered) -> list[dict[str, Any]]:
+    """One row per stream: its layer number, operators, and how it is cut."""
+    return [
+        {
+            "layer": n,
+            "operators": [part.kind for part in op.attrs.run],
+            "rows": op.attrs.rows,
+            "keeps_rows": op.attrs.keep,
+        }
+        for n, (op, _) in enumerate(layers(graph, lowered))
+        if op.kind == "STREAM"
+    ]
+
+
+def flash_rows(graph: Graph, lowered: Lowered | None = None) -> list[dict[str, Any]]:
+    """Bytes of tables per layer; a table that several layers share counts at the first."""
+    seen: set[tuple[str, bytes]] = set()
+    rows = []
+    for n, (op, call) in enumerate(layers(graph, _or_reference(graph, lowered))):
+        size = 0
+        for table in _tables(graph, call):
+            key = (table.ctype, table.data.tobytes())
+            if key not in seen:
+                seen.add(key)
+                size += -(-table.data.nbytes // TABLE_ALIGN) * TABLE_ALIGN
+        rows.append({"layer": n, "name": op.name, "op": op.kind, "bytes": size})
+    return rows
+
+
+def weights_bytes(graph: Graph, lowered: Lowered | None = None) -> int:
+    """Flash that weights and all other tables take."""
+    return sum(row["bytes"] for row in flash_rows(graph, lowered))
+
+
+def plan_json(graph: Graph, plan: MemoryPlan, lowered: Lowered | None = None) -> dict[str, Any]:
+    """The memory map over time: one entry per layer, one box per buffer.
+
+    A buffer lives from layer ``first_op`` to ``last_op``, both included; -1 is the host's writing
+    of the input, the number of layers its reading of the outputs.
+    """
+    return {
+        "arena_bytes": plan.arena_bytes,
+        "lower_bound_bytes": plan.lower_bound_bytes,
+        "is_optimal": plan.is_optimal,
+        "scratch_bytes": plan.scratch_bytes,
+        "peak_op": plan.peak_op,
+        "ops": [
+            {"name": op.name, "op": op.kind, "live_bytes": _live(plan, n)}
+            for n, (op, _) in enumerate(layers(graph, _or_reference(graph, lowered)))
+        ],
+        "buffers": [
+            {
+                "name": row.label,
+                "tensor": row.tensor,
+                "first_op": row.first,
+                "last_op": row.last,
+                "offset": row.offset,
+                "bytes": row.bytes,
+            }
+            for row in plan.lifetimes
+        ],
+    }
+
+
+def footprint(graph: Graph, plan: MemoryPlan, lowered: Lowered | None = None) -> Footprint:
+    """What the model asks of a board."""
+    lowered = _or_reference(graph, lowered)
+    run = [op for op, _ in layers(graph, lowered)]
+    fullest = sorted(range(len(run)), key=lambda n: (-_live(plan, n), n))[:NAMED]
+    heaviest = sorted(flash_rows(graph, lowered), key=lambda row: -row["bytes"])[:NAMED]
+    return Footprint(
+        arena_bytes=plan.arena_bytes,
+        weights_bytes=weights_bytes(graph, lowered),
+        layers=len(run),
+        kernels=kernel_stems(lowered),
+        largest_ram=tuple(
+            _named(n, kind_of(run[n]), _live(plan, n)) + _tensors(graph, plan, n) for n in fullest
+        ),
+        largest_flash=tuple(_named(r["layer"], r["op"], r["bytes"]) for r in heaviest),
+    )
+
+
+def _or_reference(graph: Graph, lowered: Lowered | None) -> Lowered:
+    return lower_graph(graph) if lowered is None else lowered
+
+
+def kind_of(op: Op) -> str:
+    """The operator's kind for readers: a stream with what runs in it."""
+    if op.kind != "STREAM":
+        return op.kind
+    return "STREAM of " + ", ".join(part.kind for part in op.attrs.run)
+
+
+def _named(n: int, kind: str, size: int) -> str:
+    return f"op {n} {kind} {size:,} B"
+
+
+def _tensors(graph: Graph, plan: MemoryPlan, time: int) -> str:
+    """The two largest tensors that live then, by shape: layers' names can be lines long."""
+    rows = [row for row in plan.lifetimes if row.first <= time <= row.last]
+    largest = sorted(rows, key=lambda row: -row.bytes)[:2]
+    return " (" + " + ".join(f"{_shape(graph, row.tensor)} {row.bytes:,}" for row in largest) + ")"
+
+
+def _shape(graph: Graph, tensor: int | None) -> str:
+    return "scratch" if tensor is None else "x".join(map(str, graph.tensor(tensor).shape))
+
+
+def _live(plan: MemoryPlan, time: int) -> int:
+    """Bytes of the arena that hold something then; what slides over another counts once."""
+    alive = (row for row in plan.lifetimes if row.first <= time <= row.last)
+    end = total = 0
+    for start, stop in sorted((row.offset, row.offset + row.bytes) for row in alive):
+        total += max(stop - max(start, end), 0)
+        end = max(end, stop)
+    return total
+
+
+def _tables(graph: Graph, layer: Call) -> Iterator[CTable]:
+    """Tables of the params, then constant operands, as the emitter defines them."""
+    for call in kernel_calls(layer):
+        values: Iterable[Any] = (value for _, value in call.params.fields)
+        yield from (value for value in values if isinstance(value, CTable))
+        for index in call.ins:
+            tensor = graph.tensor(index)
+            if tensor.data is not None:
+                yield CTable(tensor.name, f"{tensor.dtype}_t", tensor.data)

@@ -1,0 +1,98 @@
+"""What each router of a model costs: its layers, MACs, bytes of constants, predicted instructions.
+
+A simple router is ROUTE_FEATURES alone, which gives the scores of all of them; the learned one is
+that and everything that reads its features. All other layers are the base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mcu_hybrid.compiler.lowering import Lowered, layers, lower_graph, predicted_instructions
+from mcu_hybrid.compiler.report import flash_rows, layer_rows
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops import module
+from mcu_hybrid.routing import mechanisms
+
+_LINK = "ROUTE_FEATURES"
+
+
+def router_costs(graph: Graph, lowered: Lowered | None = None) -> list[dict[str, Any]]:
+    """One row per router that the model has; none where it has no route features.
+
+    A row has ``router``, ``layers`` (numbers, as the firmware counts them), ``macs``,
+    ``constant_bytes``, ``predicted_instructions`` and ``predicted_share`` of the base's own
+    instructions (both None where the cost model does not know a layer).
+
+    Args:
+        lowered: what each operator runs as; None takes the reference kernels and predicts nothing.
+    """
+    calls = lower_graph(graph) if lowered is None else lowered
+    run = [op for op, _ in layers(graph, calls)]
+    known = [None] * len(run) if lowered is None else predicted_instructions(lowered)
+    sizes = [int(row["bytes"]) for row in flash_rows(graph, calls)]
+    macs = [int(row["macs"]) for row in layer_rows(graph, calls)]
+    return _rows(graph, run, macs, sizes, known)
+
+
+def network_costs(graph: Graph, run: Sequence[Op]) -> list[dict[str, Any]]:
+    """The same for the engine tflm, whose layers ``run`` are not ours: nothing is predicted."""
+    macs = [module(op.kind).macs(graph, op) for op in run]
+    sizes = []
+    for op in run:
+        constants = (graph.tensor(t) for t in op.inputs if t >= 0)
+        sizes.append(sum(t.data.nbytes for t in constants if t.data is not None))
+    for n, op in enumerate(run):
+        if op.kind == _LINK:  # its tables are parameters
+            sizes[n] = sum(row["bytes"] for row in flash_rows(graph.with_(ops=(op,))))
+    return _rows(graph, run, macs, sizes, [None] * len(run))
+
+
+def _rows(
+    graph: Graph,
+    run: Sequence[Op],
+    macs: Sequence[int],
+    sizes: Sequence[int],
+    known: Sequence[int | None],
+) -> list[dict[str, Any]]:
+    link = next((n for n, op in enumerate(run) if op.kind == _LINK), None)
+    if link is None:
+        return []
+    behind = _behind(graph.ops, run[link].outputs[0])
+    head = [n for n, op in enumerate(run) if op in behind]
+    base = _sum(known, [n for n in range(len(run)) if n not in (link, *head)])
+    names = [graph.tensor(t).name for t in graph.outputs]
+    rows = []
+    for name, router in mechanisms.ROUTERS.items():
+        learned = name == mechanisms.learned.NAME
+        if not (head if learned else router.OUTPUT in names):
+            continue
+        mine = [link, *head] if learned else [link]
+        predicted = _sum(known, mine)
+        rows.append(
+            {
+                "router": name,
+                "layers": mine,
+                "macs": sum(macs[n] for n in mine),
+                "constant_bytes": sum(sizes[n] for n in mine),
+                "predicted_instructions": predicted,
+                "predicted_share": predicted / base if predicted and base else None,
+            }
+        )
+    return rows
+
+
+def _behind(ops: Sequence[Op], start: int) -> list[Op]:
+    """The operators that depend on the tensor ``start``; some of them may be views."""
+    made, found = {start}, []
+    for op in ops:
+        if made.intersection(op.inputs):
+            found.append(op)
+            made.update(op.outputs)
+    return found
+
+
+def _sum(known: Sequence[int | None], numbers: Sequence[int]) -> int | None:
+    values = [known[n] for n in numbers]
+    return None if None in values else sum(value for value in values if value is not None)

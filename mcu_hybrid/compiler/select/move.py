@@ -1,0 +1,72 @@
+"""PAD, TRANSPOSE and STRIDED_SLICE: runs of bytes instead of single ones."""
+
+from __future__ import annotations
+
+from math import prod
+
+from mcu_hybrid.compiler import cost
+from mcu_hybrid.compiler.select import Choice
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops import module
+from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
+
+KINDS = ("PAD", "PADV2", "TRANSPOSE", "STRIDED_SLICE")
+
+
+def match(graph: Graph, op: Op) -> Choice | None:
+    """The fast kernel of an operator that moves bytes, or None (a view, or another operator)."""
+    if op.kind not in KINDS:
+        return None
+    own = module(op.kind).lower(graph, op)
+    if own is None:
+        return None
+    params = _copy(own) if own.function == "mh_strided_copy_s8" else _pad(own)
+    if params is None:
+        return None
+    name = params.ctype.removesuffix("_params")
+    call = KernelCall(f"{name}_s8", params, "unary", own.ins, own.outs, "move_fast_s8")
+    return Choice(call, 0, (), cost.instructions(call, cost.DSP), {})
+
+
+def _data(value: object) -> list[int]:
+    assert isinstance(value, CTable)
+    return [int(n) for n in value.data]
+
+
+def _pad(own: KernelCall) -> CStruct | None:
+    """Padding of four dimensions as padding of runs, of planes of runs, and of the whole."""
+    values = dict(own.params.fields)
+    extents, low, high = (_data(values[key]) for key in ("in_extent", "before", "after"))
+    dims = list(zip(low, extents, high, strict=True))
+    while len(dims) > 1 and dims[-1][0] == dims[-1][2] == 0:
+        (_, inner, _), (before, size, after) = dims.pop(), dims.pop()
+        dims.append((before * inner, size * inner, after * inner))
+    outside = before = after = 0
+    while len(dims) > 3:
+        first, size, last = dims.pop(0)
+        if size != 1:
+            return None
+        outside = prod(sum(d) for d in dims)
+        before, after = before + first * outside, after + last * outside
+    planes, rows, run = [(0, 1, 0)] * (3 - len(dims)) + dims
+    row_bytes = sum(run)
+    plane_bytes = sum(rows) * row_bytes
+    value = values["value"]
+    assert isinstance(value, int)
+    fields: tuple[tuple[str, int], ...] = (
+        ("planes", planes[1]),
+        ("rows", rows[1]),
+        ("run", run[1]),
+        ("before", before + planes[0] * plane_bytes),
+        ("after", after + planes[2] * plane_bytes),
+        ("plane_before", rows[0] * row_bytes),
+        ("plane_after", rows[2] * row_bytes),
+        ("run_before", run[0]),
+        ("run_after", run[2]),
+        ("value", value),
+    )
+    return CStruct("mh_pad_fast_params", fields)
+
+
+def _copy(own: KernelCall) -> CStruct:
+    return CStruct("mh_copy_fast_params", own.params.fields)

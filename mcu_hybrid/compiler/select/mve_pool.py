@@ -1,0 +1,55 @@
+"""AVERAGE_POOL_2D, MAX_POOL_2D and MEAN over neighbouring axes on MVE: channels side by side."""
+
+from __future__ import annotations
+
+from math import prod
+
+from mcu_hybrid.compiler import cost
+from mcu_hybrid.compiler.select import Choice
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops import module
+from mcu_hybrid.ops.base import CStruct, KernelCall
+
+KINDS = ("AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN")
+MOST_PIXELS = 256  # of a sum in 16 bits
+_NAMES = {"AVERAGE_POOL_2D": "mh_mve_average_pool_s8", "MAX_POOL_2D": "mh_mve_max_pool_s8"}
+
+
+def match(graph: Graph, op: Op) -> Choice | None:
+    """The kernel of a pool or mean; None for others, and for sums of too many pixels."""
+    if op.kind not in KINDS:
+        return None
+    return _mean(graph, op) if op.kind == "MEAN" else _pool(graph, op)
+
+
+def _pool(graph: Graph, op: Op) -> Choice | None:
+    if op.kind == "AVERAGE_POOL_2D" and prod(op.attrs.kernel) > MOST_PIXELS:
+        return None
+    params = module(op.kind).lower(graph, op).params
+    return _choice(op, _NAMES[op.kind], params)
+
+
+def _mean(graph: Graph, op: Op) -> Choice | None:
+    source, axes = graph.tensor(op.inputs[0]), op.attrs.axes
+    if not axes or list(axes) != list(range(axes[0], axes[-1] + 1)):
+        return None
+    outer, count = prod(source.shape[: axes[0]]), prod(source.shape[i] for i in axes)
+    inner = prod(source.shape[axes[-1] + 1 :])
+    if inner < 4 or count > MOST_PIXELS:
+        return None
+    own = dict(module(op.kind).lower(graph, op).params.fields)
+    fields = (
+        ("outer", outer),
+        ("count", count),
+        ("inner", inner),
+        ("offset", -count * source.require_quant().zero_point),
+        *((name, own[name]) for name in ("mult", "shift", "out_zp")),
+    )
+    return _choice(op, "mh_mve_mean_s8", CStruct("mh_mve_mean_params", fields))
+
+
+def _choice(op: Op, function: str, params: CStruct) -> Choice:
+    call = KernelCall(
+        function, params, "unary", op.inputs[:1], op.outputs, "mve_pool_s8", ("mve_multiply_s8",)
+    )
+    return Choice(call, 0, (), cost.instructions(call, cost.MVE), {})

@@ -1,0 +1,97 @@
+"""ADD, SUB and AVERAGE_POOL_2D on the plain kernels.
+
+The roundings of a sum are one line in both operands, wherever a search finds one that gives
+TFLite's output for all 65,536 pairs; else the reference kernel stays.
+Not here: layers with weights.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcu_hybrid.compiler.select import Choice
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops import module, pooling
+from mcu_hybrid.ops.activation import activation_range
+from mcu_hybrid.ops.base import CStruct, KernelCall
+
+_BYTES = np.arange(-128, 128, dtype=np.int64)
+_INT32 = 1 << 31
+_MAX_SHIFT = 30
+_TRIES = (0, *(sign * n for n in range(1, 9) for sign in (1, -1)))
+
+
+def match_add(graph: Graph, op: Op) -> Choice | None:
+    """The plain kernel of an addition or subtraction of equal shapes, or None."""
+    if op.kind not in ("ADD", "SUB"):
+        return None
+    a, b, out = (graph.tensor(i) for i in (*op.inputs, *op.outputs))
+    line = add_line(graph, op) if a.shape == b.shape == out.shape else None
+    if line is None:
+        return None
+    lo, hi = activation_range(op.attrs.activation, out.require_quant())
+    names = ("mul_a", "mul_b", "addend", "shift")
+    fields = (("size", out.elements), *zip(names, line, strict=True), ("lo", lo), ("hi", hi))
+    params = CStruct("mh_plain_add_params", fields)
+    call = KernelCall(
+        "mh_plain_add_s8",
+        params,
+        "binary",
+        op.inputs,
+        op.outputs,
+        "plain_add_s8",
+        ("plain_matrix_s8", "plain_dot_s8"),
+    )
+    return Choice(call, 0, module(op.kind).inplace(graph, op), None, {})
+
+
+def match_average_pool(graph: Graph, op: Op) -> Choice | None:
+    """The plain kernel of an average pool."""
+    if op.kind != "AVERAGE_POOL_2D":
+        return None
+    fields = pooling.lower(graph, op, "average_pool2d_s8").params.fields
+    params = CStruct("mh_plain_pool_params", fields)
+    call = KernelCall(
+        "mh_plain_average_pool_s8",
+        params,
+        "unary",
+        op.inputs,
+        op.outputs,
+        "plain_average_pool_s8",
+    )
+    return Choice(call, 0, (), None, {})
+
+
+def add_line(graph: Graph, op: Op) -> tuple[int, int, int, int] | None:
+    """(mul_a, mul_b, addend, shift) with TFLite's output on every pair of bytes, or None."""
+    (wanted,) = module(op.kind).reference(graph, op, [_BYTES[:, None], _BYTES[None, :]])
+    a, b, out = (graph.tensor(i).require_quant() for i in (*op.inputs, *op.outputs))
+    bounds = activation_range(op.attrs.activation, out)
+    slope_a, slope_b = a.scale / out.scale, b.scale / out.scale
+    if op.kind == "SUB":
+        slope_b = -slope_b
+    real = slope_a * (_BYTES - a.zero_point)[:, None] + slope_b * (_BYTES - b.zero_point)[None, :]
+    room = _INT32 / (np.abs(real + out.zero_point).max() + 2)
+    widest = min(int(np.log2(room)), _MAX_SHIFT, int(30 - np.log2(max(slope_a, abs(slope_b)))))
+    for shift in range(widest, max(widest - 3, 0), -1):
+        for delta_a in _TRIES:
+            for delta_b in _TRIES:
+                mul_a = round(slope_a * 2.0**shift) + delta_a
+                mul_b = round(slope_b * 2.0**shift) + delta_b
+                addend = _addend(wanted.astype(np.int64), mul_a, mul_b, shift, bounds)
+                if addend is not None:
+                    return mul_a, mul_b, addend, shift
+    return None
+
+
+def _addend(
+    wanted: np.ndarray, mul_a: int, mul_b: int, shift: int, bounds: tuple[int, int]
+) -> int | None:
+    """An addend with which the line gives all outputs, or None."""
+    line = _BYTES[:, None] * mul_a + _BYTES[None, :] * mul_b
+    # At the bounds the line may be anywhere beyond.
+    low = ((wanted << shift) - line)[wanted > bounds[0]].max(initial=-_INT32)
+    high = (((wanted + 1) << shift) - 1 - line)[wanted < bounds[1]].min(initial=_INT32 - 1)
+    addend = int(low + (high - low) // 2)
+    fits = low <= high and np.abs(line + addend).max() < _INT32 and abs(addend) < _INT32
+    return addend if fits else None

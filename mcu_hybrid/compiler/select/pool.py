@@ -1,0 +1,73 @@
+"""MAX_POOL_2D, AVERAGE_POOL_2D and MEAN four channels at a time."""
+
+from __future__ import annotations
+
+from math import prod
+
+from mcu_hybrid.compiler import cost
+from mcu_hybrid.compiler.select import Choice
+from mcu_hybrid.compiler.select.limits import bound_sources, fit_int16
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops import module
+from mcu_hybrid.ops.base import CStruct, KernelCall
+
+KINDS = ("AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN")
+MOST_PIXELS = 256  # of a sum in 16 bits
+_FUNCTIONS = {"AVERAGE_POOL_2D": "mh_average_pool_fast_s8", "MAX_POOL_2D": "mh_max_pool_fast_s8"}
+
+
+def match(graph: Graph, op: Op) -> Choice | None:
+    """The fast kernel of a pool or mean, or None."""
+    if op.kind not in KINDS:
+        return None
+    return _mean(graph, op) if op.kind == "MEAN" else _pool(graph, op)
+
+
+def _pool(graph: Graph, op: Op) -> Choice | None:
+    channels = graph.tensor(op.inputs[0]).shape[3]
+    sums = op.kind == "AVERAGE_POOL_2D"
+    if channels < 4 or (sums and prod(op.attrs.kernel) > MOST_PIXELS):
+        return None
+    own = module(op.kind).lower(graph, op).params
+    params = CStruct("mh_pool_fast_params", own.fields)
+    value = {name: v for name, v in own.fields if isinstance(v, int)}
+    if not fit_int16(value.values()):
+        return None
+    call = KernelCall(
+        _FUNCTIONS[op.kind],
+        params,
+        "unary",
+        op.inputs[:1],
+        op.outputs,
+        "pool_fast_s8",
+        bound_sources(value["lo"], value["hi"]),
+    )
+    return Choice(call, 0, (), cost.instructions(call, cost.DSP), {})
+
+
+def _mean(graph: Graph, op: Op) -> Choice | None:
+    source, axes = graph.tensor(op.inputs[0]), op.attrs.axes
+    if not axes or list(axes) != list(range(axes[0], axes[-1] + 1)):
+        return None
+    outer, count = prod(source.shape[: axes[0]]), prod(source.shape[i] for i in axes)
+    inner = prod(source.shape[axes[-1] + 1 :])
+    if inner >= 4 and count > MOST_PIXELS:
+        return None
+    own = dict(module(op.kind).lower(graph, op).params.fields)
+    fields = (
+        ("outer", outer),
+        ("count", count),
+        ("inner", inner),
+        ("offset", -count * source.require_quant().zero_point),
+        *((name, own[name]) for name in ("mult", "shift", "out_zp")),
+    )
+    params = CStruct("mh_mean_fast_params", fields)
+    call = KernelCall(
+        "mh_mean_fast_s8",
+        params,
+        "unary",
+        op.inputs[:1],
+        op.outputs,
+        "pool_fast_s8",
+    )
+    return Choice(call, 0, (), cost.instructions(call, cost.DSP), {})

@@ -1,0 +1,1 @@
+"""What of this machine works: extras, compilers, flashers, probes, ports."""

@@ -1,1 +1,0 @@
-"""Virtual boards: starting, finding and stopping them. Imports only layers 0 and 1."""

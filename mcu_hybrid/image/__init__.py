@@ -1,0 +1,1 @@
+"""A firmware image: its files, its build id, its parts."""

@@ -1,0 +1,135 @@
+"""The table of a run, its curves, and what they rest on: from what was heard to plain data.
+
+Not here: who is asked (run.py, live.py), and the arithmetic of a row (routing/evaluate.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mcu_hybrid.routing import evaluate, mechanisms
+from mcu_hybrid.routing.tune.outcomes import MISSING
+from mcu_hybrid.steps.build import Build, untuned_sha256
+from mcu_hybrid.steps.cloud import CloudModel, RunOptions, cloud_warnings
+from mcu_hybrid.steps.heard import Pass
+from mcu_hybrid.steps.split import TestSplit
+
+EXPECTED_ANSWER_BYTES = 200  # used for the link's way down where the server never answered
+OUTCOMES, CALIBRATION = "results.npz", "calibration.npz"  # per image, of the test and other split
+# The table's names in its order -> routers: "router" is the one that was trained.
+METHODS = {name: name for name in mechanisms.SIMPLE} | {"router": mechanisms.learned.NAME}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is streamed to whom: each split by its file's name, and as the board takes it."""
+
+    build: Build
+    model: CloudModel
+    splits: Mapping[str, TestSplit]
+    tensors: Mapping[str, np.ndarray]
+    options: RunOptions
+    route: Mapping[str, Any]
+
+    @property
+    def test(self) -> TestSplit:
+        """The split that is measured."""
+        return self.splits[OUTCOMES]
+
+    @property
+    def inputs(self) -> int:
+        """How many there are, of all splits."""
+        return sum(len(split.y) for split in self.splits.values())
+
+
+def result_of(
+    job: Job, passes: Mapping[str, Pass], metadata: Mapping[str, Any], calibration_samples: int
+) -> dict[str, Any]:
+    """Plain data for run.json. ``cloud_missing`` counts test inputs without the cloud's answer.
+
+    ``cloud_failed`` has the second pass's failures by reason, ``counters`` the live pass's.
+    """
+    seen, data, build = passes[OUTCOMES], job.test, job.build
+    count = len(data.x)
+    labels = evaluate.Labels(seen.device, seen.cloud, np.asarray(data.y))
+    edge_ms, low_ms, high_ms = seen.edge.board_ms()
+    cloud_ms, sent, received = _query(job, passes)
+    query_ms = None if cloud_ms is None else job.options.link.query_ms(sent, received, cloud_ms)
+    costs = evaluate.Costs(edge_ms, query_ms, sent, low_ms, high_ms)
+    scores = {
+        method: seen.scores[name]
+        for method, name in METHODS.items()
+        if name in metadata["thresholds"]
+    }
+    scored = {method: _scores(s, metadata, METHODS[method]) for method, s in scores.items()}
+    return {
+        "rows": evaluate.table(labels, scored, costs),
+        "curves": {name: evaluate.curve(labels, s, costs) for name, s in scores.items()},
+        "oracles": evaluate.oracles(labels, costs),
+        "link": job.options.link.to_json(),
+        "edge_ms": edge_ms,
+        "edge_low_ms": low_ms,
+        "edge_high_ms": high_ms,
+        "cloud_ms": cloud_ms,
+        "query_ms": query_ms,
+        "query_bytes": sent,
+        "answer_bytes": received,
+        "latency_kind": seen.edge.kind,
+        "latency_is_estimate": seen.edge.kind == "estimate",
+        "latency_basis": seen.edge.basis,
+        "dataset": data.name,
+        "data": dict(data.remarks),
+        "samples": count,
+        "calibration_samples": calibration_samples,
+        "deployed": job.route,
+        "router": mechanisms.router_name(job.route["router"]),
+        "counters": seen.counters,
+        "cloud_missing": _missing(seen),
+        "cloud_failed": dict(sorted(seen.failed.items())),
+        "calibration_missing": _missing(passes.get(CALIBRATION)),
+        "board": build.board.name,
+        "build_id": build.image.build_id,
+        "model_sha256": untuned_sha256(build.model, build),
+        "labels": list(metadata.get("labels") or ()),
+        "exact": None if seen.differing is None else seen.differing == 0,
+        "differing_outputs": seen.differing,
+        "unjudged": seen.unjudged,
+        "cloud_pixels": job.model.pixels.to_json() if job.model.pixels else None,
+        "cloud_is_own": not job.options.cloud,
+        "warnings": cloud_warnings(
+            job.model.pixels,
+            labels.cloud,
+            labels.device,
+            labels.truth,
+            is_own=not job.options.cloud,
+        ),
+    }
+
+
+def _missing(seen: Pass | None) -> int:
+    return 0 if seen is None else int((seen.cloud == MISSING).sum())
+
+
+def _query(job: Job, passes: Mapping[str, Pass]) -> tuple[float | None, int, int]:
+    """The cloud's own time (None where it never answered), and the bytes to it and from it."""
+    answers = next((found for one in passes.values() if (found := one.answers)), [])
+    if not answers:
+        sent = job.model.client.request_bytes(job.model.payload(job.test.x[:1]))
+        return None, sent, EXPECTED_ANSWER_BYTES
+    cloud_ms = float(np.median([one.cloud_us for one in answers])) / 1e3
+    return cloud_ms, answers[-1].bytes_sent, answers[-1].bytes_received
+
+
+def _scores(test: np.ndarray, metadata: Mapping[str, Any], name: str) -> evaluate.Scores:
+    thresholds = {float(c): int(t) for c, t in metadata["thresholds"][name].items()}
+    return evaluate.Scores(np.zeros(0), test, thresholds)
+
+
+def table_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with the keys that ``demo --json`` promises."""
+    keys = ("method", "coverage_target", "coverage", "coverage_ci", "accuracy", "latency_ms")
+    return [{key: row[key] for key in keys} | {"bytes_sent": row["bytes_sent"]} for row in rows]

@@ -1,0 +1,260 @@
+"""tune: targets to a threshold on the calibration split, into a folder and into a running board."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mcu_hybrid import manifest
+from mcu_hybrid.device.client import Device
+from mcu_hybrid.errors import InputError, ProtocolError
+from mcu_hybrid.routing import mechanisms
+from mcu_hybrid.routing.costs import Cost
+from mcu_hybrid.routing.tune.settings import ACCURACY_OF, Estimate, curve, measure
+from mcu_hybrid.routing.tune.solve import LTT, Problem, Solution, solve
+from mcu_hybrid.routing.tune.units import Target
+from mcu_hybrid.steps.build import Build, untuned_sha256
+from mcu_hybrid.steps.flash import running_url
+from mcu_hybrid.steps.tune_costs import Costs, costs_of
+from mcu_hybrid.steps.tune_inputs import CostOptions, Evidence, gather
+from mcu_hybrid.wire.messages import Router
+
+OnEvent = Callable[[str, int, int], None]
+RESULT = "tune.json"
+_CURVE_POINTS = 200
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """What is wanted; ``router`` "" is the deployed one. ``costs`` says where figures come from."""
+
+    targets: Sequence[Target]
+    router: str = ""
+    guarantee: str = LTT
+    confidence: float = 0.95
+    strict: bool = False
+    apply: bool = False
+    port: str = ""
+    costs: CostOptions = CostOptions()  # noqa: RUF009 - frozen
+    probe: str = ""
+
+
+def tune_step(
+    source: Path, options: TuneOptions, *, out: Path | None = None, on_event: OnEvent | None = None
+) -> dict[str, Any]:
+    """Find the threshold, apply it where asked, write tune.json; returns its content.
+
+    Args:
+        source: a run folder (the board's own answers), a build or an export folder.
+
+    Raises:
+        TargetError: no threshold meets the targets; it names what can be met.
+        InputError: a target's cost, the router or the calibration split is not there.
+        LinkError: ``apply``, and no board that runs the build answers.
+    """
+    if out is not None:
+        manifest.check_target(out, "tune")
+    evidence = gather(source, options.costs, on_event)
+    if options.apply and evidence.build is None:
+        raise InputError(
+            "is no firmware: there is no board to set", "give a run or build folder", path=source
+        )
+    made = costs_of(evidence, options.costs, on_event)
+    problem = _problem(evidence, made, options)
+    solution = solve(problem, options.targets)
+    result = _result(evidence, made, problem, solution, options.targets)
+    if options.apply and evidence.build is not None:
+        result["applied"] = apply_route(
+            evidence.build,
+            problem.router,
+            solution.threshold,
+            port=options.port,
+            probe=options.probe,
+        )
+    if out is not None:
+        with manifest.writing(out, "tune") as draft:
+            draft.sources[evidence.step] = source
+            (draft.folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
+            draft.facts.update({key: result[key] for key in ("deploy", "setting", "router")})
+            draft.facts["model_sha256"] = untuned_sha256(evidence.model, evidence.build)
+    return result
+
+
+def _problem(evidence: Evidence, made: Costs, options: TuneOptions) -> Problem:
+    """What is to be solved; raises the reason where a target's cost is not known."""
+    for target in options.targets:
+        if target.metric.name in made.missing and target.metric.name not in made.known:
+            error = made.missing[target.metric.name]
+            raise InputError(error.message, error.hint, key=target.metric.title)
+    return Problem(
+        evidence.outcomes,
+        options.router or _deployed_router(evidence),
+        made.known,
+        options.costs.setting,
+        options.guarantee,
+        options.confidence,
+        options.strict,
+    )
+
+
+def _deployed_router(evidence: Evidence) -> str:
+    """The router that the model decides with at reset; the first it has where it has none set."""
+    deployed = (evidence.model.file.metadata or {}).get("deployed") or {}
+    name = mechanisms.router_name(deployed.get("router", mechanisms.NONE_ID))
+    if name in evidence.outcomes.scores:
+        return name
+    if not evidence.outcomes.scores:
+        raise InputError(
+            "the model has no router: there is no threshold to choose",
+            "train and export one: mcu-hybrid train, mcu-hybrid export",
+            path=evidence.source,
+        )
+    return next(iter(evidence.outcomes.scores))
+
+
+def apply_route(
+    build: Build, router: str, threshold: int, *, port: str = "", probe: str = ""
+) -> dict[str, Any]:
+    """Set router and threshold on the running board and read them back; until its next reset.
+
+    Raises:
+        BoardError: another board answers there.
+        LinkError: no board answers, or a virtual one is not running.
+        ProtocolError: it runs another build, or does not keep what it was told.
+    """
+    number, url = Router(mechanisms.router_id(router)), running_url(build.board, port, probe)
+    with Device.open(url, build_id=build.image.build_id) as device:
+        before = device.get_route()
+        device.set_route(number, threshold)
+        got = device.get_route()
+    if (got.router, got.threshold) != (number, threshold):
+        raise ProtocolError(
+            f"the board at {url} has {got.router.name.lower()} at {got.threshold} after it was "
+            f"set to {router} at {threshold}",
+            "flash it again: mcu-hybrid flash DIR",
+        )
+    return {
+        "url": url,
+        "router": router,
+        "threshold": got.threshold,
+        "before": {"router": int(before.router), "threshold": before.threshold},
+    }
+
+
+def _result(
+    evidence: Evidence,
+    made: Costs,
+    problem: Problem,
+    solution: Solution,
+    targets: Sequence[Target],
+) -> dict[str, Any]:
+    test = _on_test(evidence, problem, solution)
+    rows = [_row(target, problem, solution, test) for target in targets]
+    number = mechanisms.router_id(problem.router)
+    return {
+        "setting": problem.setting,
+        "router": problem.router,
+        "threshold": solution.threshold,
+        "coverage": solution.coverage,
+        "accuracy_of": ACCURACY_OF[problem.setting],
+        "targets": rows,
+        "expected": _json(solution.estimates),
+        "test": _json(test) if test else None,
+        "guarantee": problem.guarantee,
+        "confidence": problem.confidence,
+        "strict": problem.strict,
+        "calibration_samples": evidence.outcomes.count,
+        "test_samples": evidence.test.count if evidence.test else 0,
+        "answers_of": evidence.outcomes.basis,
+        "costs": {name: _cost_json(cost) for name, cost in made.known.items()},
+        "basis": made.basis,
+        "notes": [
+            *evidence.notes,
+            *made.notes,
+            *_ends(problem, solution, targets),
+            *solution.notes,
+        ],
+        "warnings": evidence.warnings,
+        "curve": curve(
+            problem.outcomes, problem.router, problem.costs, problem.setting, _CURVE_POINTS
+        ),
+        "board": evidence.board.name if evidence.board else None,
+        "build_id": evidence.build.image.build_id if evidence.build else None,
+        "deploy": {
+            "router": number,
+            "threshold": solution.threshold,
+            "coverage": solution.coverage,
+        },
+        "applied": None,
+    }
+
+
+def _cost_json(cost: Cost) -> dict[str, Any]:
+    """Plain data; an estimated edge has its range."""
+    found = {"unit": cost.unit, "edge": cost.edge, "query": cost.mean_query}
+    if cost.edge_range is not None:
+        found |= dict(zip(("edge_low", "edge_high"), cost.edge_range, strict=True))
+    return found
+
+
+def _ends(problem: Problem, solution: Solution, targets: Sequence[Target]) -> list[str]:
+    """Targets that the estimate meets, and the upper end of its range would not."""
+    notes = []
+    for target in targets:
+        metric = target.metric
+        cost = problem.costs.get(metric.name)
+        value = solution.estimates[metric.name].value
+        if cost is None or cost.edge_range is None or value is None:
+            continue
+        worst = value + cost.edge_range[1] - cost.edge
+        if worst > target.value >= value:
+            notes.append(
+                f"{target.text()} holds for the estimate; at the upper end of its range the mean "
+                f"would be {metric.text(worst)}"
+            )
+    return notes
+
+
+def _row(
+    target: Target,
+    problem: Problem,
+    solution: Solution,
+    test: Mapping[str, Estimate] | None,
+) -> dict[str, Any]:
+    """A target; ``least_coverage`` is that of a budget by its formula, whatever the scores."""
+    name = target.metric.name
+    least = None if target.metric.is_minimum else problem.cost(name).coverage_for(target.value)
+    return {
+        "metric": name,
+        "title": target.metric.title,
+        "unit": target.metric.unit,
+        "is_minimum": target.metric.is_minimum,
+        "bound": target.value,
+        "text": target.text(),
+        "expected": solution.estimates[name].to_json(),
+        "test": test[name].to_json() if test else None,
+        "least_coverage": least,
+        "guarantee": solution.guarantees[name],
+    }
+
+
+def _on_test(
+    evidence: Evidence, problem: Problem, solution: Solution
+) -> dict[str, Estimate] | None:
+    """What the threshold does on the test split of a run, which had no say in choosing it."""
+    if evidence.test is None or problem.router not in evidence.test.scores:
+        return None
+    costs = {name: _constant(cost) for name, cost in problem.costs.items()}
+    return measure(evidence.test, problem.router, solution.threshold, costs, problem.setting)
+
+
+def _constant(cost: Cost) -> Cost:
+    """With the calibration images' mean query: payloads of other images were not measured."""
+    return replace(cost, query=cost.mean_query)
+
+
+def _json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
+    return {name: estimate.to_json() for name, estimate in estimates.items()}

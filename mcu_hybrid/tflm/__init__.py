@@ -1,0 +1,1 @@
+"""The second engine: TensorFlow Lite for Microcontrollers from the user's own checkout."""

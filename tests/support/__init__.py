@@ -1,0 +1,1 @@
+"""What tests, benchmarks and calibration share: rigs, cases, made models."""

@@ -1,0 +1,164 @@
+"""Folders of the steps as a report finds them: real manifests and files, little in them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcu_hybrid import manifest
+from mcu_hybrid.routing.tune.outcomes import Outcomes
+from tests.support import report_sample
+
+LABELS = ["ant", "bee", "cow"]
+DEPLOYED = {"router": 2, "coverage": 0.8, "threshold": 12}
+
+
+def build_id(name: str) -> str:
+    """What a build of this name has as its id."""
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
+def model_bytes(name: str) -> bytes:
+    """The content of a model's file."""
+    return b"TFL3" + name.encode()
+
+
+def model_sha256(name: str) -> str:
+    """Its digest."""
+    return hashlib.sha256(model_bytes(name)).hexdigest()
+
+
+def train(folder: Path, seed: int = 0) -> Path:
+    """A training."""
+    with manifest.writing(folder, "train") as draft:
+        (draft.folder / "hybrid.pt").write_text(f"weights {seed}")
+        draft.facts["data"] = {"name": "animals"}
+    return folder
+
+
+def export(folder: Path, model: str = "m", source: Path | None = None) -> Path:
+    """An export of ``model``, which was trained in ``source``."""
+    agreement = {
+        "layers": [{"name": f"{model}/conv", "op": "CONV_2D", "sqnr_db": 31.0}],
+        "accuracy_int8": 0.9,
+        "accuracy_float": 0.91,
+        "images": 100,
+        "first_that_hurts": None,
+        "hurts_below_db": 20.0,
+    }
+    with manifest.writing(folder, "export") as draft:
+        if source is not None:
+            draft.sources["model"] = source
+        (draft.folder / "model.tflite").write_bytes(model_bytes(model))
+        (draft.folder / "agreement.json").write_text(json.dumps(agreement))
+        draft.facts["labels"] = LABELS
+    return folder
+
+
+def build(
+    folder: Path,
+    name: str,
+    board: str,
+    model: str = "m",
+    source: Path | None = None,
+    **changes: Any,
+) -> Path:
+    """A build called ``name``, which gives it its id."""
+    with manifest.writing(folder, "build") as draft:
+        if source is not None:
+            draft.sources["model"] = source
+        (draft.folder / "plan.json").write_text(json.dumps(report_sample.plan()))
+        draft.facts |= {
+            "model": f"{model}.tflite",
+            "model_sha256": model_sha256(model),
+            "board": board,
+            "core": "cortex-m7",
+            "engine": "aot",
+            "build_id": build_id(name),
+            "static_ram_bytes": 15_856,
+            "stack_bytes": 16_384,
+            "arena_bytes": 12_720,
+            "code_bytes": 21_316,
+            "weights_bytes": 14_832,
+            "macs": 580_000,
+            "estimate": {"instructions": 2_000_000, "latency_us": 4700.0, "latency_basis": "b"},
+            "notes": [],
+        } | changes
+    return folder
+
+
+def bench(folder: Path, name: str, board: str, model: str = "m", **changes: Any) -> Path:
+    """A bench of the build ``name``."""
+    result = report_sample.bench() | {
+        "board": board,
+        "build_id": build_id(name),
+        "model_sha256": model_sha256(model),
+    }
+    with manifest.writing(folder, "bench") as draft:
+        (draft.folder / "bench.json").write_text(json.dumps(result | changes))
+    return folder
+
+
+def outcomes() -> Outcomes:
+    """Twelve images of three classes: the device knows most, the cloud nearly all."""
+    truth = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2])
+    device = np.array([0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 0, 0])
+    cloud = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 1])
+    entropy = np.array([1, 2, 30, 9, 1, 1, 1, 40, 5, 6, 50, 60])
+    return Outcomes(device, cloud, truth, {"entropy": entropy}, "board")
+
+
+def run(folder: Path, name: str, board: str, **changes: Any) -> Path:
+    """A run of the build ``name``."""
+    result = report_sample.routing() | {
+        "board": board,
+        "build_id": build_id(name),
+        "dataset": f"data of {name}",
+        "samples": 12,
+        "deployed": DEPLOYED,
+        "exact": True,
+        "differing_outputs": 0,
+        "latency_basis": "",
+    }
+    for key in ("operating", "confusion", "pictures"):
+        result.pop(key, None)
+    with manifest.writing(folder, "run") as draft:
+        (draft.folder / "run.json").write_text(json.dumps(result | changes))
+        outcomes().save(draft.folder / "results.npz")
+    return folder
+
+
+def tune(
+    folder: Path,
+    name: str = "",
+    board: str | None = None,
+    source: Path | None = None,
+    model: str = "m",
+) -> Path:
+    """A threshold for the build ``name``, or for a bare model."""
+    share = {"value": 0.2, "low": 0.15, "high": 0.25}
+    result = {
+        "router": "entropy",
+        "threshold": 4321,
+        "coverage": 0.7,
+        "accuracy_of": "all inputs",
+        "calibration_samples": 300,
+        "targets": [],
+        "expected": {"query_rate": share},
+        "test": None,
+        "notes": [],
+        "applied": None,
+        "board": board,
+        "build_id": build_id(name) if name else None,
+        "deploy": {"router": 2, "threshold": 4321, "coverage": 0.7},
+    }
+    with manifest.writing(folder, "tune") as draft:
+        if source is not None:
+            draft.sources[manifest.read(source).step] = source
+        (draft.folder / "tune.json").write_text(json.dumps(result))
+        draft.facts["model_sha256"] = model_sha256(model)
+    return folder

@@ -1,0 +1,110 @@
+"""Where each family of fast kernels gets its constants, and what they mean, for step_faults.py.
+
+Outputs follow the definitions that the families prove their constants with: changing a constant
+there and in the stream of a kernel must make the same outputs wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mcu_hybrid.compiler.exact.requant import EXACT, FINE, LINE, LayerRequant
+from mcu_hybrid.compiler.select import (
+    depthwise,
+    mve_depthwise,
+    mve_matrix,
+    packing,
+    plain_depthwise,
+    plain_matrix,
+    plain_requant,
+)
+from mcu_hybrid.compiler.select.dw_forms import Form, Rows
+from mcu_hybrid.compiler.select.mve_requant import Requant
+from mcu_hybrid.compiler.select.plain_requant import PlainRequant
+from mcu_hybrid.quant import multiply_by_quantized_multiplier
+from tests.support.step_faults import Seam, with_delta
+
+_MATRIX = {LINE: ("add", "mul"), FINE: ("add", "mul", "addend"), EXACT: ("offset", "mul")}
+
+
+def _matrix_names(found: LayerRequant) -> tuple[str, ...]:
+    return _MATRIX[found.form]
+
+
+def _matrix_outputs(found: LayerRequant, args: tuple[Any, ...], acc: np.ndarray) -> np.ndarray:
+    return found.apply(acc - args[7])
+
+
+def _rows_outputs(rows: Rows, name: str, layer: Any, prescale: int, acc: np.ndarray) -> np.ndarray:
+    """Outputs of the channels of ``rows``: a slope, or the exact form."""
+    raw = (acc - layer.channels.offset)[:, rows.channels]
+    if name.startswith("slope"):
+        mul, start = rows.constants.T
+        return (((raw << prescale) + start) * mul) >> (32 + int(name.removeprefix("slope")))
+    mul, start, addend, right = rows.constants.T
+    total = 2 * raw + start
+    return (((total * mul + (1 << 31)) >> 32) + addend + (total >> 63)) >> right
+
+
+def _depthwise_outputs(found: Form, args: tuple[Any, ...], acc: np.ndarray) -> np.ndarray:
+    layer, prescale = args[:2]
+    out = _rows_outputs(found.rows, found.name, layer, prescale, acc)
+    if found.redo is not None:
+        out[:, found.redo.channels] = _rows_outputs(found.redo, "exact", layer, prescale, acc)
+    ch = layer.channels
+    return np.clip(np.clip(out, -128, 127), ch.lo, ch.hi)
+
+
+def _depthwise_names(found: Form) -> tuple[str, ...]:
+    own = ("mul", "start", "addend")[: 3 if found.name == "exact" else 2]
+    return own if found.redo is None else (*own, "redo mul", "redo start", "redo addend")
+
+
+def _depthwise_changed(found: Form, name: str, delta: np.ndarray) -> Form:
+    where = "redo" if name.startswith("redo") else "rows"
+    rows: Rows = getattr(found, where)
+    constants = rows.constants.copy()
+    column = ("mul", "start", "addend").index(name.split()[-1])
+    constants[:, column] += delta[rows.channels]
+    return replace(found, **{where: replace(rows, constants=constants)})
+
+
+def _mve_names(found: Requant) -> tuple[str, ...]:
+    return ("bias", "mul")
+
+
+def _mve_outputs(found: Requant, args: tuple[Any, ...], acc: np.ndarray) -> np.ndarray:
+    graph, op, weight_sums = args[:3]
+    own = graph.tensor(op.inputs[2]).data
+    given = own - graph.tensor(op.inputs[0]).require_quant().zero_point * weight_sums
+    total = acc + found.bias - given
+    out = multiply_by_quantized_multiplier(total, found.mul, found.left + found.right)
+    return np.clip(out + found.out_zp, found.lo, found.hi)
+
+
+def _plain_names(found: PlainRequant) -> tuple[str, ...]:
+    return ("start", "mul") if found.form == LINE else ("start", "mul", "addend")
+
+
+def _plain_changed(found: PlainRequant, name: str, delta: np.ndarray) -> PlainRequant:
+    if name == "start":
+        return with_delta(found, name, delta)
+    words = found.words.copy()
+    words[:, ("mul", "addend").index(name)] += delta
+    return replace(found, words=words)
+
+
+def _plain_outputs(found: PlainRequant, args: tuple[Any, ...], acc: np.ndarray) -> np.ndarray:
+    asked = plain_requant.channels_of(*args[:3], **args[3])
+    return found.apply(acc - asked.offset)
+
+
+MATRIX = Seam(packing, "fit_layer", _matrix_names, with_delta, _matrix_outputs)
+DEPTHWISE = Seam(depthwise, "find_form", _depthwise_names, _depthwise_changed, _depthwise_outputs)
+MVE_MATRIX = Seam(mve_matrix, "requant_of", _mve_names, with_delta, _mve_outputs)
+MVE_DEPTHWISE = Seam(mve_depthwise, "requant_of", _mve_names, with_delta, _mve_outputs)
+PLAIN_MATRIX = Seam(plain_matrix, "fit", _plain_names, _plain_changed, _plain_outputs)
+PLAIN_DEPTHWISE = Seam(plain_depthwise, "fit", _plain_names, _plain_changed, _plain_outputs)

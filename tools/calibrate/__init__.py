@@ -1,0 +1,1 @@
+"""Makers of the data that the compiler ships: costs and bytes of its kernels."""
