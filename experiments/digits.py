@@ -14,7 +14,6 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import numpy as np
 
 from mcu_hybrid.compiler.passes import run_passes
 from mcu_hybrid.compiler.read.tflite import read_tflite
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.export import agreement, package
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets import checkpoint
@@ -43,7 +43,7 @@ def measure(
     exported: Path,
     *,
     limit: int = 0,
-    on_event: Callable[[str, int, int], None] | None = None,
+    on_event: OnEvent | None = None,
 ) -> dict[str, Any]:
     """Rows per router and coverage on the test split (its first ``limit`` images; 0 = all)."""
     graph = read((exported / package.MODEL).read_bytes(), package.MODEL)

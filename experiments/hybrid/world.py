@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,10 @@ import numpy as np
 
 from experiments.hybrid.cache import Cache
 from experiments.hybrid.plan import LR, Setting
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.training import data as data_module
 from mcu_hybrid.training.augment import Views, usual_views
 from mcu_hybrid.training.data import Dataset
-
-OnEvent = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

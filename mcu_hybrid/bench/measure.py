@@ -17,11 +17,10 @@ from mcu_hybrid.bench.result import BenchModel, BenchResult, LayerTime
 from mcu_hybrid.board.load import Board
 from mcu_hybrid.device.client import Device, Inference, Profile
 from mcu_hybrid.errors import ProtocolError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.ops import route_features
 from mcu_hybrid.reference.judge import Judge, Unjudged
 from mcu_hybrid.wire.payloads import Hello, SelfTest, Stats
-
-OnEvent = Callable[[str, int, int], None]
 
 
 def bench(

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import rich_click as click
 from click.shell_completion import CompletionItem
 
-OnEvent = Callable[[str, int, int], None]
+from mcu_hybrid.events import OnEvent
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 board_dirs_option = click.option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -18,10 +18,9 @@ from mcu_hybrid.compiler.read.tflite import ModelFile
 from mcu_hybrid.compiler.schedule.choose import choose, is_as_fast
 from mcu_hybrid.compiler.schedule.search import Schedule, schedules
 from mcu_hybrid.errors import CapacityError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.firmware.fit import STATICS_BYTES, arena_room
 from mcu_hybrid.graph.types import Graph
-
-OnEvent = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

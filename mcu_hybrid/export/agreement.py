@@ -7,18 +7,18 @@ bit; the float side is the network before quantisation, run by the converter on 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.reference import interp
 from mcu_hybrid.reference.images import to_int8
 from mcu_hybrid.routing import mechanisms
 
-OnEvent = Callable[[str, int, int], None]
 SCORE_NAME = "route_score"
 HURTS_BELOW_DB = 20.0  # noise above a tenth of the signal's amplitude
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mcu_hybrid.errors import InputError, ModelError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.export import (
     agreement,
     global_file,
@@ -40,7 +41,6 @@ from mcu_hybrid.nets.checkpoint import Splits
 from mcu_hybrid.reference.images import to_int8
 from mcu_hybrid.routing import mechanisms
 
-OnEvent = Callable[[str, int, int], None]
 ReadGraph = Callable[[bytes, str], Graph]
 _COVERAGE = 0.8
 _NOT_OURS = "a .tflite and an .onnx have no learned router"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mcu_hybrid.errors import InputError, ModelError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.export import onnx_edit, onnx_ends, onnx_file, suspicion
 from mcu_hybrid.export.facts import GLOBAL
 from mcu_hybrid.export.onnx_file import ImageInput
@@ -17,7 +17,6 @@ from mcu_hybrid.export.onnx_run import FloatNet, open_session
 from mcu_hybrid.graph.pixels import UNIT, PixelForm
 from mcu_hybrid.nets.checkpoint import Splits
 
-OnEvent = Callable[[str, int, int], None]
 _WHAT = "the global network"
 _RANGE = "global input range"
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.export import agreement, feature_router, int8_losses, link, suspicion
 from mcu_hybrid.export import facts as facts_of
 from mcu_hybrid.export import metadata as flat
@@ -28,7 +29,6 @@ from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.nets.checkpoint import Hybrid
 
-OnEvent = Callable[[str, int, int], None]
 ReadGraph = Callable[[bytes, str], Graph]
 __all__ = [
     "AGREEMENT",

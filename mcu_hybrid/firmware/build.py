@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from mcu_hybrid.board.load import Board
 from mcu_hybrid.errors import CapacityError, ToolError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.firmware import toolchain
 from mcu_hybrid.firmware.render import Project
 from mcu_hybrid.firmware.toolchain import Extra
@@ -21,7 +22,6 @@ from mcu_hybrid.image.firmware import FirmwareImage, read_image
 from mcu_hybrid.process import Tools
 
 JOBS = 2
-OnEvent = Callable[[str, int, int], None]
 _OVERFLOW = re.compile(r"region [`'](\S+?)' overflowed by (\d+) bytes")
 
 

@@ -5,19 +5,18 @@ How one tool is called is in the file of its name; which one is taken is in ``__
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from mcu_hybrid.board.types import Board
 from mcu_hybrid.errors import BoardError, InputError, MissingTool, ToolError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.flashers import _faults as faults
 from mcu_hybrid.flashers._attach import DEFAULT_ATTACH, Attach
 from mcu_hybrid.image.firmware import FirmwareImage
 from mcu_hybrid.process import Tools
 
-OnEvent = Callable[[str, int, int], None]
 Commands = tuple[tuple[str, ...], ...]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mcu_hybrid.board.types import Board
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.flashers._attach import DEFAULT_ATTACH, Attach
-from mcu_hybrid.flashers.base import Commands, FlashResult, OnEvent
+from mcu_hybrid.flashers.base import Commands, FlashResult
 from mcu_hybrid.image.firmware import FirmwareImage
 from mcu_hybrid.machines import qemu
 from mcu_hybrid.process import Tools

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mcu_hybrid.errors import CapacityError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.nets.genome import Genome, from_json
 from mcu_hybrid.search.space import Space, sample
 from mcu_hybrid.search.study import Book
@@ -15,7 +15,6 @@ from mcu_hybrid.search.task import SCORE, Fit, GivenUp, Task, fit_of, score_of
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
-OnEvent = Callable[[str, int, int], None]
 MOST_MISSES = 200  # proposals in a row that take no place
 _BASE, _GLOBAL, _FIT, _RESULT = "base", "global", "fit", "result"
 

@@ -6,7 +6,7 @@ answers confirm. Not here: the seeds and the checksum (compiler/emit/known_answe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,11 @@ import numpy as np
 from mcu_hybrid.compiler.emit.known_answers import SEEDS, KnownAnswer, checksum, inputs_of
 from mcu_hybrid.engines.aot import Model
 from mcu_hybrid.errors import MissingTool, ModelError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.reference import interp
 from mcu_hybrid.reference.judge import Judge
 
-OnEvent = Callable[[str, int, int], None]
 TFLM = "TFLM"
 OURS = "our own interpreter"
 

@@ -17,6 +17,7 @@ from mcu_hybrid.bench.result import BenchModel, BenchResult
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.device.client import Device, Inference
 from mcu_hybrid.errors import InputError, ModelError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.machines import price
 from mcu_hybrid.ops.float_tables import not_in_tflm
 from mcu_hybrid.process import Tools
@@ -25,7 +26,6 @@ from mcu_hybrid.steps.build import DEFAULT_ENGINE, Build, EngineOptions, build_s
 from mcu_hybrid.steps.engine import require_build
 from mcu_hybrid.steps.flash import on_board, open_for
 
-OnEvent = Callable[[str, int, int], None]
 RESULT = "bench.json"
 
 

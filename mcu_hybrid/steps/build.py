@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from mcu_hybrid.compiler.read.tflite import fix_input_shapes, read_tflite
 from mcu_hybrid.compiler.router_cost import network_costs, router_costs
 from mcu_hybrid.engines.aot import EngineOptions, Model, TflmTree, compile_model
 from mcu_hybrid.errors import InputError, ModelError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.firmware import build as compiler
 from mcu_hybrid.firmware.fit import check_elf, check_limit, fit_gate
 from mcu_hybrid.firmware.render import render_project
@@ -32,7 +33,6 @@ from mcu_hybrid.tflm.build import build_tflm
 from mcu_hybrid.tflm.networks import split
 from mcu_hybrid.tflm.tree import open_tflm
 
-OnEvent = Callable[[str, int, int], None]
 MODEL = "model.tflite"
 InputShapes = Sequence[tuple[str, tuple[int, ...]]]
 PLAN = "plan.json"

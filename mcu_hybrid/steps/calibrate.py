@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from mcu_hybrid import nets
 from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.compiler.cost import measured_core
 from mcu_hybrid.errors import BoardError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.nets.checkpoint import Hybrid, NetSpec, RouterParts, Splits
 from mcu_hybrid.nets.genome import Genome
@@ -24,8 +25,6 @@ from mcu_hybrid.search.figures import Limits, figures_of
 from mcu_hybrid.search.graph import ROUTER_HIDDEN, graph_of
 from mcu_hybrid.steps.search import SEARCH, WEIGHTS, SearchOptions
 from mcu_hybrid.training.data import Dataset, load_data
-
-OnEvent = Callable[[str, int, int], None]
 
 
 def calibrate_step(

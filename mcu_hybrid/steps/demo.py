@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mcu_hybrid import extras, manifest
 from mcu_hybrid.board.load import Board, load_board
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.firmware import toolchain
 from mcu_hybrid.flashers import choose
 from mcu_hybrid.process import Tools
@@ -25,7 +26,6 @@ from mcu_hybrid.steps.split import calibration_split, test_split
 from mcu_hybrid.steps.train import train_step
 from mcu_hybrid.training.config import HybridConfig
 
-OnEvent = Callable[[str, int, int], None]
 STEPS = ("train", "export", "build", "bench", "run", "report")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,10 @@ from mcu_hybrid.compiler.passes import run_passes
 from mcu_hybrid.compiler.read.tflite import fix_input_shapes, read_tflite
 from mcu_hybrid.compiler.router_cost import router_costs
 from mcu_hybrid.errors import InputError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.graph.pixels import PixelForm
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.routing import mechanisms
-
-OnEvent = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.device.client import Device
 from mcu_hybrid.errors import BoardError, InputError, LinkError, LinkTimeout, MissingTool
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.flashers import Attach, choose, flash
 from mcu_hybrid.link import uart
 from mcu_hybrid.machines import qemu, state
@@ -20,7 +21,6 @@ from mcu_hybrid.steps.build import Build, open_build
 from mcu_hybrid.steps.trust import require_sound
 from mcu_hybrid.wire.payloads import Hello
 
-OnEvent = Callable[[str, int, int], None]
 # A board that was just flashed or plugged in may still be starting.
 ANSWER_WAIT_S = 8.0
 

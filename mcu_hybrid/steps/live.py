@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from mcu_hybrid.bench import measure, timing
 from mcu_hybrid.device.client import Device
 from mcu_hybrid.errors import CloudError, InputError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.machines.price import code_of
 from mcu_hybrid.reference.judge import Judge, Unjudged
 from mcu_hybrid.routing import mechanisms
@@ -31,7 +32,6 @@ from mcu_hybrid.steps.run_table import Job
 from mcu_hybrid.steps.split import TestSplit
 from mcu_hybrid.wire.messages import Decision
 
-OnEvent = Callable[[str, int, int], None]
 # A cloud that answers nothing any more is left alone: failed queries in a row, each with its
 # retries; so few where they have taken longer than two deadlines.
 GONE_AFTER, GONE_AFTER_SLOW = 10, 3

@@ -10,7 +10,7 @@ heard is kept as it comes (journal.py); a silent cloud costs no answer of the bo
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from mcu_hybrid import manifest
 from mcu_hybrid.cloud.client import CloudClient
 from mcu_hybrid.device.client import Device
 from mcu_hybrid.errors import InputError, LinkError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.reference.images import to_int8
 from mcu_hybrid.routing import mechanisms
 from mcu_hybrid.routing.tune.outcomes import MISSING, Outcomes
@@ -37,7 +38,6 @@ from mcu_hybrid.steps.split import TestSplit
 from mcu_hybrid.wire.messages import Router
 from mcu_hybrid.wire.payloads import Route
 
-OnEvent = Callable[[str, int, int], None]
 RESULT = "run.json"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from mcu_hybrid import nets
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.errors import InputError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.machines.price import estimate
 from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.routing.link_costs import link_model
@@ -26,7 +27,6 @@ from mcu_hybrid.search.task import Task
 from mcu_hybrid.training.data import load_data, remarks
 from mcu_hybrid.training.fit import predict
 
-OnEvent = Callable[[str, int, int], None]
 SEARCH, BEST, WEIGHTS = "search.json", "best.json", "best-base.pt"
 AUTO = "auto"
 _FIXED_EPOCHS = 4  # times those of a candidate: a fixed global is trained once

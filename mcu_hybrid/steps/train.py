@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +11,10 @@ from typing import Any
 
 from mcu_hybrid import extras, manifest, nets
 from mcu_hybrid.errors import InputError, ManifestError, McuHybridError
+from mcu_hybrid.events import OnEvent, OnTold
 from mcu_hybrid.training.config import HybridConfig
 
-OnEvent = Callable[[str, int, int], None]
 _NO_MEMORY = re.compile("allocate|out of memory")
-OnTold = Callable[[str, Mapping[str, Any]], None]
 
 
 def train_step(

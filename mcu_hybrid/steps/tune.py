@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from mcu_hybrid import manifest
 from mcu_hybrid.device.client import Device
 from mcu_hybrid.errors import InputError, ProtocolError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.routing import mechanisms
 from mcu_hybrid.routing.costs import Cost
 from mcu_hybrid.routing.tune.settings import ACCURACY_OF, Estimate, curve, measure
@@ -22,7 +23,6 @@ from mcu_hybrid.steps.tune_costs import Costs, costs_of
 from mcu_hybrid.steps.tune_inputs import CostOptions, Evidence, gather
 from mcu_hybrid.wire.messages import Router
 
-OnEvent = Callable[[str, int, int], None]
 RESULT = "tune.json"
 _CURVE_POINTS = 200
 

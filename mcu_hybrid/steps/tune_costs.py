@@ -16,6 +16,7 @@ import numpy as np
 
 from mcu_hybrid import json_text, manifest
 from mcu_hybrid.errors import InputError, McuHybridError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.machines import price
 from mcu_hybrid.routing.costs import Cost, Power, given_power, power_of
 from mcu_hybrid.routing.link_costs import DEFAULT, LinkModel
@@ -24,8 +25,6 @@ from mcu_hybrid.routing.tune.payloads import payload
 from mcu_hybrid.steps import bench as bench_step
 from mcu_hybrid.steps.split import calibration_split
 from mcu_hybrid.steps.tune_inputs import CostOptions, Evidence
-
-OnEvent = Callable[[str, int, int], None]
 
 
 @dataclass

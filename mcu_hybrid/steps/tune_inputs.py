@@ -6,7 +6,7 @@ same numbers. What an input costs is in tune_costs.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from mcu_hybrid import json_text, manifest
 from mcu_hybrid.board.load import Board, load_board
 from mcu_hybrid.errors import InputError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.export.agreement import run_int8
 from mcu_hybrid.graph.pixels import UNIT, PixelForm, pixels_from_json
 from mcu_hybrid.routing.link_costs import DEFAULT, LinkModel
@@ -26,8 +27,6 @@ from mcu_hybrid.steps.cloud import RunOptions, cloud_for, cloud_model, cloud_war
 from mcu_hybrid.steps.run import RESULT
 from mcu_hybrid.steps.run_table import CALIBRATION, EXPECTED_ANSWER_BYTES, OUTCOMES
 from mcu_hybrid.steps.split import calibration_split, export_of
-
-OnEvent = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import re
 
 from mcu_hybrid.board.load import Board
 from mcu_hybrid.errors import MissingTool, ToolError
-from mcu_hybrid.firmware.build import OnEvent, build
+from mcu_hybrid.events import OnEvent
+from mcu_hybrid.firmware.build import build
 from mcu_hybrid.firmware.render import Project
 from mcu_hybrid.firmware.toolchain import Extra, program
 from mcu_hybrid.image.firmware import FirmwareImage

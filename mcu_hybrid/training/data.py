@@ -7,7 +7,7 @@ train/CLASS/x.png and test/CLASS/x.png), an ``.npz`` with x and y, or ``module:f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from mcu_hybrid.errors import DataError, McuHybridError, MissingTool
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.nets import load_callable
 from mcu_hybrid.training import archives, array_checks, image_decode, image_files
 
-OnEvent = Callable[[str, int, int], None]
 SPLITS = ("fit", "router", "calibration", "test")
 MIN_PER_CLASS = 8  # two per split
 _SAVE_HINT = "save it with numpy.savez(path, x=images, y=labels)"

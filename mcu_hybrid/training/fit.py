@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from mcu_hybrid.events import OnEvent, OnTold
 from mcu_hybrid.training import accelerate, finite
 from mcu_hybrid.training.augment import Views, random_view, to_float
 from mcu_hybrid.training.state import Journal, copied, rng_state, set_rng_state
-
-OnEvent = Callable[[str, int, int], None]
-OnTold = Callable[[str, Mapping[str, Any]], None]  # ("data" or "epoch", figures)
 
 
 def fit_classifier(

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from mcu_hybrid.errors import DataError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.training import archives, file_kinds, image_decode, image_tree
 from mcu_hybrid.training.image_tree import Found
 
-OnEvent = Callable[[str, int, int], None]
 SUFFIXES = file_kinds.SUFFIXES
 _NO_ZIP = "is not a zip file, or is damaged"
 

@@ -22,7 +22,7 @@ and averaged weights (phase.py). Which images teach whom:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mcu_hybrid.events import OnEvent, OnTold
 from mcu_hybrid.nets.penultimate import feature_count
 from mcu_hybrid.nets.sight import Sight
 from mcu_hybrid.ops import route_features
@@ -39,11 +40,10 @@ from mcu_hybrid.training import accelerate, finite, losses
 from mcu_hybrid.training.augment import Views, random_view, to_float
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.crossfit import Fold, held_out_logits
-from mcu_hybrid.training.fit import OnTold, predict
+from mcu_hybrid.training.fit import predict
 from mcu_hybrid.training.phase import Phase
 from mcu_hybrid.training.state import Journal, copied
 
-OnEvent = Callable[[str, int, int], None]
 ORDER = {1: ("router",), 2: ("router", "base"), 3: ("router", "global", "base")}
 SECTION = "rounds"  # of the journal
 _AROUND = (-0.2, -0.1, 0.0, 0.1, 0.2)  # the target coverage: what selects a round

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.nets.checkpoint import RouterParts
 from mcu_hybrid.nets.int8_sim import Int8Sim, fake_quant, fake_quant_weight
 from mcu_hybrid.routing.breakdown import hybrid_accuracy
@@ -28,7 +28,6 @@ from mcu_hybrid.training.fit import predict, weight_groups
 from mcu_hybrid.training.phase import freeze
 from mcu_hybrid.training.state import copied
 
-OnEvent = Callable[[str, int, int], None]
 _HEAD_RATE = 0.1  # of the router's learning rate
 _HEAD_STEPS = 0.5  # of the router's steps
 

@@ -6,7 +6,7 @@ the same integer ROUTE_FEATURES as on the device; so rounding and clipping are p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.nets.checkpoint import RouterParts
 from mcu_hybrid.nets.penultimate import with_features
 from mcu_hybrid.ops import route_features
@@ -23,7 +24,6 @@ from mcu_hybrid.training.augment import Views, random_view, to_float
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.losses import router_labels, router_objective
 
-OnEvent = Callable[[str, int, int], None]
 FEATURE_STEPS = 127  # int8 features hold -1..1
 _TAIL = 0.5  # per cent of each feature's values that are clipped at either end
 _LEAST_WIDTH = 1e-3  # of a feature that hardly varies: three steps of a Q15 probability are 1e-4

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from mcu_hybrid import nets
+from mcu_hybrid.events import OnEvent, OnTold
 from mcu_hybrid.nets.checkpoint import RouterParts
 from mcu_hybrid.nets.int8_sim import Int8Sim
 from mcu_hybrid.training import finite, qat
@@ -23,12 +24,11 @@ from mcu_hybrid.training.augment import Views
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.crossfit import Fold, cross_fit
 from mcu_hybrid.training.data import Dataset
-from mcu_hybrid.training.fit import OnTold, fit_classifier
+from mcu_hybrid.training.fit import fit_classifier
 from mcu_hybrid.training.joint import GLOBAL_SMOOTHING, Material, Rounds
 from mcu_hybrid.training.router_train import Examples, collect, device_rows, fit_router
 from mcu_hybrid.training.state import Journal
 
-OnEvent = Callable[[str, int, int], None]
 _INT8 = "int8 base"  # a section of the journal
 
 

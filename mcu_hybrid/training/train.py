@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 
 from mcu_hybrid import nets
+from mcu_hybrid.events import OnEvent, OnTold
 from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.nets.checkpoint import Hybrid, NetSpec, Splits
 from mcu_hybrid.nets.penultimate import feature_count
@@ -25,12 +25,11 @@ from mcu_hybrid.training.augment import Views, usual_views
 from mcu_hybrid.training.breakdown import breakdown_of
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.data import Dataset
-from mcu_hybrid.training.fit import OnTold, predict
+from mcu_hybrid.training.fit import predict
 from mcu_hybrid.training.stages import Run
 from mcu_hybrid.training.state import Journal
 from mcu_hybrid.training.verdict import warnings_of
 
-OnEvent = Callable[[str, int, int], None]
 HISTORY = "history.json"
 _FIT_SAMPLE = 300  # images kept for the converter's ranges
 _ROUTER_EXAMPLES = 20_000  # wanted by default; views make up what images lack

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FLOORS = (
-    "errors extras folders intervals json_text manifest process quant resources templates "
+    "errors events extras folders intervals json_text manifest process quant resources templates "
     "tflite_file",
     "board graph artifacts",
     "ops wire link cloud image",

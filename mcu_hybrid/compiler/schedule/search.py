@@ -17,12 +17,12 @@ from mcu_hybrid.compiler.arena.spans import aligned
 from mcu_hybrid.compiler.lowering import Lowered
 from mcu_hybrid.compiler.schedule.candidates import Cut, cuts, runs, stream_of, with_streams
 from mcu_hybrid.compiler.select import Choice
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
 from mcu_hybrid.ops import reshape
 
 LowerOp = Callable[[Graph, Op], Choice | None]
 LeanWays = Callable[[Graph, Op], Iterable[Choice]]
-OnEvent = Callable[[str, int, int], None]
 MOST_POINTS = 24  # of the front
 # Of a run's instructions: streams can be faster (rows that no window sees are left out, a kernel
 # suits narrow strips better), and below this it is not worth their code.

@@ -8,16 +8,15 @@ these only the cost is known, not the cloud's accuracy.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mcu_hybrid.errors import InputError, MissingTool
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.graph.types import Graph
 
-OnEvent = Callable[[str, int, int], None]
 FORMS = ("raw", "png", "jpeg", "features", "logits")
 JPEG_QUALITY = 85
 _UNCHANGED = {"raw", "png"}

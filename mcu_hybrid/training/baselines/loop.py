@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.training import accelerate
 from mcu_hybrid.training.augment import Views, random_view, to_float
 
-OnEvent = Callable[[str, int, int], None]
 Loss = Callable[[Any, torch.Tensor], torch.Tensor]
 _WARM_UP = 0.2
 
