@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from mcu_hybrid.errors import McuHybridError
@@ -20,5 +21,14 @@ def root(name: str) -> Path:
 
 
 def kernels() -> Path:
-    """Return the folder of the C kernels (include/, ref/, and one folder per instruction set)."""
+    """Return the folder of the kernels (include/, ref/, and one folder per instruction set)."""
     return _PACKAGE / "kernels"
+
+
+def kernel_sources(stem: str, kernel_dirs: Iterable[str]) -> tuple[Path, ...]:
+    """A kernel's C in the first folder that has it, and the assembly beside it; else nothing."""
+    for folder in (kernels() / name for name in kernel_dirs):
+        if (folder / f"{stem}.c").is_file():
+            beside = (folder / f"{stem}{suffix}" for suffix in (".S", ".c"))
+            return tuple(path for path in beside if path.is_file())
+    return ()

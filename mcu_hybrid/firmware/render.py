@@ -71,17 +71,16 @@ def render_project(
     return Project(root, build_id, tuple(Path(path) for path in sorted(texts)))
 
 
-def kernel_file(stem: str, board: Board) -> Path:
-    """The fastest kernel of this name that the board's core can run."""
-    folders = [resources.kernels() / folder for folder in board.core.kernel_dirs]
-    for folder in folders:
-        if (folder / f"{stem}.c").is_file():
-            return folder / f"{stem}.c"
-    raise BoardError(
-        f"no kernel {stem}.c in {', '.join(board.core.kernel_dirs)}",
-        "add 'ref' to the core's kernel_dirs in boards/cores.toml",
-        path=board.path,
-    )
+def kernel_files(stem: str, board: Board) -> tuple[Path, ...]:
+    """The C and assembly of the fastest kernel of this name that the board's core can run."""
+    found = resources.kernel_sources(stem, board.core.kernel_dirs)
+    if not found:
+        raise BoardError(
+            f"no kernel {stem}.c in {', '.join(board.core.kernel_dirs)}",
+            "add 'ref' to the core's kernel_dirs in boards/cores.toml",
+            path=board.path,
+        )
+    return found
 
 
 def _texts(
@@ -96,7 +95,7 @@ def _texts(
     yield from _copies(app, "src/app")
     yield "src/app/mh_messages.h", messages.c_header()
     yield from _copies(resources.kernels() / "include", "src/kernels/include")
-    for path in [kernel_file(stem, board) for stem in kernels]:
+    for path in [path for stem in kernels for path in kernel_files(stem, board)]:
         yield f"src/kernels/{path.name}", path.read_text("utf-8")
         for header in path.parent.glob("*.h"):
             yield f"src/kernels/{header.name}", header.read_text("utf-8")

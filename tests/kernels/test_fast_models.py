@@ -63,7 +63,7 @@ def test_prediction_of_random_layers(tmp_path: Path) -> None:
 def test_kernels_compile_without_warnings(cpu: str, tmp_path: Path) -> None:
     arm_rig.require_tools()
     folder = resources.kernels()
-    sources = sorted(map(str, (folder / "cortex_m_dsp").glob("*.c")))
+    sources = sorted(map(str, (folder / "cortex_m_dsp").glob("*.[cS]")))
     flags = ["-mthumb", "-O2", "-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
     argv = ["arm-none-eabi-gcc", f"-mcpu={cpu}", *flags, "-I", str(folder / "include"), "-c"]
     done = subprocess.run([*argv, *sources], cwd=tmp_path, capture_output=True, text=True)

@@ -111,12 +111,8 @@ def write_cases(cases: Sequence[ArmCase], folder: Path, kernel_dirs: Sequence[st
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cases.h").write_text(_header(cases), "utf-8")
     (folder / "cases.c").write_text(_cases(cases), "utf-8")
-    kernels = resources.kernels()
     stems = sorted({stem for c in cases for stem in (c.call.source, *c.call.also)})
-    found = [
-        next(path for name in kernel_dirs if (path := kernels / name / f"{stem}.c").is_file())
-        for stem in stems
-    ]
+    found = [path for stem in stems for path in resources.kernel_sources(stem, kernel_dirs)]
     return [folder / "cases.c", *found]
 
 

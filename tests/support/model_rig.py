@@ -153,10 +153,8 @@ def _write(
     (folder / "models.h").write_text(_HEADER.format(count=len(models)), "utf-8")
     (folder / "table.c").write_text(_table(len(models)), "utf-8")
     kernels, app = resources.kernels(), resources.root("firmware_templates") / "app"
-    sources += [
-        next(path for name in kernel_dirs if (path := kernels / name / f"{stem}.c").is_file())
-        for stem in sorted(stems)
-    ]
+    for stem in sorted(stems):
+        sources += resources.kernel_sources(stem, kernel_dirs)
     return sources, [f"-I{path}" for path in (folder, kernels / "include", app)]
 
 

@@ -124,12 +124,12 @@ def measure(folder: str, work: Path) -> dict[str, Any]:
 
 
 def _compile(project: Project, board: Board) -> Iterator[tuple[Path, Path]]:
-    """(source, object) of every C file; objects are named after their sources."""
+    """(source, object) of every file; objects are named after their sources."""
     includes = [f"-I{folder}" for folder in toolchain.INCLUDE_DIRS]
     for path in project.files:
-        if path.suffix != ".c":
+        if path.suffix not in (".c", ".S"):
             continue
-        built = project.root / f"{path.stem}.{path.parts[1]}.o"
+        built = project.root / f"{path.name}.{path.parts[1]}.o"
         gcc, flags = toolchain.program(board, "gcc"), toolchain.c_flags(board, path.as_posix())
         argv = [gcc, *flags, *includes, "-c", str(path), "-o", str(built)]
         subprocess.run(argv, cwd=project.root, check=True)

@@ -3,24 +3,8 @@
 #define MH_GEMM_H
 
 #include "mh_bound.h"
+#include "mh_gemm_job.h"
 #include "mh_nn_fast.h"
-
-/* Read by the assembly: the order of the fields is fixed. mh_code are code addresses. */
-typedef void (*mh_code)(void);
-
-typedef struct {
-    const uint32_t *column; /* int16 inputs; those of three pixels alternate word by word */
-    int32_t pairs;
-    int32_t stride; /* three pixels: bytes from pixel to pixel; one pixel: the params' shift */
-    mh_code entry;  /* where to go after the first step */
-    mh_code tail;   /* what ends a pair: requantise, store, go to the next pair */
-    union {
-        int32_t zero_point; /* three pixels: the params' shift */
-        mh_code entry_even; /* one pixel: where to go with an even number of steps left */
-    } last;
-    const uint32_t *stream;
-    const uint32_t *end; /* of the column */
-} mh_gemm_job;
 
 typedef void (*mh_gemm_start)(const mh_gemm_job *job, int8_t *out);
 
@@ -45,6 +29,11 @@ typedef struct {
     const uint32_t *stream;
     int32_t steps, out_c, pair_words, shift;
 } mh_gemm_head;
+
+/* A section of its own each, so that the linker drops what no layer uses. */
+#define MH_FORM_DEFINE(name, ...)                                                                  \
+    const mh_gemm_form mh_form_##name                                                              \
+        __attribute__((section(".rodata.mh_form_" #name))) = {__VA_ARGS__};
 
 /* One layer at work. */
 typedef struct {
@@ -95,13 +84,6 @@ static inline void mh_gemm_pixel(const mh_gemm_layer *layer, int8_t *out)
 /* Sign-extend groups of 4 bytes from three places (or one) into a column; returns its end. */
 uint32_t *mh_widen3(const int8_t *a, const int8_t *b, const int8_t *c, uint32_t *column,
                     int32_t groups);
-/* Read by the assembly: where rows of bytes of three pixels begin, and the bytes from the end of
- * one row to the beginning of the next. */
-typedef struct {
-    const int8_t *at[3];
-    int32_t gap[3];
-} mh_rows;
-
 /* Rows of groups >= 1 each; returns the end of the column. */
 uint32_t *mh_widen3_rows(const mh_rows *rows, uint32_t *column, int32_t groups, int32_t count);
 
