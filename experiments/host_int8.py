@@ -73,7 +73,7 @@ def _results(
 ) -> Sequence[np.ndarray]:
     """The outputs [N, ...] of one operator; ``batched`` says which operands hold N images."""
     first = np.asarray(operands[0])
-    reference = ops.module(op.kind).reference
+    reference = ops.operator(op.kind).reference
     if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         return (_requantise(graph, op, _sums(graph, op, first)),)
     if op.kind in _TABLES:

@@ -17,7 +17,7 @@ from mcu_hybrid.compiler.schedule.lower import Strips, lower_stream
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.registry import FAST, LEAN, Match
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops import module, stream
+from mcu_hybrid.ops import operator, stream
 
 REFERENCE = ("ref",)
 Lowered = tuple[Choice | None, ...]
@@ -44,7 +44,7 @@ def lowerer(
     table = code_table(kernel_dirs)
 
     def lower_op(graph: Graph, op: Op) -> Choice | None:
-        if op.kind in stream.KINDS:
+        if stream.STREAM.serves(op):
             return lower_stream(graph, op, strips)
         choice = _predicted(_lower(graph, op, matches), own)
         return choice and pick(choice, banned, table)
@@ -64,7 +64,7 @@ def leaner(
     own = core or cost.core_of(kernel_dirs)
 
     def ways(graph: Graph, op: Op) -> Iterator[Choice]:
-        if op.kind in stream.KINDS or module(op.kind).lower(graph, op) is None:
+        if stream.STREAM.serves(op) or operator(op.kind).lower(graph, op) is None:
             return
         found = [match(graph, op) for match in matches] + [_lower(graph, op, ())]
         for choice in (_predicted(way, own) for way in found):
@@ -85,7 +85,7 @@ def _predicted(choice: Choice | None, core: str) -> Choice | None:
 
 
 def _lower(graph: Graph, op: Op, matches: Sequence[Match]) -> Choice | None:
-    own = module(op.kind)
+    own = operator(op.kind)
     call = own.lower(graph, op)
     if call is None:
         return None

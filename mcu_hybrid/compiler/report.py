@@ -11,7 +11,7 @@ from mcu_hybrid.compiler.schedule.call import Call, kernel_calls
 from mcu_hybrid.compiler.schedule.rows import rows_made
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.image.firmware import Footprint
-from mcu_hybrid.ops import module, stream
+from mcu_hybrid.ops import operator, stream
 from mcu_hybrid.ops.base import CTable
 
 TABLE_ALIGN = 4  # of every table in the generated C
@@ -36,17 +36,17 @@ def layer_rows(graph: Graph, lowered: Lowered | None = None) -> list[dict[str, A
 
 def executed_macs(graph: Graph, op: Op) -> int:
     """Multiply-accumulates of one layer; a stream's rows count as often as they are computed."""
-    if op.kind not in stream.KINDS:
-        return int(module(op.kind).macs(graph, op))
+    if not stream.STREAM.serves(op):
+        return int(operator(op.kind).macs(graph, op))
     made = rows_made(graph, op.attrs.run, op.attrs.rows, op.attrs.keep)
     heights = [graph.tensor(part.outputs[0]).shape[1] for part in op.attrs.run]
-    macs = [int(module(part.kind).macs(graph, part)) for part in op.attrs.run]
+    macs = [int(operator(part.kind).macs(graph, part)) for part in op.attrs.run]
     return sum(m // h * rows for m, h, rows in zip(macs, heights, made, strict=True))
 
 
 def model_macs(graph: Graph) -> int:
     """Multiply-accumulates of a model as given, before any pass: ``macs`` wherever it is told."""
-    return sum(int(module(op.kind).macs(graph, op)) for op in graph.ops)
+    return sum(int(operator(op.kind).macs(graph, op)) for op in graph.ops)
 
 
 def stream_rows(graph: Graph, lowered: Lowered) -> list[dict[str, Any]]:

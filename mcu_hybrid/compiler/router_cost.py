@@ -12,7 +12,7 @@ from typing import Any
 from mcu_hybrid.compiler.lowering import Lowered, layers, lower_graph, predicted_instructions
 from mcu_hybrid.compiler.report import flash_rows, layer_rows
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops import module
+from mcu_hybrid.ops import operator
 from mcu_hybrid.routing import mechanisms
 
 _LINK = "ROUTE_FEATURES"
@@ -38,7 +38,7 @@ def router_costs(graph: Graph, lowered: Lowered | None = None) -> list[dict[str,
 
 def network_costs(graph: Graph, run: Sequence[Op]) -> list[dict[str, Any]]:
     """The same for the engine tflm, whose layers ``run`` are not ours: nothing is predicted."""
-    macs = [module(op.kind).macs(graph, op) for op in run]
+    macs = [operator(op.kind).macs(graph, op) for op in run]
     sizes = []
     for op in run:
         constants = (graph.tensor(t) for t in op.inputs if t >= 0)

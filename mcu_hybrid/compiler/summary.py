@@ -207,7 +207,7 @@ class _File:
                 macs, refused, hint = self._alone(op)
             elif self.graph is not None and op.outputs and op.outputs[0] in known:
                 found = known[op.outputs[0]]
-                macs = int(ops.module(found.kind).macs(self.graph, found))
+                macs = int(ops.operator(found.kind).macs(self.graph, found))
             yield Layer(
                 number,
                 op.kind,
@@ -249,7 +249,7 @@ class _File:
         except ModelError as error:
             named = f"{op.kind} '{self.tensors[op.outputs[0]].name}': "
             return None, self._fact(error).removeprefix(named), error.hint
-        return sum(int(ops.module(o.kind).macs(graph, o)) for o in graph.ops), None, None
+        return sum(int(ops.operator(o.kind).macs(graph, o)) for o in graph.ops), None, None
 
     def _is_edge(self, op: _Operator) -> bool:
         """True for a QUANTIZE or DEQUANTIZE between the file's float edge and its int8 network."""

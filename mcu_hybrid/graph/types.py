@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from mcu_hybrid.graph.pixels import UNIT, PixelForm
 from mcu_hybrid.quant import QuantParams
 
 ITEM_BYTES = {"int8": 1, "int16": 2, "int32": 4, "int64": 8, "float32": 4, "bool": 1, "uint8": 1}
+AttrsT = TypeVar("AttrsT", covariant=True)
 ABSENT = -1  # an optional input that is not there (a convolution without bias)
 
 
@@ -48,14 +49,17 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Op:
-    """One operator. ``kind`` is TFLite's builtin name or one of our own; ``attrs`` is typed."""
+class Op(Generic[AttrsT]):
+    """One operator. ``kind`` is TFLite's builtin name or one of our own; ``attrs`` is its own type.
+
+    ``Op[conv2d.Attrs]`` is one whose attributes are known, ``Op[object]`` one whose are not asked.
+    """
 
     kind: str
     name: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    attrs: Any = None
+    attrs: AttrsT
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Graph:
 
     name: str
     tensors: tuple[Tensor, ...]
-    ops: tuple[Op, ...]
+    ops: tuple[Op[Any], ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     notes: tuple[str, ...] = ()
@@ -77,11 +81,11 @@ class Graph:
         """Return the tensor with this index."""
         return self.tensors[index]
 
-    def in_tensors(self, op: Op) -> tuple[Tensor, ...]:
+    def in_tensors(self, op: Op[object]) -> tuple[Tensor, ...]:
         """The operator's inputs, absent ones left out."""
         return tuple(self.tensors[i] for i in op.inputs if i != ABSENT)
 
-    def out_tensors(self, op: Op) -> tuple[Tensor, ...]:
+    def out_tensors(self, op: Op[object]) -> tuple[Tensor, ...]:
         """The operator's outputs."""
         return tuple(self.tensors[i] for i in op.outputs)
 
@@ -92,11 +96,11 @@ class Graph:
             seen.update(dict.fromkeys(op.outputs))
         return iter(seen)
 
-    def producer(self, tensor: int) -> Op | None:
+    def producer(self, tensor: int) -> Op[Any] | None:
         """The operator that writes this tensor, or None."""
         return next((op for op in self.ops if tensor in op.outputs), None)
 
-    def consumers(self, tensor: int) -> tuple[Op, ...]:
+    def consumers(self, tensor: int) -> tuple[Op[Any], ...]:
         """The operators that read this tensor."""
         return tuple(op for op in self.ops if tensor in op.inputs)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,18 +10,12 @@ from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import broadcast
 from mcu_hybrid.ops.activation import activation_range
-from mcu_hybrid.ops.base import CStruct, KernelCall, no_macs, no_scratch
+from mcu_hybrid.ops.base import CStruct, KernelCall, Monotone, Operands, Operator, Tflm, Traits
+from mcu_hybrid.ops.broadcast import ArithmeticAttrs
 from mcu_hybrid.ops.checks import where
 from mcu_hybrid.quant import multiplier_shift, multiply_by_quantized_multiplier
 
-KINDS = ("ADD",)
 LEFT_SHIFT = 20  # TFLM's headroom for 8-bit operands; the kernels have the same constant
-
-Attrs = broadcast.ArithmeticAttrs
-from_tflite = broadcast.read_attrs
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = broadcast.inplace_binary
 
 
 @dataclass(frozen=True)
@@ -34,13 +27,13 @@ class Rescaling:
     out: tuple[int, int]
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[ArithmeticAttrs]) -> None:
     """Two int8 tensors that broadcast to the output, with scales that 32 bits can hold."""
     broadcast.check_binary(graph, op)
     check_rescaling(graph, op, rescaling(graph, op))
 
 
-def check_rescaling(graph: Graph, op: Op, factors: Rescaling) -> None:
+def check_rescaling(graph: Graph, op: Op[ArithmeticAttrs], factors: Rescaling) -> None:
     """Raise ModelError where a factor is 1 or more (TFLM aborts on it)."""
     if max(factors.a[1], factors.b[1], factors.out[1]) > 0:
         out = graph.tensor(op.outputs[0])
@@ -52,7 +45,7 @@ def check_rescaling(graph: Graph, op: Op, factors: Rescaling) -> None:
         )
 
 
-def rescaling(graph: Graph, op: Op) -> Rescaling:
+def rescaling(graph: Graph, op: Op[ArithmeticAttrs]) -> Rescaling:
     """TFLM's three factors, computed in double precision; also SUB's."""
     a, b, out = (graph.tensor(i).require_quant().scale for i in (*op.inputs, *op.outputs))
     twice = 2 * max(a, b)
@@ -65,8 +58,8 @@ def rescaling(graph: Graph, op: Op) -> Rescaling:
 
 def combine(
     graph: Graph,
-    op: Op,
-    inputs: Sequence[np.ndarray | None],
+    op: Op[ArithmeticAttrs],
+    inputs: Operands,
     factors: Rescaling,
     sign: int,
 ) -> np.ndarray:
@@ -80,18 +73,18 @@ def combine(
     return np.clip(total + quant.zero_point, lo, hi).astype(np.int8)
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[ArithmeticAttrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     return (combine(graph, op, inputs, rescaling(graph, op), sign=1),)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[ArithmeticAttrs]) -> KernelCall:
     """The call of mh_add_s8."""
     return lower_sum(graph, op, rescaling(graph, op), function="mh_add_s8", source="add_s8")
 
 
 def lower_sum(
-    graph: Graph, op: Op, factors: Rescaling, *, function: str, source: str
+    graph: Graph, op: Op[ArithmeticAttrs], factors: Rescaling, *, function: str, source: str
 ) -> KernelCall:
     """The call of a kernel that takes mh_add_params: ADD's or SUB's."""
     a, b = (graph.tensor(i).require_quant() for i in op.inputs)
@@ -113,3 +106,19 @@ def lower_sum(
     )
     params = CStruct("mh_add_params", fields)
     return KernelCall(function, params, "binary", op.inputs, op.outputs, source)
+
+
+ADD = Operator(
+    "ADD",
+    attrs=ArithmeticAttrs,
+    read=broadcast.read_attrs,
+    check=check,
+    reference=reference,
+    lower=lower,
+    inplace=broadcast.inplace_binary,
+    traits=Traits(
+        pointwise=True, clamps=True, monotone=Monotone.ALL, tflm=Tflm("AddAdd", has_int8=True)
+    ),
+    shapes=broadcast.shapes,
+    ties=broadcast.ties,
+)

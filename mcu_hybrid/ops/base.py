@@ -1,32 +1,28 @@
-"""What one operator module offers, and the C it asks for.
+"""What one operator offers, what compilers may ask of it, and the C it asks for.
 
-An op module (``ops/conv2d.py`` ...) has these names; ``ops/__init__.py`` lists the modules:
-
-    KINDS: tuple[str, ...]              TFLite builtin names (or our own) that it serves
-    Attrs                               frozen dataclass of typed attributes
-    from_tflite(raw: RawOp) -> Attrs    reads options and constant operands (axes, paddings ...)
-    check(graph, op) -> None            shape, dtype and option rules; raises ModelError
-    reference(graph, op, inputs) -> tuple[np.ndarray, ...]
-                                        plain integer numpy, bit-exact with TFLM; ``inputs`` holds
-                                        one array per entry of op.inputs (None where ABSENT)
-    macs(graph, op) -> int              nominal multiply-accumulates (padding counted)
-    scratch_bytes(graph, op) -> int     scratch that the C kernel asks of its caller
-    inplace(graph, op) -> tuple[tuple[int, int], ...]
-                                        (input position, output position) that may share memory
-    lower(graph, op) -> KernelCall | None
-                                        None = nothing to run (a view: output aliases input 0)
+An operator is a file ``ops/x.py`` that ends with an ``Operator`` a kind; ``ops/__init__.py`` finds
+it there. Passes, scheduler, reader and engines ask its ``Traits`` and its functions; none of them
+knows its name. Not here: what an operator computes (its file).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Generic, TypeGuard, TypeVar
 
 import numpy as np
 
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph, Op, Tensor
+
+A = TypeVar("A")  # the type of an operator's attributes
+Shape = tuple[int, ...]
+Operands = Sequence[np.ndarray | None]  # one array an entry of op.inputs, None where ABSENT
+# Channels with the same label go together: (tensor, label a channel). A tensor that is not listed
+# keeps all its channels.
+Ties = list[tuple[int, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -56,6 +52,10 @@ class RawOp:
                 key=f"{self.kind} '{self.name}'",
             )
         return tensor.data
+
+    def shape(self, position: int) -> Shape:
+        """The shape of an input."""
+        return self.tensors[self.inputs[position]].shape
 
 
 @dataclass(frozen=True)
@@ -98,16 +98,139 @@ class KernelCall:
     also: tuple[str, ...] = ()
 
 
-def no_scratch(graph: Graph, op: Op) -> int:
+@dataclass(frozen=True)
+class Tflm:
+    """The method of TFLM's MicroMutableOpResolver, and whether it has a kernel for int8 alone."""
+
+    add: str
+    has_int8: bool = False
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """An operator with constant weights, a bias and one factor an output channel.
+
+    ``sums(graph, op, data, weights)``: exact sums of products [..., channels], no bias.
+    ``channel_axis`` is that of the weights.
+    """
+
+    sums: Callable[[Graph, Op[Any], np.ndarray, np.ndarray], np.ndarray]
+    channel_axis: int
+
+
+class Monotone(Enum):
+    """How outputs move where one operand rises and the others stay.
+
+    ``ALL``: none ever falls. ``EACH``: each rises or falls, which way the other operands decide.
+    """
+
+    NO = "no"
+    ALL = "all"
+    EACH = "each"
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What may be known of an operator without its name; nothing holds unless it is said.
+
+    bytewise: an output byte depends on the one input byte at its place: 256 results say it all.
+    pointwise: an output value depends on the operands' values at its place.
+    windowed: ``attrs.window`` slides over the rows and columns of the first input.
+    weighted: constant weights, see there.
+    clamps: ``attrs.activation`` bounds the output, as the last thing that is done.
+    moves: bytes are moved or set to a constant, none is computed.
+    reduces: an output is a mean or a maximum of inputs; of equal ones it is their value.
+    view: the output is the input's bytes in their order, under another shape.
+    monotone: see there.
+    data_at: position of the operand that is moved or seen through.
+    stateful: something lives from one inference to the next.
+    in_files: a .tflite may hold it; else only the reader and the passes make it.
+    tflm: how TFLM names it; None: TFLM has no kernel for it.
+    """
+
+    bytewise: bool = False
+    pointwise: bool = False
+    windowed: bool = False
+    weighted: Weighted | None = None
+    clamps: bool = False
+    moves: bool = False
+    reduces: bool = False
+    view: bool = False
+    monotone: Monotone = Monotone.NO
+    data_at: int = 0
+    stateful: bool = False
+    in_files: bool = True
+    tflm: Tflm | None = None
+
+
+def no_scratch(graph: Graph, op: Op[object]) -> int:
     """scratch_bytes of a kernel that needs none."""
     return 0
 
 
-def no_macs(graph: Graph, op: Op) -> int:
+def no_macs(graph: Graph, op: Op[object]) -> int:
     """macs of an operator without multiply-accumulates."""
     return 0
 
 
-def not_inplace(graph: Graph, op: Op) -> tuple[tuple[int, int], ...]:
+def not_inplace(graph: Graph, op: Op[object]) -> tuple[tuple[int, int], ...]:
     """inplace of an operator whose output must not overlap its inputs."""
     return ()
+
+
+def untied(graph: Graph, op: Op[object]) -> Ties:
+    """ties of an operator that needs all its channels."""
+    return []
+
+
+def tied_along(graph: Graph, op: Op[object]) -> Ties:
+    """ties of an operator that makes each channel of its output of that channel of its input."""
+    shape = graph.tensor(op.outputs[0]).shape
+    labels = np.arange(shape[-1] if shape else 1)
+    return [(op.inputs[0], labels), (op.outputs[0], labels)]
+
+
+@dataclass(frozen=True)
+class Operator(Generic[A]):
+    """One kind of operator: TFLite's builtin name, or a name of our own, and all it can do.
+
+    attrs: frozen dataclass of typed attributes.
+    read: options and constant operands (axes, paddings ...) of a file's operator.
+    check: shape, dtype and option rules; raises ModelError.
+    reference: plain integer numpy, bit-exact with TFLM.
+    lower: the C kernel's call; None = nothing to run (a view: the output aliases input 0).
+    traits: what passes and engines may know.
+    shapes: the outputs' shapes of a file's operator, from its inputs' and its options; None: they
+        are the only input's.
+    ties: which channels (entries of the last axis) of inputs and outputs can only go together.
+    macs: nominal multiply-accumulates (padding counted).
+    scratch_bytes: scratch that the C kernel asks of its caller.
+    inplace: (input position, output position) that may share memory.
+    """
+
+    kind: str
+    attrs: type[A]
+    read: Callable[[RawOp], A]
+    check: Callable[[Graph, Op[A]], None]
+    reference: Callable[[Graph, Op[A], Operands], tuple[np.ndarray, ...]]
+    lower: Callable[[Graph, Op[A]], KernelCall | None]
+    traits: Traits = field(default_factory=Traits)
+    shapes: Callable[[RawOp], list[Shape]] | None = None
+    ties: Callable[[Graph, Op[A]], Ties] = untied
+    macs: Callable[[Graph, Op[A]], int] = no_macs
+    scratch_bytes: Callable[[Graph, Op[A]], int] = no_scratch
+    inplace: Callable[[Graph, Op[A]], tuple[tuple[int, int], ...]] = not_inplace
+
+    def serves(self, op: Op[object]) -> TypeGuard[Op[A]]:
+        """True where this is the operator's kind; its attributes then have this one's type."""
+        return op.kind == self.kind
+
+    def call(self, graph: Graph, op: Op[A]) -> KernelCall:
+        """``lower`` of an operator that is not a view."""
+        found = self.lower(graph, op)
+        assert found is not None, op.kind
+        return found
+
+    def make(self, name: str, inputs: Shape, outputs: Shape, attrs: A) -> Op[A]:
+        """An operator of this kind in a graph."""
+        return Op(self.kind, name, inputs, outputs, attrs)

@@ -15,7 +15,7 @@ import numpy as np
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.activation import read_activation
-from mcu_hybrid.ops.base import CTable, RawOp
+from mcu_hybrid.ops.base import CTable, RawOp, Shape, Ties
 from mcu_hybrid.ops.checks import require_int8, require_operands, require_shape, where
 
 LOOPS = 4
@@ -33,7 +33,7 @@ def read_attrs(raw: RawOp) -> ArithmeticAttrs:
     return ArithmeticAttrs(read_activation(raw))
 
 
-def check_binary(graph: Graph, op: Op) -> None:
+def check_binary(graph: Graph, op: Op[object]) -> None:
     """Raise ModelError unless two int8 tensors broadcast to the int8 output."""
     require_operands(graph, op, inputs=2)
     a, b = (graph.tensor(i) for i in op.inputs)
@@ -51,7 +51,7 @@ def check_binary(graph: Graph, op: Op) -> None:
     loops(graph, op)
 
 
-def loops(graph: Graph, op: Op) -> np.ndarray:
+def loops(graph: Graph, op: Op[object]) -> np.ndarray:
     """Three rows of ``LOOPS`` int32: extents, strides of a, strides of b; outermost first."""
     out = graph.tensor(op.outputs[0]).shape
     a, b = (_padded(graph.tensor(i).shape, len(out)) for i in op.inputs)
@@ -90,12 +90,12 @@ def _strides(extents: list[int], broadcast: list[bool]) -> list[int]:
     return strides
 
 
-def loop_table(graph: Graph, op: Op) -> CTable:
+def loop_table(graph: Graph, op: Op[object]) -> CTable:
     """``loops`` as the table that the kernels read."""
     return CTable("loops", "int32_t", loops(graph, op).reshape(-1))
 
 
-def inplace_binary(graph: Graph, op: Op) -> tuple[tuple[int, int], ...]:
+def inplace_binary(graph: Graph, op: Op[object]) -> tuple[tuple[int, int], ...]:
     """The output may lie on an operand of its own shape: each element is read before written."""
     out = graph.tensor(op.outputs[0])
     fits = (not (t := graph.tensor(i)).is_const and t.shape == out.shape for i in op.inputs)
@@ -103,7 +103,7 @@ def inplace_binary(graph: Graph, op: Op) -> tuple[tuple[int, int], ...]:
 
 
 def numpy_operands(
-    graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]
+    graph: Graph, op: Op[object], inputs: Sequence[np.ndarray | None]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both operands as int64 with their zero points taken off."""
     a, b = (
@@ -111,3 +111,16 @@ def numpy_operands(
         for array, index in zip(inputs, op.inputs, strict=True)
     )
     return a, b
+
+
+def shapes(raw: RawOp) -> list[Shape]:
+    """The output's shape, numpy-style."""
+    return [tuple(np.broadcast_shapes(raw.shape(0), raw.shape(1)))]
+
+
+def ties(graph: Graph, op: Op[object]) -> Ties:
+    """An operand that is broadcast along the channels is needed as long as there are any."""
+    shape = graph.tensor(op.outputs[0]).shape
+    labels = np.arange(shape[-1] if shape else 1)
+    sides = {i for i in op.inputs if graph.tensor(i).shape[-1:] == (labels.size,)}
+    return [(op.outputs[0], labels), *((i, labels) for i in sides)]

@@ -13,12 +13,12 @@ from mcu_hybrid.graph.types import Graph, Op, Tensor
 MAX_ELEMENTS = 1 << 25
 
 
-def where(op: Op) -> str:
+def where(op: Op[object]) -> str:
     """How error messages name an operator."""
     return f"{op.kind} '{op.name}'"
 
 
-def require_operands(graph: Graph, op: Op, inputs: int, outputs: int = 1) -> None:
+def require_operands(graph: Graph, op: Op[object], inputs: int, outputs: int = 1) -> None:
     """Raise ModelError unless the operator has this many inputs and outputs."""
     if len(op.inputs) != inputs or len(op.outputs) != outputs:
         raise ModelError(
@@ -29,7 +29,7 @@ def require_operands(graph: Graph, op: Op, inputs: int, outputs: int = 1) -> Non
         )
 
 
-def require_int8(op: Op, *tensors: Tensor) -> None:
+def require_int8(op: Op[object], *tensors: Tensor) -> None:
     """Raise UnsupportedOp unless every tensor is int8 with one scale and zero point."""
     for tensor in tensors:
         if tensor.dtype != "int8" or tensor.quant is None:
@@ -47,7 +47,7 @@ def require_int8(op: Op, *tensors: Tensor) -> None:
             )
 
 
-def require_same_quant(op: Op, source: Tensor, target: Tensor) -> None:
+def require_same_quant(op: Op[object], source: Tensor, target: Tensor) -> None:
     """Raise ModelError unless both tensors have the same scale and zero point."""
     a, b = source.require_quant(), target.require_quant()
     if (a.scale, a.zero_point) != (b.scale, b.zero_point):
@@ -60,7 +60,7 @@ def require_same_quant(op: Op, source: Tensor, target: Tensor) -> None:
         )
 
 
-def require_size(tensor: Tensor, op: Op | None = None) -> None:
+def require_size(tensor: Tensor, op: Op[object] | None = None) -> None:
     """Raise ModelError where a tensor is larger than any board holds; nothing is allocated."""
     if tensor.elements > MAX_ELEMENTS:
         raise ModelError(
@@ -71,12 +71,12 @@ def require_size(tensor: Tensor, op: Op | None = None) -> None:
         )
 
 
-def require_same_shape(op: Op, source: Tensor, target: Tensor) -> None:
+def require_same_shape(op: Op[object], source: Tensor, target: Tensor) -> None:
     """Raise ModelError unless both tensors have the same shape."""
     require_shape(op, target, source.shape)
 
 
-def require_shape(op: Op, tensor: Tensor, expected: tuple[int, ...]) -> None:
+def require_shape(op: Op[object], tensor: Tensor, expected: tuple[int, ...]) -> None:
     """Raise ModelError unless the tensor has this shape."""
     if tensor.shape != expected:
         raise ModelError(
@@ -102,7 +102,7 @@ def positive_axis(op_name: str, axis: int, rank: int) -> int:
     return axis % rank
 
 
-def require_left_shift(op: Op, shift: int, limit: int) -> None:
+def require_left_shift(op: Op[object], shift: int, limit: int) -> None:
     """Raise ModelError where a rescaling factor of 2**shift would overflow 32 bits."""
     if shift > limit:
         raise ModelError(

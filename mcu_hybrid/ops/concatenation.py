@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -14,10 +13,14 @@ from mcu_hybrid.ops.base import (
     CStruct,
     CTable,
     KernelCall,
+    Monotone,
+    Operands,
+    Operator,
     RawOp,
-    no_macs,
-    no_scratch,
-    not_inplace,
+    Shape,
+    Tflm,
+    Ties,
+    Traits,
 )
 from mcu_hybrid.ops.checks import (
     positive_axis,
@@ -28,12 +31,6 @@ from mcu_hybrid.ops.checks import (
     with_size,
 )
 
-KINDS = ("CONCATENATION",)
-
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = not_inplace
-
 
 @dataclass(frozen=True)
 class Attrs:
@@ -42,7 +39,7 @@ class Attrs:
     axis: int
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """Reads the axis; raises UnsupportedOp for a fused activation, as TFLM does."""
     if raw.options.get("fused_activation_function", 0) != 0:
         raise UnsupportedOp(
@@ -53,7 +50,7 @@ def from_tflite(raw: RawOp) -> Attrs:
     return Attrs(axis=int(raw.options.get("axis", 0)))
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """int8 tensors of one quantisation whose shapes differ along the axis only."""
     sources = [graph.tensor(i) for i in op.inputs]
     out = graph.tensor(op.outputs[0])
@@ -69,12 +66,12 @@ def check(graph: Graph, op: Op) -> None:
     require_shape(op, out, with_size(out.shape, axis, total))
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in numpy."""
     return (np.concatenate([np.asarray(array) for array in inputs], axis=op.attrs.axis),)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The call of mh_concatenation_s8: per outer index, one run of bytes from each input."""
     out = graph.tensor(op.outputs[0])
     axis = op.attrs.axis % len(out.shape)
@@ -88,3 +85,34 @@ def lower(graph: Graph, op: Op) -> KernelCall:
     return KernelCall(
         "mh_concatenation_s8", params, "nary_in", op.inputs, op.outputs, "concatenation_s8"
     )
+
+
+def shapes(raw: RawOp) -> list[Shape]:
+    """The first input's dimensions with the axis as long as all inputs together."""
+    first = raw.shape(0)
+    axis = positive_axis(f"{raw.kind} '{raw.name}'", read(raw).axis, len(first))
+    return [with_size(first, axis, sum(raw.shape(i)[axis] for i in range(len(raw.inputs))))]
+
+
+def ties(graph: Graph, op: Op[Attrs]) -> Ties:
+    """Along the channels each input has a part of the output's; else all have the same ones."""
+    shape = graph.tensor(op.outputs[0]).shape
+    labels = np.arange(shape[-1])
+    if op.attrs.axis % len(shape) != len(shape) - 1:
+        return [(i, labels) for i in (*op.inputs, *op.outputs)]
+    sizes = [graph.tensor(i).shape[-1] for i in op.inputs]
+    parts = np.split(labels, np.cumsum(sizes)[:-1])
+    return [(op.outputs[0], labels), *zip(op.inputs, parts, strict=True)]
+
+
+CONCATENATION = Operator(
+    "CONCATENATION",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    traits=Traits(moves=True, monotone=Monotone.ALL, tflm=Tflm("AddConcatenation")),
+    shapes=shapes,
+    ties=ties,
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,21 +9,35 @@ import numpy as np
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.activation import read_activation
-from mcu_hybrid.ops.base import CStruct, KernelCall, RawOp, no_scratch, not_inplace
+from mcu_hybrid.ops.base import (
+    CStruct,
+    KernelCall,
+    Operands,
+    Operator,
+    RawOp,
+    Shape,
+    Tflm,
+    Traits,
+    Weighted,
+)
 from mcu_hybrid.ops.checks import where
-from mcu_hybrid.ops.padding import Window, padded, read_window, require_window, tap, window_fields
+from mcu_hybrid.ops.padding import (
+    Window,
+    mapped,
+    padded,
+    read_window,
+    require_window,
+    tap,
+    window_fields,
+)
 from mcu_hybrid.ops.weighted import (
+    WEIGHTS,
     check_weighted,
     range_fields,
     requantised,
     table_fields,
     weights_of,
 )
-
-KINDS = ("CONV_2D",)
-
-scratch_bytes = no_scratch
-inplace = not_inplace
 
 
 @dataclass(frozen=True)
@@ -35,12 +48,12 @@ class Attrs:
     activation: int
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """Read the options table."""
     return Attrs(read_window(raw, dilated=True), read_activation(raw))
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """Maps that fit the window; filter [out, height, width, in / groups]."""
     check_weighted(graph, op, channel_axis=0, rank=4)
     out_c, height, width, depth = weights_of(graph, op).shape
@@ -55,13 +68,13 @@ def check(graph: Graph, op: Op) -> None:
         )
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     exact = sums(graph, op, np.asarray(inputs[0]), weights_of(graph, op))
     return (requantised(graph, op, exact, op.attrs.activation),)
 
 
-def sums(graph: Graph, op: Op, data: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def sums(graph: Graph, op: Op[Attrs], data: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Exact sums of products [1, height, width, out] of a map with these filters; no bias."""
     # float64 products are exact: every partial sum is an integer below 2**53.
     weights = weights.astype(np.float64)
@@ -81,13 +94,13 @@ def sums(graph: Graph, op: Op, data: np.ndarray, weights: np.ndarray) -> np.ndar
     return total.transpose(1, 0, 2).reshape(1, out_h, out_w, out_c).astype(np.int64)
 
 
-def macs(graph: Graph, op: Op) -> int:
+def macs(graph: Graph, op: Op[Attrs]) -> int:
     """Nominal multiply-accumulates, those with padding included."""
     out = graph.tensor(op.outputs[0])
     return out.elements * (weights_of(graph, op).size // out.shape[3])
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The call of mh_conv2d_s8."""
     source, target = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
     out_c, height, width, depth = weights_of(graph, op).shape
@@ -105,3 +118,27 @@ def lower(graph: Graph, op: Op) -> KernelCall:
     )
     params = CStruct("mh_conv2d_params", fields)
     return KernelCall("mh_conv2d_s8", params, "unary", op.inputs[:1], op.outputs, "conv2d_s8")
+
+
+def shapes(raw: RawOp) -> list[Shape]:
+    """The output's map."""
+    first, height, width, _ = raw.shape(WEIGHTS)
+    return mapped(raw, read(raw).window, (height, width), first)
+
+
+CONV_2D = Operator(
+    "CONV_2D",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    macs=macs,
+    traits=Traits(
+        windowed=True,
+        weighted=Weighted(sums, channel_axis=0),
+        clamps=True,
+        tflm=Tflm("AddConv2D", has_int8=True),
+    ),
+    shapes=shapes,
+)

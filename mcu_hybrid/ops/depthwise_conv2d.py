@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,21 +9,36 @@ import numpy as np
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.activation import read_activation
-from mcu_hybrid.ops.base import CStruct, KernelCall, RawOp, no_scratch, not_inplace
+from mcu_hybrid.ops.base import (
+    CStruct,
+    KernelCall,
+    Operands,
+    Operator,
+    RawOp,
+    Shape,
+    Tflm,
+    Ties,
+    Traits,
+    Weighted,
+)
 from mcu_hybrid.ops.checks import where
-from mcu_hybrid.ops.padding import Window, padded, read_window, require_window, tap, window_fields
+from mcu_hybrid.ops.padding import (
+    Window,
+    mapped,
+    padded,
+    read_window,
+    require_window,
+    tap,
+    window_fields,
+)
 from mcu_hybrid.ops.weighted import (
+    WEIGHTS,
     check_weighted,
     range_fields,
     requantised,
     table_fields,
     weights_of,
 )
-
-KINDS = ("DEPTHWISE_CONV_2D",)
-
-scratch_bytes = no_scratch
-inplace = not_inplace
 
 
 @dataclass(frozen=True)
@@ -36,13 +50,13 @@ class Attrs:
     activation: int
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """Read the options table."""
     window = read_window(raw, dilated=True)
     return Attrs(window, int(raw.options["depth_multiplier"]), read_activation(raw))
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """Maps that fit the window; filter [1, height, width, in channels * multiplier]."""
     check_weighted(graph, op, channel_axis=3, rank=4)
     first, height, width, out_c = weights_of(graph, op).shape
@@ -57,13 +71,13 @@ def check(graph: Graph, op: Op) -> None:
         )
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     exact = sums(graph, op, np.asarray(inputs[0]), weights_of(graph, op))
     return (requantised(graph, op, exact, op.attrs.activation),)
 
 
-def sums(graph: Graph, op: Op, data: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def sums(graph: Graph, op: Op[Attrs], data: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Exact sums of products [1, height, width, out] of a map with these filters; no bias."""
     weights = weights[0].astype(np.int32)
     height, width, channels = weights.shape
@@ -80,13 +94,13 @@ def sums(graph: Graph, op: Op, data: np.ndarray, weights: np.ndarray) -> np.ndar
     return total[np.newaxis]
 
 
-def macs(graph: Graph, op: Op) -> int:
+def macs(graph: Graph, op: Op[Attrs]) -> int:
     """Nominal multiply-accumulates, those with padding included."""
     _, height, width, _ = weights_of(graph, op).shape
     return graph.tensor(op.outputs[0]).elements * height * width
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The call of mh_depthwise_conv2d_s8."""
     source, target = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
     _, height, width, out_c = weights_of(graph, op).shape
@@ -104,3 +118,37 @@ def lower(graph: Graph, op: Op) -> KernelCall:
     params = CStruct("mh_depthwise_conv2d_params", fields)
     name = "depthwise_conv2d_s8"
     return KernelCall(f"mh_{name}", params, "unary", op.inputs[:1], op.outputs, name)
+
+
+def shapes(raw: RawOp) -> list[Shape]:
+    """The output's map."""
+    _, height, width, last = raw.shape(WEIGHTS)
+    return mapped(raw, read(raw).window, (height, width), last)
+
+
+def ties(graph: Graph, op: Op[Attrs]) -> Ties:
+    """An input channel with all that come of it; one input channel: each output stands alone."""
+    target, depth = op.outputs[0], graph.tensor(op.inputs[0]).shape[3]
+    labels = np.arange(graph.tensor(target).shape[-1])
+    if depth == 1:
+        return [(target, labels)]
+    return [(op.inputs[0], np.arange(depth)), (target, labels // op.attrs.multiplier)]
+
+
+DEPTHWISE_CONV_2D = Operator(
+    "DEPTHWISE_CONV_2D",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    macs=macs,
+    traits=Traits(
+        windowed=True,
+        weighted=Weighted(sums, channel_axis=3),
+        clamps=True,
+        tflm=Tflm("AddDepthwiseConv2D", has_int8=True),
+    ),
+    shapes=shapes,
+    ties=ties,
+)

@@ -8,24 +8,18 @@ nothing can be compared with TFLM then. Chains such as SiLU are compiler/passes/
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mcu_hybrid.errors import UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import KernelCall, RawOp, no_macs, no_scratch
+from mcu_hybrid.ops.base import KernelCall, Operands, Operator, RawOp, Tflm, Traits, tied_along
 from mcu_hybrid.ops.checks import where
 from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, inplace_unary, lower_table, to_int8
 
-KINDS = ("ELU", "GELU", "RELU_0_TO_1")
 _INT32 = 2.0**31 - 256  # the zero point is still to be added
 NOT_IN_TFLM = ("GELU", "RELU_0_TO_1")
-
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = inplace_unary
 
 
 @dataclass(frozen=True)
@@ -35,12 +29,12 @@ class Attrs:
     approximate: bool = False
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """Only GELU has an option."""
     return Attrs(raw.kind == "GELU" and bool(raw.options.get("approximate", False)))
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """One int8 tensor in, one of the same shape out."""
     check_unary(graph, op)
     source, target = (graph.tensor(i).require_quant() for i in (op.inputs[0], op.outputs[0]))
@@ -54,7 +48,7 @@ def check(graph: Graph, op: Op) -> None:
         )
 
 
-def values(graph: Graph, op: Op) -> np.ndarray:
+def values(graph: Graph, op: Op[Attrs]) -> np.ndarray:
     """The results for all 256 bytes, in the order of ``EVERY_INT8``."""
     source = graph.tensor(op.inputs[0]).require_quant()
     target = graph.tensor(op.outputs[0]).require_quant()
@@ -74,7 +68,7 @@ def _elu(steps: np.ndarray, source: float, target: float, zero_point: int) -> np
     return to_int8(rounded + zero_point)
 
 
-def _real(op: Op, x: np.ndarray) -> np.ndarray:
+def _real(op: Op[Attrs], x: np.ndarray) -> np.ndarray:
     """The function of real numbers, in double precision."""
     if op.kind == "RELU_0_TO_1":
         return np.clip(x, 0.0, 1.0)
@@ -93,11 +87,26 @@ def not_in_tflm(graph: Graph) -> tuple[str, ...]:
     return tuple(dict.fromkeys(kinds))
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The results for these bytes."""
     return (values(graph, op)[np.asarray(inputs[0]).view(np.uint8)],)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The table of all 256 inputs."""
     return lower_table(graph, op, values(graph, op))
+
+
+ELU = Operator(
+    "ELU",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    inplace=inplace_unary,
+    traits=Traits(bytewise=True, pointwise=True, tflm=Tflm("AddElu")),
+    ties=tied_along,
+)
+GELU = replace(ELU, kind="GELU", traits=replace(ELU.traits, tflm=None))
+RELU_0_TO_1 = replace(ELU, kind="RELU_0_TO_1", traits=replace(ELU.traits, tflm=None))

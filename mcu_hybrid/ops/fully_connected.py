@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.activation import read_activation
-from mcu_hybrid.ops.base import CStruct, KernelCall, RawOp, no_scratch, not_inplace
+from mcu_hybrid.ops.base import (
+    CStruct,
+    KernelCall,
+    Operands,
+    Operator,
+    RawOp,
+    Shape,
+    Tflm,
+    Traits,
+    Weighted,
+)
 from mcu_hybrid.ops.checks import where
 from mcu_hybrid.ops.weighted import (
     BIAS,
@@ -23,11 +33,7 @@ from mcu_hybrid.ops.weighted import (
     weights_of,
 )
 
-KINDS = ("FULLY_CONNECTED",)
 _BIAS_TOLERANCE = 0.02  # TFLM's bound on |scale_bias - scale_in * scale_weights| / scale_out
-
-scratch_bytes = no_scratch
-inplace = not_inplace
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Attrs:
     activation: int
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """Read the options table."""
     if raw.options.get("weights_format", 0) != 0:
         raise UnsupportedOp(
@@ -48,7 +54,7 @@ def from_tflite(raw: RawOp) -> Attrs:
     return Attrs(read_activation(raw))
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """Weights [out, in]; the input holds rows of ``in``, the output as many rows of ``out``."""
     check_weighted(graph, op, channel_axis=0, rank=2)
     out_c, in_c = weights_of(graph, op).shape
@@ -64,7 +70,7 @@ def check(graph: Graph, op: Op) -> None:
     _check_bias_scale(graph, op)
 
 
-def _check_bias_scale(graph: Graph, op: Op) -> None:
+def _check_bias_scale(graph: Graph, op: Op[Attrs]) -> None:
     """TFLM refuses a per-tensor layer whose bias has a scale of its own."""
     weights = graph.tensor(op.inputs[WEIGHTS]).require_quant()
     if weights.per_channel or bias_of(graph, op) is None:
@@ -80,14 +86,14 @@ def _check_bias_scale(graph: Graph, op: Op) -> None:
         )
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     exact = sums(graph, op, np.asarray(inputs[0]), weights_of(graph, op))
     out = requantised(graph, op, exact, op.attrs.activation)
     return (out.reshape(graph.tensor(op.outputs[0]).shape),)
 
 
-def sums(graph: Graph, op: Op, data: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def sums(graph: Graph, op: Op[Attrs], data: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Exact sums of products [rows, out] of an input with these weights; no bias."""
     # float64 products are exact: every partial sum is an integer below 2**53.
     weights = weights.astype(np.float64)
@@ -96,12 +102,12 @@ def sums(graph: Graph, op: Op, data: np.ndarray, weights: np.ndarray) -> np.ndar
     return (rows @ weights.T).astype(np.int64)
 
 
-def macs(graph: Graph, op: Op) -> int:
+def macs(graph: Graph, op: Op[Attrs]) -> int:
     """Multiply-accumulates."""
     return graph.tensor(op.outputs[0]).elements * weights_of(graph, op).shape[1]
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The call of mh_fully_connected_s8."""
     out_c, in_c = weights_of(graph, op).shape
     fields = (
@@ -114,3 +120,35 @@ def lower(graph: Graph, op: Op) -> KernelCall:
     params = CStruct("mh_fully_connected_params", fields)
     name = "fully_connected_s8"
     return KernelCall(f"mh_{name}", params, "unary", op.inputs[:1], op.outputs, name)
+
+
+def shapes(raw: RawOp) -> list[Shape]:
+    """Rows of outputs, or the input's own dimensions with the last one replaced."""
+    out_c, in_c = raw.shape(WEIGHTS)
+    source = raw.shape(0)
+    if prod(source) % in_c:
+        raise ModelError(
+            f"takes {in_c} values a row, the given input shape leads to {prod(source)}",
+            "give the --input-shape that the network was made for: this layer fixes it",
+            key=f"{raw.kind} '{raw.name}'",
+        )
+    if raw.options.get("keep_num_dims", False):
+        return [(*source[:-1], out_c)]
+    return [(prod(source) // in_c, out_c)]
+
+
+FULLY_CONNECTED = Operator(
+    "FULLY_CONNECTED",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    macs=macs,
+    traits=Traits(
+        weighted=Weighted(sums, channel_axis=0),
+        clamps=True,
+        tflm=Tflm("AddFullyConnected", has_int8=True),
+    ),
+    shapes=shapes,
+)

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import KernelCall, RawOp, no_macs, no_scratch
+from mcu_hybrid.ops.base import KernelCall, Operands, Operator, RawOp, Tflm, Traits, tied_along
 from mcu_hybrid.ops.checks import where
 from mcu_hybrid.ops.fixed_point import round_shift
 from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, inplace_unary, lower_table, to_int8
 from mcu_hybrid.quant import multiplier_shift
 
-KINDS = ("HARD_SWISH",)
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
-
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = inplace_unary
 
 
 @dataclass(frozen=True)
@@ -40,18 +34,18 @@ class _Params:
     reluish_exponent: int
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """There is nothing to read."""
     return Attrs()
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """One int8 tensor in, one of the same shape out, scales within the fixed-point range."""
     check_unary(graph, op)
     _params(graph, op)
 
 
-def _params(graph: Graph, op: Op) -> _Params:
+def _params(graph: Graph, op: Op[Attrs]) -> _Params:
     source = graph.tensor(op.inputs[0]).require_quant()
     target = graph.tensor(op.outputs[0]).require_quant()
     # TFLM computes these in float32: the order of the operations matters.
@@ -106,11 +100,24 @@ def compute(p: _Params, x: np.ndarray) -> np.ndarray:
     return to_int8(round_shift(truncated, -p.out_exponent) + p.out_zero_point)
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     return (compute(_params(graph, op), np.asarray(inputs[0])),)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The table of all 256 inputs."""
     return lower_table(graph, op, compute(_params(graph, op), EVERY_INT8))
+
+
+HARD_SWISH = Operator(
+    "HARD_SWISH",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    inplace=inplace_unary,
+    traits=Traits(bytewise=True, pointwise=True, tflm=Tflm("AddHardSwish")),
+    ties=tied_along,
+)

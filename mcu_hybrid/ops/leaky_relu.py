@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import KernelCall, RawOp, no_macs, no_scratch
+from mcu_hybrid.ops.base import KernelCall, Operands, Operator, RawOp, Tflm, Traits, tied_along
 from mcu_hybrid.ops.checks import require_left_shift
 from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, inplace_unary, lower_table, to_int8
 from mcu_hybrid.quant import multiplier_shift, multiply_by_quantized_multiplier
-
-KINDS = ("LEAKY_RELU",)
-
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = inplace_unary
 
 
 @dataclass(frozen=True)
@@ -27,26 +20,26 @@ class Attrs:
     alpha: float
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """Reads alpha."""
     return Attrs(alpha=float(raw.options.get("alpha", 0.0)))
 
 
-def _factors(graph: Graph, op: Op) -> tuple[float, float]:
+def _factors(graph: Graph, op: Op[Attrs]) -> tuple[float, float]:
     """Real factors above and below zero, in double precision: see ``weighted.factors``."""
     source = graph.tensor(op.inputs[0]).require_quant().scale
     target = graph.tensor(op.outputs[0]).require_quant().scale
     return source / target, source * float(np.float32(op.attrs.alpha)) / target
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """One int8 tensor in, one of the same shape out."""
     check_unary(graph, op)
     for factor in _factors(graph, op):
         require_left_shift(op, multiplier_shift(abs(factor))[1], limit=22)
 
 
-def compute(graph: Graph, op: Op, x: np.ndarray) -> np.ndarray:
+def compute(graph: Graph, op: Op[Attrs], x: np.ndarray) -> np.ndarray:
     """The operator on int8 values."""
     above, below = _factors(graph, op)
     value = x.astype(np.int64) - graph.tensor(op.inputs[0]).require_quant().zero_point
@@ -58,11 +51,24 @@ def compute(graph: Graph, op: Op, x: np.ndarray) -> np.ndarray:
     return to_int8(np.where(value >= 0, high, low) + zero_point)
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     return (compute(graph, op, np.asarray(inputs[0])),)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The table of all 256 inputs."""
     return lower_table(graph, op, compute(graph, op, EVERY_INT8))
+
+
+LEAKY_RELU = Operator(
+    "LEAKY_RELU",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    inplace=inplace_unary,
+    traits=Traits(bytewise=True, pointwise=True, tflm=Tflm("AddLeakyRelu")),
+    ties=tied_along,
+)

@@ -17,7 +17,7 @@ from mcu_hybrid.ops.checks import require_int8, require_operands, require_same_s
 EVERY_INT8 = np.arange(256, dtype=np.uint8).view(np.int8)
 
 
-def check_unary(graph: Graph, op: Op) -> None:
+def check_unary(graph: Graph, op: Op[object]) -> None:
     """Raise ModelError unless the operator maps one int8 tensor to another of the same shape."""
     require_operands(graph, op, inputs=1)
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
@@ -25,7 +25,7 @@ def check_unary(graph: Graph, op: Op) -> None:
     require_same_shape(op, source, target)
 
 
-def lower_table(graph: Graph, op: Op, table: np.ndarray) -> KernelCall:
+def lower_table(graph: Graph, op: Op[object], table: np.ndarray) -> KernelCall:
     """The call of mh_lut_s8 with this table: int8, in the order of ``EVERY_INT8``."""
     fields = (
         ("size", graph.tensor(op.outputs[0]).elements),
@@ -41,7 +41,7 @@ def lower_table(graph: Graph, op: Op, table: np.ndarray) -> KernelCall:
     )
 
 
-def inplace_unary(graph: Graph, op: Op) -> tuple[tuple[int, int], ...]:
+def inplace_unary(graph: Graph, op: Op[object]) -> tuple[tuple[int, int], ...]:
     """Each byte is read once, before it is written: the output may lie on the input."""
     return ((0, 0),)
 

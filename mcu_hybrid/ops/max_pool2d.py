@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import pooling
 from mcu_hybrid.ops.activation import activation_range
-from mcu_hybrid.ops.base import KernelCall, no_macs, no_scratch, not_inplace
+from mcu_hybrid.ops.base import KernelCall, Monotone, Operands, Operator, Tflm, Traits, tied_along
 from mcu_hybrid.ops.padding import padded, tap
+from mcu_hybrid.ops.pooling import PoolAttrs
 from mcu_hybrid.quant import INT8_MIN
 
-KINDS = ("MAX_POOL_2D",)
 
-Attrs = pooling.PoolAttrs
-from_tflite = pooling.from_tflite
-check = pooling.check
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = not_inplace
-
-
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[PoolAttrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     window, kernel = op.attrs.window, op.attrs.kernel
     image = padded(np.asarray(inputs[0])[0], window, kernel, INT8_MIN)
@@ -36,6 +26,25 @@ def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tupl
     return (np.clip(largest.astype(np.int64), lo, hi).astype(np.int8)[np.newaxis],)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[PoolAttrs]) -> KernelCall:
     """The call of mh_max_pool2d_s8."""
     return pooling.lower(graph, op, "max_pool2d_s8")
+
+
+MAX_POOL_2D = Operator(
+    "MAX_POOL_2D",
+    attrs=PoolAttrs,
+    read=pooling.read,
+    check=pooling.check,
+    reference=reference,
+    lower=lower,
+    traits=Traits(
+        windowed=True,
+        clamps=True,
+        reduces=True,
+        monotone=Monotone.ALL,
+        tflm=Tflm("AddMaxPool2D", has_int8=True),
+    ),
+    shapes=pooling.shapes,
+    ties=tied_along,
+)

@@ -10,7 +10,20 @@ import numpy as np
 
 from mcu_hybrid.errors import UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import CStruct, CTable, KernelCall, RawOp, no_macs, no_scratch, not_inplace
+from mcu_hybrid.ops.base import (
+    CStruct,
+    CTable,
+    KernelCall,
+    Monotone,
+    Operands,
+    Operator,
+    RawOp,
+    Shape,
+    Tflm,
+    Ties,
+    Traits,
+    tied_along,
+)
 from mcu_hybrid.ops.checks import positive_axis, require_int8, require_shape, where
 from mcu_hybrid.quant import (
     INT8_MAX,
@@ -19,12 +32,7 @@ from mcu_hybrid.quant import (
     multiply_by_quantized_multiplier,
 )
 
-KINDS = ("MEAN",)
 DIMS = 4  # MH_MEAN_DIMS
-
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = not_inplace
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Attrs:
     keep_dims: bool
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """Read the constant axes and keep_dims."""
     rank = len(raw.tensors[raw.inputs[0]].shape)
     key = f"{raw.kind} '{raw.name}'"
@@ -43,7 +51,7 @@ def from_tflite(raw: RawOp) -> Attrs:
     return Attrs(tuple(sorted(axes)), bool(raw.options.get("keep_dims", False)))
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """At most four dimensions, the output's shape, and a sum that fits 32 bits."""
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
     require_int8(op, source, target)
@@ -69,13 +77,13 @@ def check(graph: Graph, op: Op) -> None:
         )
 
 
-def _count(graph: Graph, op: Op) -> int:
+def _count(graph: Graph, op: Op[Attrs]) -> int:
     """How many values each output averages."""
     shape = graph.tensor(op.inputs[0]).shape
     return prod(shape[axis] for axis in op.attrs.axes)
 
 
-def _factor(graph: Graph, op: Op) -> tuple[int, int]:
+def _factor(graph: Graph, op: Op[Attrs]) -> tuple[int, int]:
     """Multiplier and shift of scale_in / scale_out / count, truncated as TFLM does."""
     source = graph.tensor(op.inputs[0]).require_quant()
     target = graph.tensor(op.outputs[0]).require_quant()
@@ -85,7 +93,7 @@ def _factor(graph: Graph, op: Op) -> tuple[int, int]:
     return (multiplier << room) // count, shift - room
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
     target = graph.tensor(op.outputs[0])
@@ -104,7 +112,7 @@ def _loops(shape: tuple[int, ...], axes: Sequence[int]) -> tuple[np.ndarray, np.
     return np.array([1] * fill + extents, np.int32), np.array([0] * fill + strides, np.int32)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The call of mh_mean_s8."""
     shape = graph.tensor(op.inputs[0]).shape
     kept = _loops(shape, [axis for axis in range(len(shape)) if axis not in op.attrs.axes])
@@ -122,3 +130,31 @@ def lower(graph: Graph, op: Op) -> KernelCall:
     )
     params = CStruct("mh_mean_params", fields)
     return KernelCall("mh_mean_s8", params, "unary", op.inputs[:1], op.outputs, "mean_s8")
+
+
+def shapes(raw: RawOp) -> list[Shape]:
+    """The dimensions that are not averaged, and 1 for the others where they stay."""
+    attrs, shape = read(raw), raw.shape(0)
+    kept = [1 if axis in attrs.axes else size for axis, size in enumerate(shape)]
+    if attrs.keep_dims:
+        return [tuple(kept)]
+    return [tuple(size for axis, size in enumerate(shape) if axis not in attrs.axes)]
+
+
+def ties(graph: Graph, op: Op[Attrs]) -> Ties:
+    """Channel by channel, unless the mean goes over them."""
+    rank = len(graph.tensor(op.inputs[0]).shape)
+    return [] if rank - 1 in op.attrs.axes else tied_along(graph, op)
+
+
+MEAN = Operator(
+    "MEAN",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    traits=Traits(reduces=True, monotone=Monotone.ALL, tflm=Tflm("AddMean")),
+    shapes=shapes,
+    ties=ties,
+)

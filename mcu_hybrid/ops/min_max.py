@@ -5,14 +5,14 @@ Two computed operands are refused: no network that was seen compares maps with e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mcu_hybrid.errors import UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import KernelCall, RawOp, no_macs, no_scratch
+from mcu_hybrid.ops import broadcast
+from mcu_hybrid.ops.base import KernelCall, Monotone, Operands, Operator, RawOp, Tflm, Traits
 from mcu_hybrid.ops.checks import (
     require_int8,
     require_operands,
@@ -22,23 +22,18 @@ from mcu_hybrid.ops.checks import (
 )
 from mcu_hybrid.ops.lut import EVERY_INT8, lower_table
 
-KINDS = ("MINIMUM", "MAXIMUM")
-
-macs = no_macs
-scratch_bytes = no_scratch
-
 
 @dataclass(frozen=True)
 class Attrs:
     """MINIMUM and MAXIMUM have no options."""
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """There is nothing to read."""
     return Attrs()
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """A map and a constant of one value, all of one scale: TFLM compares bytes as they are."""
     require_operands(graph, op, inputs=2)
     tensors = [graph.tensor(i) for i in op.inputs]
@@ -58,18 +53,18 @@ def check(graph: Graph, op: Op) -> None:
         require_same_quant(op, tensor, target)
 
 
-def _moving(graph: Graph, op: Op) -> int:
+def _moving(graph: Graph, op: Op[Attrs]) -> int:
     """The position of the operand that is no constant."""
     return next(n for n, i in enumerate(op.inputs) if not graph.tensor(i).is_const)
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """Bytes compared as they are."""
     a, b = (np.asarray(x) for x in inputs)
     return (np.minimum(a, b) if op.kind == "MINIMUM" else np.maximum(a, b),)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The table of all 256 inputs."""
     position = _moving(graph, op)
     operands = [graph.tensor(i).data for i in op.inputs]
@@ -83,6 +78,21 @@ def lower(graph: Graph, op: Op) -> KernelCall:
     )
 
 
-def inplace(graph: Graph, op: Op) -> tuple[tuple[int, int], ...]:
+def inplace(graph: Graph, op: Op[Attrs]) -> tuple[tuple[int, int], ...]:
     """Each byte is read once, before it is written: the output may lie on the map."""
     return ((_moving(graph, op), 0),)
+
+
+MINIMUM = Operator(
+    "MINIMUM",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    inplace=inplace,
+    traits=Traits(pointwise=True, monotone=Monotone.ALL, tflm=Tflm("AddMinimum")),
+    shapes=broadcast.shapes,
+    ties=broadcast.ties,
+)
+MAXIMUM = replace(MINIMUM, kind="MAXIMUM", traits=replace(MINIMUM.traits, tflm=Tflm("AddMaximum")))

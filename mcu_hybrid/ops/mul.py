@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import broadcast
 from mcu_hybrid.ops.activation import activation_range
-from mcu_hybrid.ops.base import CStruct, KernelCall, no_macs, no_scratch
+from mcu_hybrid.ops.base import CStruct, KernelCall, Monotone, Operands, Operator, Tflm, Traits
+from mcu_hybrid.ops.broadcast import ArithmeticAttrs
 from mcu_hybrid.ops.checks import require_left_shift
 from mcu_hybrid.quant import multiplier_shift, multiply_by_quantized_multiplier
 
-KINDS = ("MUL",)
 
-Attrs = broadcast.ArithmeticAttrs
-from_tflite = broadcast.read_attrs
-macs = no_macs  # one product per element, as for ADD one sum: not counted as a layer's MACs
-scratch_bytes = no_scratch
-inplace = broadcast.inplace_binary
-
-
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[ArithmeticAttrs]) -> None:
     """Two int8 tensors that broadcast to the output, with scales that 32 bits can hold."""
     broadcast.check_binary(graph, op)
     require_left_shift(op, rescaling(graph, op)[1], limit=14)  # products have 16 bits and a sign
 
 
-def rescaling(graph: Graph, op: Op) -> tuple[int, int]:
+def rescaling(graph: Graph, op: Op[ArithmeticAttrs]) -> tuple[int, int]:
     """(multiplier, shift) of the product."""
     a, b, out = (graph.tensor(i).require_quant().scale for i in (*op.inputs, *op.outputs))
     return multiplier_shift(a * b / out)
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[ArithmeticAttrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     a, b = broadcast.numpy_operands(graph, op, inputs)
     quant = graph.tensor(op.outputs[0]).require_quant()
@@ -43,7 +34,7 @@ def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tupl
     return (np.clip(scaled, lo, hi).astype(np.int8),)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[ArithmeticAttrs]) -> KernelCall:
     """The call of mh_mul_s8."""
     a, b = (graph.tensor(i).require_quant() for i in op.inputs)
     out = graph.tensor(op.outputs[0]).require_quant()
@@ -61,3 +52,22 @@ def lower(graph: Graph, op: Op) -> KernelCall:
     )
     params = CStruct("mh_mul_params", fields)
     return KernelCall("mh_mul_s8", params, "binary", op.inputs, op.outputs, "mul_s8")
+
+
+MUL = Operator(
+    "MUL",
+    attrs=ArithmeticAttrs,
+    read=broadcast.read_attrs,
+    check=check,
+    reference=reference,
+    lower=lower,
+    inplace=broadcast.inplace_binary,
+    traits=Traits(
+        pointwise=True,
+        clamps=True,
+        monotone=Monotone.EACH,
+        tflm=Tflm("AddMul", has_int8=True),
+    ),
+    shapes=broadcast.shapes,
+    ties=broadcast.ties,
+)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
-from mcu_hybrid.ops.base import CStruct, CTable, KernelCall, RawOp, no_macs, no_scratch, not_inplace
+from mcu_hybrid.ops.base import (
+    CStruct,
+    CTable,
+    KernelCall,
+    Monotone,
+    Operands,
+    Operator,
+    RawOp,
+    Shape,
+    Tflm,
+    Ties,
+    Traits,
+    tied_along,
+)
 from mcu_hybrid.ops.checks import require_int8, require_same_quant, require_shape, where
 
-KINDS = ("PAD", "PADV2")
 DIMS = 4  # MH_PAD_DIMS
-
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = not_inplace
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Attrs:
     value: int | None
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """Read the constant paddings [rank, 2] and the constant value."""
     paddings = raw.const(1).reshape(-1, 2)
     value = None
@@ -39,7 +46,7 @@ def from_tflite(raw: RawOp) -> Attrs:
     return Attrs(before, after, value)
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """At most four dimensions, no cropping, the output's shape, and one quantisation."""
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
     require_int8(op, source, target)
@@ -65,19 +72,19 @@ def check(graph: Graph, op: Op) -> None:
     require_shape(op, target, tuple(sum(parts) for parts in both))
 
 
-def _value(graph: Graph, op: Op) -> int:
+def _value(graph: Graph, op: Op[Attrs]) -> int:
     if op.attrs.value is not None:
         return int(op.attrs.value)
     return graph.tensor(op.outputs[0]).require_quant().zero_point
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in numpy."""
     widths = tuple(zip(op.attrs.before, op.attrs.after, strict=True))
     return (np.pad(np.asarray(inputs[0]), widths, constant_values=_value(graph, op)),)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The call of mh_pad_s8."""
     shape = graph.tensor(op.inputs[0]).shape
 
@@ -93,3 +100,29 @@ def lower(graph: Graph, op: Op) -> KernelCall:
     )
     params = CStruct("mh_pad_params", fields)
     return KernelCall("mh_pad_s8", params, "unary", op.inputs[:1], op.outputs, "pad_s8")
+
+
+def shapes(raw: RawOp) -> list[Shape]:
+    """The input's dimensions with what is put before and after them."""
+    attrs = read(raw)
+    both = zip(attrs.before, raw.shape(0), attrs.after, strict=True)
+    return [tuple(sum(parts) for parts in both)]
+
+
+def ties(graph: Graph, op: Op[Attrs]) -> Ties:
+    """Channel by channel, unless channels are put before or after them."""
+    return [] if op.attrs.before[-1] or op.attrs.after[-1] else tied_along(graph, op)
+
+
+PAD = Operator(
+    "PAD",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    traits=Traits(moves=True, monotone=Monotone.ALL, tflm=Tflm("AddPad", has_int8=True)),
+    shapes=shapes,
+    ties=ties,
+)
+PADV2 = replace(PAD, kind="PADV2", traits=replace(PAD.traits, tflm=Tflm("AddPadV2")))

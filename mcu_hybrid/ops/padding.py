@@ -13,7 +13,7 @@ import numpy as np
 
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op, Tensor
-from mcu_hybrid.ops.base import RawOp
+from mcu_hybrid.ops.base import RawOp, Shape
 from mcu_hybrid.ops.checks import require_shape, where
 
 SAME, VALID = 0, 1  # TFLite's Padding
@@ -90,6 +90,19 @@ def read_window(raw: RawOp, *, dilated: bool) -> Window:
     return Window(stride, dilation, padding)
 
 
+def mapped(raw: RawOp, window: Window, kernel: tuple[int, int], channels: int) -> list[Shape]:
+    """The output map of a window on the first input of a file's operator."""
+    _, height, width, _ = raw.shape(0)
+    rows, columns = window.out_size((height, width), kernel)
+    if min(rows, columns) < 1:
+        raise ModelError(
+            f"a kernel of {list(kernel)} does not fit into a map of {height} x {width}",
+            "give a larger --input-shape",
+            key=f"{raw.kind} '{raw.name}'",
+        )
+    return [(1, rows, columns, channels)]
+
+
 def padded(x: np.ndarray, window: Window, kernel: tuple[int, int], value: int) -> np.ndarray:
     """Return the map ``x`` [height, width, channels] with all padding that its windows touch."""
     size = (x.shape[0], x.shape[1])
@@ -108,7 +121,7 @@ def tap(
     return x[rows, columns]
 
 
-def require_map(op: Op, tensor: Tensor) -> None:
+def require_map(op: Op[object], tensor: Tensor) -> None:
     """Raise ModelError unless the tensor is one map: [1, height, width, channels]."""
     if len(tensor.shape) != 4 or tensor.shape[0] != 1:
         raise ModelError(
@@ -119,7 +132,7 @@ def require_map(op: Op, tensor: Tensor) -> None:
 
 
 def require_window(
-    graph: Graph, op: Op, window: Window, kernel: tuple[int, int], channels: int
+    graph: Graph, op: Op[object], window: Window, kernel: tuple[int, int], channels: int
 ) -> None:
     """Raise ModelError unless input and output are maps that this window brings together."""
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
@@ -142,7 +155,7 @@ def require_window(
     _require_reach(op, source, window, kernel)
 
 
-def _require_reach(op: Op, source: Tensor, window: Window, kernel: tuple[int, int]) -> None:
+def _require_reach(op: Op[object], source: Tensor, window: Window, kernel: tuple[int, int]) -> None:
     """Refuse windows that mostly see padding: the padded map must stay near the map's own size."""
     _, height, width, channels = source.shape
     size = (height, width)
@@ -168,7 +181,7 @@ def _require_reach(op: Op, source: Tensor, window: Window, kernel: tuple[int, in
 
 
 def window_fields(
-    graph: Graph, op: Op, window: Window, kernel: tuple[int, int], *, dilated: bool
+    graph: Graph, op: Op[object], window: Window, kernel: tuple[int, int], *, dilated: bool
 ) -> tuple[tuple[str, int], ...]:
     """Kernel, stride, dilation and padding of a kernel's params."""
     source = graph.tensor(op.inputs[0])

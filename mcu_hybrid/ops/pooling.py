@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.activation import activation_range, read_activation
-from mcu_hybrid.ops.base import CStruct, KernelCall, RawOp
+from mcu_hybrid.ops.base import CStruct, KernelCall, RawOp, Shape
 from mcu_hybrid.ops.checks import require_int8, require_operands, where
-from mcu_hybrid.ops.padding import Window, read_window, require_window, window_fields
+from mcu_hybrid.ops.padding import Window, mapped, read_window, require_window, window_fields
 
 _SCALE_TOLERANCE = 1e-6  # TFLM's bound on the difference of the scales
 
@@ -23,7 +23,7 @@ class PoolAttrs:
     activation: int
 
 
-def from_tflite(raw: RawOp) -> PoolAttrs:
+def read(raw: RawOp) -> PoolAttrs:
     """Read the options table."""
     kernel = (int(raw.options["filter_height"]), int(raw.options["filter_width"]))
     if min(kernel) < 1:
@@ -35,7 +35,7 @@ def from_tflite(raw: RawOp) -> PoolAttrs:
     return PoolAttrs(read_window(raw, dilated=False), kernel, read_activation(raw))
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[PoolAttrs]) -> None:
     """Maps of the same channels and quantisation that fit the window."""
     require_operands(graph, op, inputs=1)
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
@@ -51,7 +51,7 @@ def check(graph: Graph, op: Op) -> None:
         )
 
 
-def lower(graph: Graph, op: Op, name: str) -> KernelCall:
+def lower(graph: Graph, op: Op[PoolAttrs], name: str) -> KernelCall:
     """The call of a pool's kernel."""
     source, target = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
     quant = graph.tensor(op.outputs[0]).require_quant()
@@ -68,3 +68,9 @@ def lower(graph: Graph, op: Op, name: str) -> KernelCall:
     )
     params = CStruct("mh_pool2d_params", fields)
     return KernelCall(f"mh_{name}", params, "unary", op.inputs, op.outputs, name)
+
+
+def shapes(raw: RawOp) -> list[Shape]:
+    """The output's map."""
+    attrs = read(raw)
+    return mapped(raw, attrs.window, attrs.kernel, raw.shape(0)[3])

@@ -5,22 +5,17 @@ Not here: QUANTIZE of a float input, which the reader takes off at the model's e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import KernelCall, RawOp, no_macs, no_scratch
+from mcu_hybrid.ops.base import KernelCall, Operands, Operator, RawOp, Tflm, Traits, tied_along
 from mcu_hybrid.ops.checks import require_left_shift
 from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, inplace_unary, lower_table, to_int8
 from mcu_hybrid.quant import multiplier_shift, multiply_by_quantized_multiplier
 
-KINDS = ("QUANTIZE",)
-
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = inplace_unary
+DEQUANTIZE = "DEQUANTIZE"  # none of ours: the reader takes it off, or makes a table of it
 
 
 @dataclass(frozen=True)
@@ -28,23 +23,23 @@ class Attrs:
     """QUANTIZE has no options: the tensors say it all."""
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """There is nothing to read."""
     return Attrs()
 
 
-def _factor(graph: Graph, op: Op) -> float:
+def _factor(graph: Graph, op: Op[Attrs]) -> float:
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
     return source.require_quant().scale / target.require_quant().scale
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """One int8 tensor in, one of the same shape out."""
     check_unary(graph, op)
     require_left_shift(op, multiplier_shift(_factor(graph, op))[1], limit=22)
 
 
-def compute(graph: Graph, op: Op, x: np.ndarray) -> np.ndarray:
+def compute(graph: Graph, op: Op[Attrs], x: np.ndarray) -> np.ndarray:
     """The operator on int8 values."""
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
     value = x.astype(np.int64) - source.require_quant().zero_point
@@ -52,11 +47,24 @@ def compute(graph: Graph, op: Op, x: np.ndarray) -> np.ndarray:
     return to_int8(scaled + target.require_quant().zero_point)
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     return (compute(graph, op, np.asarray(inputs[0])),)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The table of all 256 inputs."""
     return lower_table(graph, op, compute(graph, op, EVERY_INT8))
+
+
+QUANTIZE = Operator(
+    "QUANTIZE",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    inplace=inplace_unary,
+    traits=Traits(bytewise=True, pointwise=True, tflm=Tflm("AddQuantize")),
+    ties=tied_along,
+)

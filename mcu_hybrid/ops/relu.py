@@ -5,24 +5,17 @@ RELU_N1_TO_1 is not here: TFLM has no kernel for it, so there is nothing to be e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mcu_hybrid.errors import UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.activation import round_half_away
-from mcu_hybrid.ops.base import KernelCall, RawOp, no_macs, no_scratch
+from mcu_hybrid.ops.base import KernelCall, Operands, Operator, RawOp, Tflm, Traits, tied_along
 from mcu_hybrid.ops.checks import require_left_shift, where
 from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, inplace_unary, lower_table
 from mcu_hybrid.quant import INT8_MAX, multiplier_shift, multiply_by_quantized_multiplier
-
-KINDS = ("RELU", "RELU6")
-
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = inplace_unary
 
 
 @dataclass(frozen=True)
@@ -30,12 +23,12 @@ class Attrs:
     """RELU and RELU6 have no options."""
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """There is nothing to read."""
     return Attrs()
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """One int8 tensor in, one of the same shape out; RELU6 also with the same quantisation."""
     check_unary(graph, op)
     if op.kind == "RELU":
@@ -54,14 +47,14 @@ def check(graph: Graph, op: Op) -> None:
         )
 
 
-def _relu_multiplier(graph: Graph, op: Op) -> tuple[int, int]:
+def _relu_multiplier(graph: Graph, op: Op[Attrs]) -> tuple[int, int]:
     """in_scale / out_scale, divided in double precision: see ``weighted.factors``."""
     source = graph.tensor(op.inputs[0]).require_quant().scale
     target = graph.tensor(op.outputs[0]).require_quant().scale
     return multiplier_shift(source / target)
 
 
-def compute(graph: Graph, op: Op, x: np.ndarray) -> np.ndarray:
+def compute(graph: Graph, op: Op[Attrs], x: np.ndarray) -> np.ndarray:
     """The operator on int8 values."""
     source = graph.tensor(op.inputs[0]).require_quant()
     if op.kind == "RELU6":
@@ -73,11 +66,25 @@ def compute(graph: Graph, op: Op, x: np.ndarray) -> np.ndarray:
     return np.clip(scaled, zero_point, INT8_MAX).astype(np.int8)
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     return (compute(graph, op, np.asarray(inputs[0])),)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The table of all 256 inputs."""
     return lower_table(graph, op, compute(graph, op, EVERY_INT8))
+
+
+RELU = Operator(
+    "RELU",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    inplace=inplace_unary,
+    traits=Traits(bytewise=True, pointwise=True, tflm=Tflm("AddRelu")),
+    ties=tied_along,
+)
+RELU6 = replace(RELU, kind="RELU6", traits=replace(RELU.traits, tflm=Tflm("AddRelu6")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +12,14 @@ from mcu_hybrid.ops.base import (
     CStruct,
     CTable,
     KernelCall,
+    Monotone,
+    Operands,
+    Operator,
     RawOp,
-    no_macs,
-    no_scratch,
-    not_inplace,
+    Shape,
+    Tflm,
+    Traits,
+    tied_along,
 )
 from mcu_hybrid.ops.checks import (
     require_int8,
@@ -27,12 +30,6 @@ from mcu_hybrid.ops.checks import (
 )
 
 _MAX_SIDE = 65535  # the kernel reads rows and columns from tables of uint16
-
-KINDS = ("RESIZE_NEAREST_NEIGHBOR",)
-
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = not_inplace
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Attrs:
     half_pixel_centers: bool
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """Reads the constant size and the options."""
     size = raw.const(1).reshape(-1)
     if size.size != 2:
@@ -62,7 +59,7 @@ def from_tflite(raw: RawOp) -> Attrs:
     )
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """A rank-4 int8 tensor whose quantisation and channels stay."""
     require_operands(graph, op, inputs=2)
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
@@ -98,7 +95,7 @@ def source_indices(attrs: Attrs, in_size: int, out_size: int) -> np.ndarray:
     return np.minimum(index, in_size - 1).astype(np.int64)
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in numpy."""
     data = np.asarray(inputs[0])
     rows = source_indices(op.attrs, data.shape[1], op.attrs.height)
@@ -106,7 +103,7 @@ def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tupl
     return (np.ascontiguousarray(data[:, rows][:, :, columns]),)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The call of mh_resize_nearest_s8; float arithmetic stays here, the kernel gets indices."""
     batch, height, width, channels = graph.tensor(op.inputs[0]).shape
     rows = source_indices(op.attrs, height, op.attrs.height)
@@ -125,3 +122,23 @@ def lower(graph: Graph, op: Op) -> KernelCall:
     return KernelCall(
         "mh_resize_nearest_s8", params, "unary", op.inputs[:1], op.outputs, "resize_nearest_s8"
     )
+
+
+def shapes(raw: RawOp) -> list[Shape]:
+    """The given height and width."""
+    batch, _, _, channels = raw.shape(0)
+    attrs = read(raw)
+    return [(batch, attrs.height, attrs.width, channels)]
+
+
+RESIZE_NEAREST_NEIGHBOR = Operator(
+    "RESIZE_NEAREST_NEIGHBOR",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    traits=Traits(moves=True, monotone=Monotone.ALL, tflm=Tflm("AddResizeNearestNeighbor")),
+    shapes=shapes,
+    ties=tied_along,
+)

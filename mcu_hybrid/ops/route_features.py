@@ -33,10 +33,9 @@ import numpy as np
 
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import CStruct, CTable, KernelCall, RawOp, no_macs, no_scratch, not_inplace
+from mcu_hybrid.ops.base import CStruct, CTable, KernelCall, Operands, Operator, RawOp, Traits
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN, multiplier_shift, multiply_by_quantized_multiplier
 
-KINDS = ("ROUTE_FEATURES",)
 MAX_TOP = 10
 MAX_CLASSES = 1024
 MAX_SCALE = 64.0  # scale_q24 stays below 2^31
@@ -45,10 +44,6 @@ PROBABILITY_ONE = 1 << 15
 SCORES = ("entropy", "max-prob", "margin")  # of the second output, in its order
 _EXP_BITS = 20
 _LN2_Q32 = 2977044472
-
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = not_inplace
 
 
 @dataclass(frozen=True)
@@ -217,14 +212,14 @@ def compute(attrs: Attrs, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return features, scores_of(entropy, top)
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """Never there in a .tflite: the operator comes from the model's metadata."""
     raise ModelError(
         "ROUTE_FEATURES is not a TFLite operator", "export the model again", key=raw.name
     )
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """int8 logits [1, K] in; int8 [1, 1 + k] and int32 [1, 3] out; raises ModelError."""
     attrs: Attrs = op.attrs
     where = f"ROUTE_FEATURES '{op.name}'"
@@ -243,7 +238,7 @@ def check(graph: Graph, op: Op) -> None:
             )
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The living definition of the C kernel, bit for bit."""
     attrs: Attrs = op.attrs
     features, scores = compute(attrs, np.asarray(inputs[0]).reshape(1, attrs.classes))
@@ -251,7 +246,7 @@ def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tupl
     return features.reshape(shapes[0]), scores.reshape(shapes[1])
 
 
-def lower(graph: Graph, op: Op) -> KernelCall | None:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall | None:
     """The call of ``mh_route_features_s8``."""
     a: Attrs = op.attrs
     params = CStruct(
@@ -270,3 +265,14 @@ def lower(graph: Graph, op: Op) -> KernelCall | None:
     return KernelCall(
         "mh_route_features_s8", params, "unary_two", op.inputs, op.outputs, "route_features_s8"
     )
+
+
+ROUTE_FEATURES = Operator(
+    "ROUTE_FEATURES",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    traits=Traits(in_files=False),
+)

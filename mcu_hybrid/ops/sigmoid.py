@@ -42,7 +42,7 @@ class SigmoidInput:
         return np.where(value <= -self.radius, -128, result).astype(np.int8)
 
 
-def sigmoid_input(graph: Graph, op: Op) -> SigmoidInput:
+def sigmoid_input(graph: Graph, op: Op[object]) -> SigmoidInput:
     """TFLM's parameters for the operator's input; raises ModelError for a senseless scale."""
     quant = graph.tensor(op.inputs[0]).require_quant()
     real = quant.scale * (1 << (31 - _INTEGER_BITS))
@@ -57,7 +57,7 @@ def sigmoid_input(graph: Graph, op: Op) -> SigmoidInput:
     return SigmoidInput(quant.zero_point, *multiplier_shift(real), math.floor(largest))
 
 
-def require_output_quant(graph: Graph, op: Op, *, scale: float, zero_point: int) -> None:
+def require_output_quant(graph: Graph, op: Op[object], *, scale: float, zero_point: int) -> None:
     """Raise ModelError unless the output is quantised as the integer function writes it."""
     target = graph.tensor(op.outputs[0])
     quant = target.require_quant()

@@ -6,7 +6,6 @@ values, the kernel reads them from a table that this module computes with the sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,18 +13,13 @@ import numpy as np
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import fixed_point
-from mcu_hybrid.ops.base import CStruct, CTable, KernelCall, RawOp, no_macs, no_scratch
+from mcu_hybrid.ops.base import CStruct, CTable, KernelCall, Operands, Operator, RawOp, Tflm, Traits
 from mcu_hybrid.ops.checks import require_int8, require_operands, require_same_shape, where
 from mcu_hybrid.ops.lut import inplace_unary
 from mcu_hybrid.quant import INT8_MIN, multiplier_shift, multiply_by_quantized_multiplier
 
-KINDS = ("SOFTMAX",)
 MAX_DEPTH = 4095  # the sum of exponentials has 12 integer bits
 _DIFF_INTEGER_BITS = 5
-
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = inplace_unary  # a row's maximum and sum are known before its first element is written
 
 
 @dataclass(frozen=True)
@@ -35,12 +29,12 @@ class Attrs:
     beta: float
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """Read beta."""
     return Attrs(float(raw.options["beta"]))
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """Same shape, TFLM's fixed output scale, and a depth whose sum fits 32 bits."""
     require_operands(graph, op, inputs=1)
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
@@ -86,7 +80,7 @@ def exp_table(scale: float, beta: float) -> np.ndarray:
     return np.where(counted, exponential, 0).astype(np.int32)
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     x = np.asarray(inputs[0]).astype(np.int64)
     table = exp_table(graph.tensor(op.inputs[0]).require_quant().scale, op.attrs.beta)
@@ -108,7 +102,7 @@ def _round_shift_each(x: np.ndarray, exponent: np.ndarray) -> np.ndarray:
     return (x >> exponent) + ((x & mask) > (mask >> 1))
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The call of mh_softmax_s8."""
     source = graph.tensor(op.inputs[0])
     table = exp_table(source.require_quant().scale, op.attrs.beta)
@@ -120,3 +114,15 @@ def lower(graph: Graph, op: Op) -> KernelCall:
     )
     params = CStruct("mh_softmax_params", fields)
     return KernelCall("mh_softmax_s8", params, "unary", op.inputs, op.outputs, "softmax_s8")
+
+
+SOFTMAX = Operator(
+    "SOFTMAX",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    inplace=inplace_unary,
+    traits=Traits(tflm=Tflm("AddSoftmax", has_int8=True)),
+)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -14,10 +13,13 @@ from mcu_hybrid.ops.base import (
     CStruct,
     CTable,
     KernelCall,
+    Monotone,
+    Operands,
+    Operator,
     RawOp,
-    no_macs,
-    no_scratch,
-    not_inplace,
+    Shape,
+    Tflm,
+    Traits,
 )
 from mcu_hybrid.ops.checks import (
     positive_axis,
@@ -29,12 +31,6 @@ from mcu_hybrid.ops.checks import (
     with_size,
 )
 
-KINDS = ("SPLIT", "SPLIT_V")
-
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = not_inplace
-
 
 @dataclass(frozen=True)
 class Attrs:
@@ -44,7 +40,7 @@ class Attrs:
     sizes: tuple[int, ...] | None = None
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """Reads the constant axis and, for SPLIT_V, the sizes; one may be -1 (what is left)."""
     if raw.kind == "SPLIT":
         return Attrs(axis=int(raw.const(0).reshape(-1)[0]))
@@ -58,26 +54,24 @@ def from_tflite(raw: RawOp) -> Attrs:
     return Attrs(axis, sizes)
 
 
-def _data(op: Op) -> int:
+def _data(op: Op[Attrs]) -> int:
     """Position of the tensor that is split: SPLIT takes the axis first."""
     return 1 if op.kind == "SPLIT" else 0
 
 
-def _parts(graph: Graph, op: Op, axis: int) -> tuple[int, ...]:
-    if op.attrs.sizes is not None:
-        return tuple(op.attrs.sizes)
-    whole, count = graph.tensor(op.inputs[_data(op)]).shape[axis], len(op.outputs)
-    return (whole // count,) * count
+def _parts(attrs: Attrs, whole: int, count: int) -> tuple[int, ...]:
+    """Sizes of ``count`` parts of an axis that is ``whole`` long."""
+    return (whole // count,) * count if attrs.sizes is None else attrs.sizes
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """Parts of the input's quantisation that together are the input."""
     require_operands(graph, op, 2 if op.kind == "SPLIT" else 3, max(1, len(op.outputs)))
     source = graph.tensor(op.inputs[_data(op)])
     targets = graph.out_tensors(op)
     require_int8(op, source, *targets)
     axis = positive_axis(where(op), op.attrs.axis, len(source.shape))
-    parts = _parts(graph, op, axis)
+    parts = _parts(op.attrs, source.shape[axis], len(op.outputs))
     if len(parts) != len(targets) or sum(parts) != source.shape[axis] or min(parts) < 1:
         raise ModelError(
             f"{len(targets)} outputs of sizes {list(parts)} do not make up {source.shape[axis]}",
@@ -89,21 +83,21 @@ def check(graph: Graph, op: Op) -> None:
         require_shape(op, target, with_size(source.shape, axis, part))
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in numpy."""
     data = np.asarray(inputs[_data(op)])
     axis = op.attrs.axis % data.ndim
-    ends = np.cumsum(_parts(graph, op, axis))[:-1]
+    ends = np.cumsum(_parts(op.attrs, data.shape[axis], len(op.outputs)))[:-1]
     return tuple(np.ascontiguousarray(part) for part in np.split(data, ends, axis=axis))
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The call of mh_split_s8: per outer index, one run of bytes to each output."""
     source = op.inputs[_data(op)]
     shape = graph.tensor(source).shape
     axis = op.attrs.axis % len(shape)
     inner = prod(shape[axis + 1 :])
-    runs = [part * inner for part in _parts(graph, op, axis)]
+    runs = [part * inner for part in _parts(op.attrs, shape[axis], len(op.outputs))]
     fields = (
         ("outer", prod(shape[:axis])),
         ("outputs", len(op.outputs)),
@@ -111,3 +105,27 @@ def lower(graph: Graph, op: Op) -> KernelCall:
     )
     params = CStruct("mh_split_params", fields)
     return KernelCall("mh_split_s8", params, "nary_out", (source,), op.outputs, "split_s8")
+
+
+def shapes(raw: RawOp) -> list[Shape]:
+    """The input's dimensions with each part's size along the axis."""
+    attrs = read(raw)
+    shape = raw.shape(1 if raw.kind == "SPLIT" else 0)
+    axis = positive_axis(f"{raw.kind} '{raw.name}'", attrs.axis, len(shape))
+    parts = _parts(attrs, shape[axis], len(raw.outputs))
+    return [with_size(shape, axis, part) for part in parts]
+
+
+SPLIT = Operator(
+    "SPLIT",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    traits=Traits(moves=True, monotone=Monotone.ALL, data_at=1, tflm=Tflm("AddSplit")),
+    shapes=shapes,
+)
+SPLIT_V = replace(
+    SPLIT, kind="SPLIT_V", traits=replace(SPLIT.traits, data_at=0, tflm=Tflm("AddSplitV"))
+)

@@ -21,7 +21,7 @@ def element_strides(shape: tuple[int, ...]) -> list[int]:
 
 
 def lower_copy(
-    graph: Graph, op: Op, offset: int, extents: list[int], strides: list[int]
+    graph: Graph, op: Op[object], offset: int, extents: list[int], strides: list[int]
 ) -> KernelCall | None:
     """The call of mh_strided_copy_s8, or None where the bytes stay in place and in order.
 

@@ -5,14 +5,13 @@ New-axis and ellipsis masks are refused: TFLM ignores them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import KernelCall, RawOp, no_macs, no_scratch, not_inplace
+from mcu_hybrid.ops.base import KernelCall, Monotone, Operands, Operator, RawOp, Shape, Tflm, Traits
 from mcu_hybrid.ops.checks import (
     require_int8,
     require_operands,
@@ -22,12 +21,7 @@ from mcu_hybrid.ops.checks import (
 )
 from mcu_hybrid.ops.strided_copy import element_strides, lower_copy
 
-KINDS = ("STRIDED_SLICE",)
 MAX_RANK = 4  # TFLM's limit
-
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = not_inplace
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,7 @@ class Attrs:
     shrink_mask: int = 0
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """Reads the constant operands and the masks; raises UnsupportedOp for what TFLM ignores."""
     for option in ("new_axis_mask", "ellipsis_mask", "offset"):
         if raw.options.get(option, 0):
@@ -64,7 +58,7 @@ def from_tflite(raw: RawOp) -> Attrs:
     )
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """A slice within the int8 input whose quantisation stays, of the output's shape."""
     require_operands(graph, op, inputs=4)
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
@@ -93,7 +87,7 @@ def check(graph: Graph, op: Op) -> None:
     require_shape(op, target, tuple(kept))
 
 
-def _range(op: Op, axis: int, size: int) -> range:
+def _range(op: Op[Attrs], axis: int, size: int) -> range:
     """The input indices along one dimension."""
     attrs = op.attrs
     stride = attrs.strides[axis]
@@ -109,20 +103,20 @@ def _range(op: Op, axis: int, size: int) -> range:
         return range(begin, begin + 1)
     if stride == 0:
         raise ModelError("stride 0", "export the model again", key=where(op))
-    begin = None if attrs.begin_mask >> axis & 1 else attrs.begin[axis]
+    first = None if attrs.begin_mask >> axis & 1 else attrs.begin[axis]
     end = None if attrs.end_mask >> axis & 1 else attrs.end[axis]
     # Python's slices wrap and clamp exactly as TFLite's do.
-    return range(*slice(begin, end, stride).indices(size))
+    return range(*slice(first, end, stride).indices(size))
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in numpy."""
     data = np.asarray(inputs[0])
     picks = [np.array(_range(op, axis, size)) for axis, size in enumerate(data.shape)]
     return (data[np.ix_(*picks)].reshape(graph.tensor(op.outputs[0]).shape),)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall | None:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall | None:
     """The call of mh_strided_copy_s8, or None where the slice is the whole input."""
     shape = graph.tensor(op.inputs[0]).shape
     steps = element_strides(shape)
@@ -130,3 +124,23 @@ def lower(graph: Graph, op: Op) -> KernelCall | None:
     offset = sum(r.start * step for r, step in zip(ranges, steps, strict=True))
     strides = [r.step * step for r, step in zip(ranges, steps, strict=True)]
     return lower_copy(graph, op, offset, [len(r) for r in ranges], strides)
+
+
+def shapes(raw: RawOp) -> list[Shape]:
+    """How many places are taken along each dimension; those of one index go."""
+    attrs = read(raw)
+    op = STRIDED_SLICE.make(raw.name, raw.inputs, raw.outputs, attrs)
+    sizes = [len(_range(op, axis, size)) for axis, size in enumerate(raw.shape(0))]
+    return [tuple(n for i, n in enumerate(sizes) if not attrs.shrink_mask >> i & 1)]
+
+
+STRIDED_SLICE = Operator(
+    "STRIDED_SLICE",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    traits=Traits(moves=True, monotone=Monotone.ALL, tflm=Tflm("AddStridedSlice")),
+    shapes=shapes,
+)

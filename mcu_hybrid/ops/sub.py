@@ -6,35 +6,40 @@ Its factors are in double precision, as ADD's and as in the TFLM that judges us 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import broadcast
 from mcu_hybrid.ops.add import check_rescaling, combine, lower_sum, rescaling
-from mcu_hybrid.ops.base import KernelCall, no_macs, no_scratch
-
-KINDS = ("SUB",)
-
-Attrs = broadcast.ArithmeticAttrs
-from_tflite = broadcast.read_attrs
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = broadcast.inplace_binary
+from mcu_hybrid.ops.base import KernelCall, Monotone, Operands, Operator, Tflm, Traits
+from mcu_hybrid.ops.broadcast import ArithmeticAttrs
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[ArithmeticAttrs]) -> None:
     """Two int8 tensors that broadcast to the output, with scales that 32 bits can hold."""
     broadcast.check_binary(graph, op)
     check_rescaling(graph, op, rescaling(graph, op))
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[ArithmeticAttrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     return (combine(graph, op, inputs, rescaling(graph, op), sign=-1),)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[ArithmeticAttrs]) -> KernelCall:
     """The call of mh_sub_s8."""
     return lower_sum(graph, op, rescaling(graph, op), function="mh_sub_s8", source="sub_s8")
+
+
+SUB = Operator(
+    "SUB",
+    attrs=ArithmeticAttrs,
+    read=broadcast.read_attrs,
+    check=check,
+    reference=reference,
+    lower=lower,
+    inplace=broadcast.inplace_binary,
+    traits=Traits(pointwise=True, clamps=True, monotone=Monotone.EACH, tflm=Tflm("AddSub")),
+    shapes=broadcast.shapes,
+    ties=broadcast.ties,
+)

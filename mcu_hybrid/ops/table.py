@@ -6,22 +6,15 @@ Passes make it of chains (compiler/passes/compose_tables.py), the reader of floa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import KernelCall, RawOp, no_macs, no_scratch
+from mcu_hybrid.ops.base import KernelCall, Operands, Operator, RawOp, Traits, tied_along
 from mcu_hybrid.ops.checks import where
 from mcu_hybrid.ops.lut import check_unary, inplace_unary, lower_table
-
-KINDS = ("TABLE",)
-
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = inplace_unary
 
 
 @dataclass(frozen=True)
@@ -38,7 +31,7 @@ class Attrs:
         return f"Attrs(table={self.table[:4].hex()}..)"
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """There is no such operator in TFLite: only the reader, which makes one, has its table."""
     if "table" in raw.options:
         return Attrs(raw.options["table"], raw.options["not_in_tflm"])
@@ -47,12 +40,12 @@ def from_tflite(raw: RawOp) -> Attrs:
     )
 
 
-def values(op: Op) -> np.ndarray:
+def values(op: Op[Attrs]) -> np.ndarray:
     """The results as int8 [256]."""
     return np.frombuffer(op.attrs.table, np.int8)
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """One int8 tensor in, one of the same shape out, and 256 results."""
     check_unary(graph, op)
     if len(op.attrs.table) != 256:
@@ -63,11 +56,24 @@ def check(graph: Graph, op: Op) -> None:
         )
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The results for these bytes."""
     return (values(op)[np.asarray(inputs[0]).view(np.uint8)],)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The call of mh_lut_s8."""
     return lower_table(graph, op, values(op))
+
+
+TABLE = Operator(
+    "TABLE",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    inplace=inplace_unary,
+    traits=Traits(bytewise=True, pointwise=True, in_files=False),
+    ties=tied_along,
+)

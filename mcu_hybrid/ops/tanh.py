@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import fixed_point
-from mcu_hybrid.ops.base import KernelCall, RawOp, no_macs, no_scratch
+from mcu_hybrid.ops.base import KernelCall, Operands, Operator, RawOp, Tflm, Traits, tied_along
 from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, inplace_unary, lower_table, to_int8
 from mcu_hybrid.ops.sigmoid import SigmoidInput, require_output_quant, sigmoid_input
-
-KINDS = ("TANH",)
-
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = inplace_unary
 
 
 @dataclass(frozen=True)
@@ -25,12 +18,12 @@ class Attrs:
     """TANH has no options."""
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """There is nothing to read."""
     return Attrs()
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """One int8 tensor in, one of the same shape out, with the output's fixed quantisation."""
     check_unary(graph, op)
     require_output_quant(graph, op, scale=1 / 128, zero_point=0)
@@ -48,11 +41,24 @@ def round_to_output(value: np.ndarray) -> np.ndarray:
     return to_int8(fixed_point.round_shift(value, 31 - 7))
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in integer numpy, bit-exact with TFLM."""
     return (compute(sigmoid_input(graph, op), np.asarray(inputs[0])),)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     """The table of all 256 inputs."""
     return lower_table(graph, op, compute(sigmoid_input(graph, op), EVERY_INT8))
+
+
+TANH = Operator(
+    "TANH",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    inplace=inplace_unary,
+    traits=Traits(bytewise=True, pointwise=True, tflm=Tflm("AddTanh")),
+    ties=tied_along,
+)

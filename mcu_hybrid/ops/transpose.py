@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import KernelCall, RawOp, no_macs, no_scratch, not_inplace
+from mcu_hybrid.ops.base import KernelCall, Monotone, Operands, Operator, RawOp, Shape, Tflm, Traits
 from mcu_hybrid.ops.checks import (
     require_int8,
     require_operands,
@@ -19,12 +18,6 @@ from mcu_hybrid.ops.checks import (
 )
 from mcu_hybrid.ops.strided_copy import LOOPS, element_strides, lower_copy
 
-KINDS = ("TRANSPOSE",)
-
-macs = no_macs
-scratch_bytes = no_scratch
-inplace = not_inplace
-
 
 @dataclass(frozen=True)
 class Attrs:
@@ -33,12 +26,12 @@ class Attrs:
     perm: tuple[int, ...]
 
 
-def from_tflite(raw: RawOp) -> Attrs:
+def read(raw: RawOp) -> Attrs:
     """Reads the constant permutation."""
     return Attrs(perm=tuple(int(axis) for axis in raw.const(1).reshape(-1)))
 
 
-def check(graph: Graph, op: Op) -> None:
+def check(graph: Graph, op: Op[Attrs]) -> None:
     """A permutation of the dimensions of an int8 tensor whose quantisation stays."""
     require_operands(graph, op, inputs=2)
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
@@ -60,13 +53,30 @@ def check(graph: Graph, op: Op) -> None:
     require_shape(op, target, tuple(source.shape[axis] for axis in perm))
 
 
-def reference(graph: Graph, op: Op, inputs: Sequence[np.ndarray | None]) -> tuple[np.ndarray, ...]:
+def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The operator in numpy."""
     return (np.ascontiguousarray(np.transpose(np.asarray(inputs[0]), op.attrs.perm)),)
 
 
-def lower(graph: Graph, op: Op) -> KernelCall | None:
+def lower(graph: Graph, op: Op[Attrs]) -> KernelCall | None:
     """The call of mh_strided_copy_s8, or None where only dimensions of size 1 move."""
     strides = element_strides(graph.tensor(op.inputs[0]).shape)
     extents = list(graph.tensor(op.outputs[0]).shape)
     return lower_copy(graph, op, 0, extents, [strides[axis] for axis in op.attrs.perm])
+
+
+def shapes(raw: RawOp) -> list[Shape]:
+    """The input's dimensions in their new order."""
+    return [tuple(raw.shape(0)[axis] for axis in read(raw).perm)]
+
+
+TRANSPOSE = Operator(
+    "TRANSPOSE",
+    attrs=Attrs,
+    read=read,
+    check=check,
+    reference=reference,
+    lower=lower,
+    traits=Traits(moves=True, monotone=Monotone.ALL, tflm=Tflm("AddTranspose", has_int8=True)),
+    shapes=shapes,
+)

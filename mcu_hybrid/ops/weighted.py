@@ -21,14 +21,14 @@ _INT32_MAX = (1 << 31) - 1
 Field = tuple[str, int | CTable | None]
 
 
-def bias_of(graph: Graph, op: Op) -> np.ndarray | None:
+def bias_of(graph: Graph, op: Op[object]) -> np.ndarray | None:
     """The bias [out channels] as stored, or None."""
     if len(op.inputs) <= BIAS or op.inputs[BIAS] == ABSENT:
         return None
     return graph.tensor(op.inputs[BIAS]).data
 
 
-def weights_of(graph: Graph, op: Op) -> np.ndarray:
+def weights_of(graph: Graph, op: Op[object]) -> np.ndarray:
     """The constant weights as stored."""
     data = graph.tensor(op.inputs[WEIGHTS]).data
     if data is None:
@@ -40,7 +40,7 @@ def weights_of(graph: Graph, op: Op) -> np.ndarray:
     return data
 
 
-def check_weighted(graph: Graph, op: Op, *, channel_axis: int, rank: int) -> None:
+def check_weighted(graph: Graph, op: Op[object], *, channel_axis: int, rank: int) -> None:
     """Raise unless input, weights, bias and output are what an int8 kernel can take."""
     if len(op.inputs) not in (2, 3) or len(op.outputs) != 1 or ABSENT in op.inputs[:2]:
         raise ModelError(
@@ -55,7 +55,7 @@ def check_weighted(graph: Graph, op: Op, *, channel_axis: int, rank: int) -> Non
     _check_accumulator(graph, op, channel_axis)
 
 
-def _check_filter(graph: Graph, op: Op, channel_axis: int, rank: int) -> None:
+def _check_filter(graph: Graph, op: Op[object], channel_axis: int, rank: int) -> None:
     weights_of(graph, op)
     tensor = graph.tensor(op.inputs[WEIGHTS])
     quant = tensor.quant
@@ -90,7 +90,7 @@ def _check_filter(graph: Graph, op: Op, channel_axis: int, rank: int) -> None:
             )
 
 
-def _check_bias(graph: Graph, op: Op, channels: int) -> None:
+def _check_bias(graph: Graph, op: Op[object], channels: int) -> None:
     if len(op.inputs) <= BIAS or op.inputs[BIAS] == ABSENT:
         return
     bias = graph.tensor(op.inputs[BIAS])
@@ -103,7 +103,7 @@ def _check_bias(graph: Graph, op: Op, channels: int) -> None:
         )
 
 
-def _check_accumulator(graph: Graph, op: Op, channel_axis: int) -> None:
+def _check_accumulator(graph: Graph, op: Op[object], channel_axis: int) -> None:
     """The largest sum that any int8 input can give must fit 32 bits, as in TFLM.
 
     Not where the factor is 0 (below 2**-31): the output is the zero point whatever the sum is.
@@ -129,7 +129,7 @@ def _check_accumulator(graph: Graph, op: Op, channel_axis: int) -> None:
         )
 
 
-def factors(graph: Graph, op: Op, channels: int) -> tuple[np.ndarray, np.ndarray]:
+def factors(graph: Graph, op: Op[object], channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Multiplier and shift [channels] of scale_in * scale_weights / scale_out, in double precision.
 
     TFLM's sources of August 2026 multiply the first two of a per-tensor FULLY_CONNECTED in float32;
@@ -144,7 +144,7 @@ def factors(graph: Graph, op: Op, channels: int) -> tuple[np.ndarray, np.ndarray
     return table[:, 0], table[:, 1]
 
 
-def requantised(graph: Graph, op: Op, sums: np.ndarray, activation: int) -> np.ndarray:
+def requantised(graph: Graph, op: Op[object], sums: np.ndarray, activation: int) -> np.ndarray:
     """The int8 output of exact sums of products [..., channels], bias not yet added."""
     bias = bias_of(graph, op)
     total = sums.astype(np.int64)
@@ -156,7 +156,7 @@ def requantised(graph: Graph, op: Op, sums: np.ndarray, activation: int) -> np.n
     return np.clip(scaled + quant.zero_point, lo, hi).astype(np.int8)
 
 
-def table_fields(graph: Graph, op: Op, channels: int) -> tuple[Field, ...]:
+def table_fields(graph: Graph, op: Op[object], channels: int) -> tuple[Field, ...]:
     """The four tables at the head of a weighted kernel's params."""
     bias = bias_of(graph, op)
     mult, shift = factors(graph, op, channels)
@@ -168,7 +168,7 @@ def table_fields(graph: Graph, op: Op, channels: int) -> tuple[Field, ...]:
     )
 
 
-def range_fields(graph: Graph, op: Op, activation: int) -> tuple[Field, ...]:
+def range_fields(graph: Graph, op: Op[object], activation: int) -> tuple[Field, ...]:
     """Zero points and activation bounds at the end of a weighted kernel's params."""
     quant = graph.tensor(op.outputs[0]).require_quant()
     lo, hi = activation_range(activation, quant)

@@ -36,7 +36,7 @@ def run(
     last = {} if keep else _last_use(graph)
     for position, op in enumerate(graph.ops):
         operands = [None if i == ABSENT else values.get(i, graph.tensor(i).data) for i in op.inputs]
-        results = ops.module(op.kind).reference(graph, op, operands)
+        results = ops.operator(op.kind).reference(graph, op, operands)
         values.update(zip(op.outputs, results, strict=True))
         for index in last.get(position, ()):
             del values[index]

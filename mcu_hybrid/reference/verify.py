@@ -47,7 +47,7 @@ def verify(graph: Graph, after: str = "") -> None:
 def _check_op(graph: Graph, op: Op, after: str) -> None:
     """The operator's own rules; what damaged numbers break in them names the operator."""
     try:
-        ops.module(op.kind).check(graph, op)
+        ops.operator(op.kind).check(graph, op)
     except (ArithmeticError, LookupError, ValueError, TypeError, AttributeError) as error:
         if after:  # a pass made it: our fault, not the file's
             raise

@@ -19,7 +19,7 @@ from mcu_hybrid.errors import CapacityError, InputError
 from mcu_hybrid.firmware.fit import STATICS_BYTES, arena_room
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.machines.price import Time, estimate, parts_of, unknown
-from mcu_hybrid.ops import module, stream
+from mcu_hybrid.ops import operator, stream
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,8 @@ def _counts(made: Compiled, board: Board) -> list[int | None]:
         count = choice.instructions
         if count is None:
             others = [o.instructions for o in choice.others if o.instructions is not None]
-            plain = module(op.kind).lower(made.graph, op) if op.kind not in stream.KINDS else None
+            is_stream = stream.STREAM.serves(op)
+            plain = None if is_stream else operator(op.kind).lower(made.graph, op)
             own = cost.instructions(plain, board.core.name) if plain is not None else None
             count = min(others, default=own)
         found.append(count)

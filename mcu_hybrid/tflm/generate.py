@@ -17,7 +17,7 @@ from mcu_hybrid.compiler.emit.known_answers import KnownAnswer, known_answers
 from mcu_hybrid.compiler.passes.link_route import SCORES_NAME
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.image.firmware import Footprint
-from mcu_hybrid.ops import module, route_features
+from mcu_hybrid.ops import operator, route_features
 from mcu_hybrid.templates import source_template
 from mcu_hybrid.tflm.networks import OPS, Networks, flatbuffers, split
 
@@ -78,7 +78,7 @@ def layer_rows(graph: Graph) -> list[dict[str, Any]]:
         {
             "name": op.name,
             "op": op.kind,
-            "macs": module(op.kind).macs(graph, op),
+            "macs": operator(op.kind).macs(graph, op),
             "out_bytes": graph.tensor(op.outputs[0]).bytes,
         }
         for op in split(graph).layers

@@ -11,7 +11,7 @@ from mcu_hybrid import resources
 from mcu_hybrid.bench.result import BenchResult
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.cli.common import SIZE
-from mcu_hybrid.steps.bench import BenchOptions, measure
+from mcu_hybrid.steps.bench import BenchOptions, bench_board
 from mcu_hybrid.steps.build import EngineOptions, build_step
 from tests.support.cli_rig import call, fail
 
@@ -29,7 +29,7 @@ def _measured(
     model: Path, board: str, folder: Path, engine: EngineOptions
 ) -> tuple[BenchResult, dict]:
     build = build_step(model, load_board(board), folder, engine)
-    result = measure(build, BenchOptions(runs=2))
+    result = bench_board(build, BenchOptions(runs=2))
     assert result.exact is True
     assert result.self_test["passed"] == result.self_test["total"]
     return result, build.facts
@@ -81,7 +81,7 @@ def test_a_board_that_is_too_small_for_the_fastest_gets_streams(
     assert build.facts["streams"]
     assert not build.facts["front"][0]["is_chosen"]
     assert build.image.ram_used + build.image.stack_bytes <= 64 * 1024
-    assert measure(build, BenchOptions(runs=1, board_dirs=[boards])).exact is True
+    assert bench_board(build, BenchOptions(runs=1, board_dirs=[boards])).exact is True
 
 
 def test_an_impossible_limit_names_the_possible_one(shared: Path, tmp_path: Path) -> None:

@@ -86,10 +86,10 @@ def _cases(rng: Rng, folder: str) -> Iterator[ArmCase]:
     """What the folder's fast kernels take."""
     for graph, inputs in _all(rng):
         (op,) = graph.ops
-        ops.module(op.kind).check(graph, op)
+        ops.operator(op.kind).check(graph, op)
         choice = next((c for m in FAST[folder] if (c := m(graph, op)) is not None), None)
         if choice is not None:
-            outputs = ops.module(op.kind).reference(graph, op, inputs)
+            outputs = ops.operator(op.kind).reference(graph, op, inputs)
             name = f"{choice.call.function} {op.attrs}"
             yield ArmCase(name, choice.call, tuple(inputs), outputs, choice.scratch_bytes)
 

@@ -30,7 +30,7 @@ def _draw(make: Callable[[np.random.Generator], Graph], seed: int, count: int) -
     found: Found = []
     for n in range(count):
         graph = make(rng)
-        ops.module(graph.ops[0].kind).check(graph, graph.ops[0])
+        ops.operator(graph.ops[0].kind).check(graph, graph.ops[0])
         drawn = as_cases(graph, rng, f"case {n}")
         if drawn is not None:
             found += [(case, drawn[1]) for case in drawn[0]]

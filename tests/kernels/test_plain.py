@@ -103,6 +103,6 @@ def test_add_line_equals_the_reference_on_all_pairs() -> None:
         choice = plain_cases.choice_of(graph)
         assert choice is not None
         bounds = [dict(choice.call.params.fields)[name] for name in ("lo", "hi")]
-        (wanted,) = ops.module(op.kind).reference(graph, op, [every[:, None], every[None, :]])
+        (wanted,) = ops.operator(op.kind).reference(graph, op, [every[:, None], every[None, :]])
         assert np.array_equal(np.clip(np.clip(total >> shift, -128, 127), *bounds), wanted)
     assert found >= 36

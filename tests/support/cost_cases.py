@@ -46,7 +46,7 @@ def draw(
     while any(t.bytes > MOST_BYTES for t in graph.tensors) or _macs(graph) > MOST_MACS:
         graph = MAKERS[maker](rng)
     (op,) = graph.ops
-    ops.module(op.kind).check(graph, op)
+    ops.operator(op.kind).check(graph, op)
     (choice,) = lower_graph(graph, tuple(kernel_dirs), core)
     if choice is None:
         return None
@@ -54,7 +54,7 @@ def draw(
     sizes = {i: graph.tensor(i).shape for i in graph.inputs}
     values = {i: rng.integers(-128, 128, size).astype(np.int8) for i, size in sizes.items()}
     inputs = [values.get(i, graph.tensor(i).data) for i in op.inputs]
-    outputs = ops.module(op.kind).reference(graph, op, inputs)
+    outputs = ops.operator(op.kind).reference(graph, op, inputs)
     ins = tuple(values[i] for i in choice.call.ins)
     shapes = [graph.tensor(i).shape for i in (op.inputs[0], op.outputs[0])]
     label = f"{maker} {choice.call.function} {shapes[0]} -> {shapes[1]} {op.attrs}"
@@ -62,7 +62,7 @@ def draw(
 
 
 def _macs(graph: Graph) -> int:
-    return int(ops.module(graph.ops[0].kind).macs(graph, graph.ops[0]))
+    return int(ops.operator(graph.ops[0].kind).macs(graph, graph.ops[0]))
 
 
 def _size(rng: Rng, most: int) -> int:
@@ -233,7 +233,7 @@ def table_of(rng: Rng) -> Graph:
     """A function of one byte."""
     shape = (1, *_map(rng))
     tensors = (Tensor("x", shape, "int8", _quant(rng)), Tensor("y", shape, "int8", _quant(rng)))
-    return dw_cases._graph("RELU", tensors, ops.module("RELU").Attrs(), (0,))
+    return dw_cases._graph("RELU", tensors, ops.operator("RELU").attrs(), (0,))
 
 
 def concatenated(rng: Rng) -> Graph:

@@ -36,7 +36,7 @@ def as_cases(
         choice = choice.others[int(rng.integers(len(choice.others)))]
     values = {i: _input(rng, graph, i) for i in graph.inputs}
     inputs = [None if i == ABSENT else values.get(i, graph.tensor(i).data) for i in op.inputs]
-    outputs = ops.module(op.kind).reference(graph, op, inputs)
+    outputs = ops.operator(op.kind).reference(graph, op, inputs)
     ins = tuple(values[i] for i in choice.call.ins)
     label = f"{name} {choice.call.function} {graph.tensor(op.inputs[0]).shape} {op.attrs}"
     case = ArmCase(label, choice.call, ins, outputs, choice.scratch_bytes)

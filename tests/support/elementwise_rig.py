@@ -65,8 +65,8 @@ class Case:
         where = {id(tensor): index for index, tensor in enumerate(tensors)}
         ins = tuple(where[id(tensor)] for tensor in self.ins)
         outs = tuple(where[id(tensor)] for tensor in self.outs)
-        module = ops.module(self.kind)
-        attrs = module.from_tflite(RawOp(self.kind, "op", ins, outs, self.options, tensors))
+        module = ops.operator(self.kind)
+        attrs = module.read(RawOp(self.kind, "op", ins, outs, self.options, tensors))
         op = Op(self.kind, "op", ins, outs, attrs)
         variable = tuple(dict.fromkeys(i for i in ins if tensors[i].data is None))
         graph = Graph("one", tensors, (op,), variable, outs)
@@ -76,7 +76,7 @@ class Case:
     def our(self) -> tuple[np.ndarray, ...]:
         """The numpy reference."""
         graph, op = self.graph()
-        return tuple(ops.module(self.kind).reference(graph, op, self.operands()))
+        return tuple(ops.operator(self.kind).reference(graph, op, self.operands()))
 
     def in_rig(self) -> rig.Case:
         """For rig.check against C; without the .tflite, which ``judge`` compares."""

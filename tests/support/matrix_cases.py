@@ -39,7 +39,7 @@ def as_case(
         return None
     choice = _one_way(rng, choice)
     inputs = [_input(rng, graph)] + [graph.tensor(i).data for i in op.inputs[1:]]
-    outputs = ops.module(op.kind).reference(graph, op, inputs)
+    outputs = ops.operator(op.kind).reference(graph, op, inputs)
     label = f"{name} {choice.call.function}"
     return ArmCase(label, choice.call, (inputs[0],), outputs, choice.scratch_bytes, turns), choice
 
@@ -126,7 +126,7 @@ def _finish(rng, kind, tensors, out_shape, target, attrs) -> Graph:  # type: ign
     n = len(tensors)
     op = Op(kind, "layer", tuple(range(n - 1)), (n - 1,), attrs(activation))
     graph = Graph("one", tuple(tensors), (op,), (0,), (n - 1,))
-    ops.module(kind).check(graph, op)
+    ops.operator(kind).check(graph, op)
     return graph
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mcu_hybrid.bench.result import BenchResult
 from mcu_hybrid.board.load import load_board
-from mcu_hybrid.steps.bench import BenchOptions, measure
+from mcu_hybrid.steps.bench import BenchOptions, bench_board
 from mcu_hybrid.steps.build import Build, build_step
 
 
@@ -17,4 +17,4 @@ def measured(model: Path, board: str) -> tuple[Build, BenchResult]:
     """The build (its folder is gone) and the bench of one inference."""
     with tempfile.TemporaryDirectory() as folder:
         build = build_step(model, load_board(board), Path(folder) / "build")
-        return build, measure(build, BenchOptions(runs=1))
+        return build, bench_board(build, BenchOptions(runs=1))

@@ -31,7 +31,7 @@ def make(
 ) -> tuple[Graph, Op]:
     """A graph of one checked operator."""
     graph, op = unchecked(kind, inputs, outputs, **options)
-    ops.module(kind).check(graph, op)
+    ops.operator(kind).check(graph, op)
     return graph, op
 
 
@@ -42,7 +42,7 @@ def unchecked(
     tensors = (*inputs, *outputs)
     ins = tuple(range(len(inputs)))
     outs = tuple(range(len(inputs), len(tensors)))
-    attrs = ops.module(kind).from_tflite(RawOp(kind, "layer", ins, outs, options, tensors))
+    attrs = ops.operator(kind).read(RawOp(kind, "layer", ins, outs, options, tensors))
     op = Op(kind, "layer", ins, outs, attrs)
     arguments = tuple(i for i in ins if not tensors[i].is_const)
     return Graph("one", tensors, (op,), arguments, outs), op
@@ -52,12 +52,12 @@ def run(kind: str, graph: Graph, op: Op, *arrays: Any) -> tuple[np.ndarray, ...]
     """The reference on these arrays (constants are filled in)."""
     given = iter(arrays)
     inputs = [t.data if t.data is not None else next(given) for t in graph.in_tensors(op)]
-    return ops.module(kind).reference(graph, op, inputs)
+    return ops.operator(kind).reference(graph, op, inputs)
 
 
 def lowered(kind: str, graph: Graph, op: Op) -> KernelCall:
     """The operator's kernel call."""
-    call = ops.module(kind).lower(graph, op)
+    call = ops.operator(kind).lower(graph, op)
     assert call is not None
     return call
 

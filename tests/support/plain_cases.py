@@ -57,7 +57,7 @@ def as_case(
         matrix_cases._input(rng, graph) if n == 0 else _operand(rng, graph.tensor(i))
         for n, i in enumerate(op.inputs)
     ]
-    outputs = ops.module(op.kind).reference(graph, op, inputs)
+    outputs = ops.operator(op.kind).reference(graph, op, inputs)
     fed = tuple(inputs[: len(choice.call.ins)])
     label = f"{name} {choice.call.function} {dict(choice.forms)}"
     return ArmCase(label, choice.call, fed, outputs, choice.scratch_bytes, turns)
@@ -182,7 +182,7 @@ def steps_case(graph: Graph, choice: Choice, name: str) -> ArmCase:
         part = np.clip(np.round(sums / digit), -128, 127).astype(np.int64)
         x[: len(sums), column] = part
         sums = sums - part * digit
-    outputs = ops.module(op.kind).reference(
+    outputs = ops.operator(op.kind).reference(
         graph, op, [x, weights, graph.tensor(op.inputs[2]).data]
     )
     return ArmCase(f"{name} {dict(choice.forms)}", choice.call, (x,), outputs, 0)

@@ -274,4 +274,4 @@ def _head(net: Net, x: int) -> int:
 
 def macs(graph: Graph) -> int:
     """Multiply-accumulates of all operators."""
-    return sum(ops.module(op.kind).macs(graph, op) for op in graph.ops)
+    return sum(ops.operator(op.kind).macs(graph, op) for op in graph.ops)

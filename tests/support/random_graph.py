@@ -7,7 +7,7 @@ import numpy as np
 from mcu_hybrid.compiler.arena.plan import MemoryPlan
 from mcu_hybrid.compiler.lowering import layers, lower_graph
 from mcu_hybrid.graph.types import ABSENT, Graph, Op, Tensor
-from mcu_hybrid.ops import module
+from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.base import RawOp
 from mcu_hybrid.quant import QuantParams
 from mcu_hybrid.reference.verify import verify
@@ -42,7 +42,7 @@ class Builder:
         raw = RawOp(
             kind, f"layer{len(self.ops)}", tuple(ins), tuple(outputs), options, tuple(self.tensors)
         )
-        attrs = module(kind).from_tflite(raw)
+        attrs = operator(kind).read(raw)
         self.ops.append(Op(kind, raw.name, raw.inputs, raw.outputs, attrs))
         return outputs
 
@@ -103,10 +103,10 @@ def run_in_arena(graph: Graph, plan: MemoryPlan, inputs: list[np.ndarray]) -> li
             None if t == ABSENT else graph.tensor(t).data if graph.tensor(t).is_const else view(t)
             for t in op.inputs
         ]
-        results = module(op.kind).reference(graph, op, operands)
+        results = operator(op.kind).reference(graph, op, operands)
         if n in plan.scratch_offsets:
             at = plan.scratch_offsets[n]
-            arena[at : at + module(op.kind).scratch_bytes(graph, op)] = 0xA5
+            arena[at : at + operator(op.kind).scratch_bytes(graph, op)] = 0xA5
         for tensor, data in zip(op.outputs, results, strict=True):
             view(tensor)[...] = data
     return [view(tensor).copy() for tensor in graph.outputs]

@@ -94,7 +94,7 @@ def run_c(
     kernel_dirs: Sequence[str],
 ) -> list[list[np.ndarray]]:
     """Compile and run all variants in one program; return the outputs of each."""
-    calls = [ops.module(_op(c).kind).lower(c.graph, _op(c)) for c, _ in variants]
+    calls = [ops.operator(_op(c).kind).lower(c.graph, _op(c)) for c, _ in variants]
     stems = sorted({s for call in calls if call is not None for s in (call.source, *call.also)})
     if not stems:  # views only
         return [run(c.graph, c.inputs) for c, _ in variants]
@@ -124,7 +124,7 @@ def _op(c: Case) -> Op:
 def in_place_pairs(graph: Graph) -> tuple[tuple[int, int], ...]:
     """(input, output) of the one operator that may share a place."""
     (op,) = graph.ops
-    return tuple(ops.module(op.kind).inplace(graph, op))
+    return tuple(ops.operator(op.kind).inplace(graph, op))
 
 
 def _assert_same(
@@ -213,7 +213,7 @@ def _call(n: int, c: Case, call: KernelCall, pair: tuple[int, int] | None) -> st
     if call.form == "nary_out":
         lines.append(f"        int8_t *const outs[] = {{{', '.join(outs)}}};")
     given = ["outs"] if call.form == "nary_out" else outs
-    scratch_bytes = ops.module(_op(c).kind).scratch_bytes(c.graph, _op(c))
+    scratch_bytes = ops.operator(_op(c).kind).scratch_bytes(c.graph, _op(c))
     arguments = ", ".join([f"&c{n}_params", *ins, *given, "scratch"])
     lines += [
         f"        void *scratch = scratch_of({scratch_bytes});",

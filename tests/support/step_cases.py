@@ -50,7 +50,7 @@ class Steps:
     def case(self, choice: Choice, name: str) -> ArmCase:
         """The choice's call, judged by the operator's reference."""
         constants = [self.graph.tensor(i).data for i in self.op.inputs[1:]]
-        outputs = ops.module(self.op.kind).reference(self.graph, self.op, [self.x, *constants])
+        outputs = ops.operator(self.op.kind).reference(self.graph, self.op, [self.x, *constants])
         label = f"{name} {choice.call.function}"
         return ArmCase(label, choice.call, (self.x,), outputs, choice.scratch_bytes)
 
@@ -174,7 +174,7 @@ class _Layer:
         """Only the quantisation of input, weights and output."""
         quants = (self.source, QuantParams(self.scales, (0,) * len(self.scales)), self.target)
         tensors = tuple(Tensor("t", (1,), "int8", quant) for quant in quants)
-        return Graph("quant", tensors, (Op("CONV_2D", "", (0, 1), (2,)),), (0,), (2,))
+        return Graph("quant", tensors, (Op("CONV_2D", "", (0, 1), (2,), None),), (0,), (2,))
 
     def inputs(self, weights: np.ndarray, total: int) -> np.ndarray:
         """Inputs less the zero point for these weights whose products add up to ``total``."""
@@ -201,7 +201,7 @@ class _Layer:
         )
         op = Op(kind, "steps", (0, 1, 2), (3,), attrs)
         graph = Graph("steps", tensors, (op,), (0,), (3,))
-        ops.module(kind).check(graph, op)
+        ops.operator(kind).check(graph, op)
         sums = _sums(centred[0], weights, attrs, kind) + self.bias
         for channel in range(count):
             wanted = self.targets(channel) + self.bias[channel]

@@ -14,7 +14,7 @@ from mcu_hybrid.compiler.schedule.call import KernelAct, Place, StreamCall
 from mcu_hybrid.compiler.schedule.lower import strip
 from mcu_hybrid.compiler.schedule.rows import reach_of, steps_of
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
-from mcu_hybrid.ops import module
+from mcu_hybrid.ops import operator
 
 
 class Arena:
@@ -46,7 +46,7 @@ class Arena:
             if isinstance(choice.call, StreamCall):
                 self.stream(op, choice.call, self.plan.scratch_offsets.get(layer, 0))
             else:
-                results = module(op.kind).reference(
+                results = operator(op.kind).reference(
                     self.graph, op, [self.operand(t) for t in op.inputs]
                 )
                 self.poison(layer, choice.scratch_bytes)
@@ -86,7 +86,7 @@ class Arena:
             else self.at(places[t], small, t, base).copy()
             for t in op.inputs
         ]
-        results = module(op.kind).reference(small, op, operands)
+        results = operator(op.kind).reference(small, op, operands)
         for tensor, data in zip(op.outputs, results, strict=True):
             self.at(places[tensor], small, tensor, base)[...] = data
 

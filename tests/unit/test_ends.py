@@ -20,7 +20,7 @@ def chain(*steps: tuple[str, tuple[int, ...]], outputs: tuple[int, ...] | None =
     ops = []
     for i, (kind, shape) in enumerate(steps):
         tensors.append(Tensor(f"{kind.lower()}_{i}", shape, "int8", QUANT))
-        ops.append(Op(kind, f"layer{i}", (i,), (i + 1,)))
+        ops.append(Op(kind, f"layer{i}", (i,), (i + 1,), None))
     return Graph("m", tuple(tensors), tuple(ops), (0,), outputs or (len(steps),))
 
 

@@ -121,7 +121,7 @@ def test_bounds_that_are_refused(ins: list[Any], kind: type[ModelError], words: 
 
 def test_bench_says_what_tflm_does_not_have(tmp_path: Path) -> None:
     from mcu_hybrid.board.load import load_board
-    from mcu_hybrid.steps.bench import BenchOptions, measure
+    from mcu_hybrid.steps.bench import BenchOptions, bench_board
     from mcu_hybrid.steps.build import build_step
 
     shape = (1, 16, 16, 1)
@@ -130,7 +130,7 @@ def test_bench_says_what_tflm_does_not_have(tmp_path: Path) -> None:
     made = build_step(tmp_path / "g.tflite", load_board("native"), tmp_path / "build")
     assert not_in_tflm(made.model.graph) == ("GELU",)
     x = EVERY_INT8.reshape(shape)
-    result = measure(made, BenchOptions(), inputs=[[x]])
+    result = bench_board(made, BenchOptions(), inputs=[[x]])
     assert result.exact is None and result.not_compared == "TFLM has no GELU"
     want = interp.run(made.model.graph, [x])[0]
     assert result.outputs[0][0] == want.tobytes()

@@ -45,7 +45,7 @@ def test_every_operator_is_bit_exact(shared: Path, name: str) -> None:
         if zlib.crc32(values[i].tobytes()) != int(rows[i]["crc32"], 16)
     ]
     assert not wrong
-    assert sum(ops.module(op.kind).macs(graph, op) for op in graph.ops) == golden["macs"]
+    assert sum(ops.operator(op.kind).macs(graph, op) for op in graph.ops) == golden["macs"]
     for index, row in zip(graph.outputs, golden["outputs"], strict=True):
         assert graph.tensor(index).shape == tuple(row["shape"])
 

@@ -33,8 +33,8 @@ def two_input_graph() -> Graph:
         tensor("route_score", 1),
     )
     ops = (
-        Op("RELU", "router", (1,), (3,)),
-        Op("RELU", "base", (0,), (2,)),
+        Op("RELU", "router", (1,), (3,), None),
+        Op("RELU", "base", (0,), (2,), None),
     )
     return Graph("m.tflite", tensors, ops, (0, 1), (3, 2))
 
@@ -59,7 +59,11 @@ def test_models_without_features_are_left_alone():
 
 def test_a_plain_classifier_gets_the_simple_scores_as_last_output():
     graph = Graph(
-        "m", (tensor("image", 4), tensor("logits", 4)), (Op("RELU", "b", (0,), (1,)),), (0,), (1,)
+        "m",
+        (tensor("image", 4), tensor("logits", 4)),
+        (Op("RELU", "b", (0,), (1,), None),),
+        (0,),
+        (1,),
     )
     linked = link_route(graph, {"logits": "logits", "features": ATTRS.to_json()})
     assert [linked.tensor(i).name for i in linked.outputs] == ["logits", "route_scores"]

@@ -33,9 +33,9 @@ def test_rows_that_no_window_sees_are_not_executed(shared: Path) -> None:
     given = read_model(path).graph
     made = compile_model(read_model(path), load_board("mps2-an500"), EngineOptions())
     stream = next(op for op in made.graph.ops if op.kind == "STREAM")
-    whole = sum(ops.module(part.kind).macs(made.graph, part) for part in stream.attrs.run)
+    whole = sum(ops.operator(part.kind).macs(made.graph, part) for part in stream.attrs.run)
     last = stream.attrs.run[-2]
-    unseen = ops.module(last.kind).macs(made.graph, last) // 9
+    unseen = ops.operator(last.kind).macs(made.graph, last) // 9
     assert made.graph.tensor(last.outputs[0]).shape[1] == 9
     assert report.executed_macs(made.graph, stream) <= whole - unseen
     assert _rows(path) < report.model_macs(given)
@@ -46,7 +46,7 @@ def test_rows_that_are_computed_twice_count_twice(shared: Path) -> None:
     made = compile_model(read_model(path), load_board("mps2-an500"), EngineOptions(optimize="ram"))
     for op in made.graph.ops:
         if op.kind == "STREAM" and not op.attrs.keep:
-            whole = sum(ops.module(part.kind).macs(made.graph, part) for part in op.attrs.run)
+            whole = sum(ops.operator(part.kind).macs(made.graph, part) for part in op.attrs.run)
             assert report.executed_macs(made.graph, op) > whole
 
 

@@ -61,7 +61,7 @@ def test_the_table_is_the_reference_for_every_byte(kind: str) -> None:
     assert table.dtype == np.int8
     x = np.arange(-128, 128, dtype=np.int8)
     assert np.array_equal(table[x.view(np.uint8)], run(kind, graph, op, x)[0])
-    assert ops.module(kind).inplace(graph, op) == ((0, 0),)
+    assert ops.operator(kind).inplace(graph, op) == ((0, 0),)
 
 
 def test_fixed_point_functions_are_close_to_the_real_ones() -> None:
@@ -144,7 +144,7 @@ def test_only_a_variable_of_the_output_shape_may_share_its_memory() -> None:
     weights = tensor("w", (2, 3), SAME, np.zeros(6))
     out = [tensor("y", (2, 3))]
     found = [
-        ops.module("MUL").inplace(*make("MUL", pair, out))
+        ops.operator("MUL").inplace(*make("MUL", pair, out))
         for pair in ([x, x], [row, x], [x, weights])
     ]
     assert found == [((0, 0), (1, 0)), ((1, 0),), ((0, 0),)]
@@ -156,7 +156,7 @@ def test_only_a_variable_of_the_output_shape_may_share_its_memory() -> None:
 def test_transpose_that_moves_only_ones_is_a_view() -> None:
     perm = tensor("p", (), None, [0, 3, 1, 2])
     graph, op = make("TRANSPOSE", [tensor("x", (1, 4, 5, 1)), perm], [tensor("y", (1, 1, 4, 5))])
-    assert ops.module("TRANSPOSE").lower(graph, op) is None
+    assert ops.operator("TRANSPOSE").lower(graph, op) is None
 
 
 def test_neighbouring_loops_are_merged() -> None:
@@ -220,7 +220,7 @@ def test_slices_with_masks_and_negative_strides() -> None:
 
 def test_a_slice_of_everything_is_a_view() -> None:
     graph, op = slice_of((2, 3), (2, 3), [0, 0], [2, 3], [1, 1])
-    assert ops.module("STRIDED_SLICE").lower(graph, op) is None
+    assert ops.operator("STRIDED_SLICE").lower(graph, op) is None
 
 
 # --- errors name the layer and the next step ------------------------------------------------

@@ -21,7 +21,7 @@ def graph(scale: float, zero: int, form: PixelForm, channels: int = 1) -> Graph:
     shape = (1, 16, 16, channels)
     quant = QuantParams((float(np.float32(scale)),), (zero,))
     tensors = (Tensor("image", shape, "int8", quant), Tensor("out", shape, "int8", quant))
-    return Graph("m", tensors, (Op("RELU", "r", (0,), (1,)),), (0,), (1,), pixels=form)
+    return Graph("m", tensors, (Op("RELU", "r", (0,), (1,), None),), (0,), (1,), pixels=form)
 
 
 @pytest.mark.parametrize(

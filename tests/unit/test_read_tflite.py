@@ -11,7 +11,7 @@ import pytest
 
 from mcu_hybrid.compiler.read.tflite import ModelFile, read_tflite
 from mcu_hybrid.errors import McuHybridError, ModelError, UnsupportedOp
-from mcu_hybrid.ops import average_pool2d, conv2d, fully_connected
+from mcu_hybrid.ops import conv2d, fully_connected, pooling
 from tests.support.tflite_builder import OpSpec, Spec, build, build_one
 
 SHAPE = (1, 4, 4, 2)
@@ -62,7 +62,7 @@ def test_our_metadata_is_read_and_others_are_left_alone() -> None:
     metadata = {"min_runtime_version": b"2.0", "mcu_hybrid": json.dumps({"version": 1}).encode()}
     model = read_tflite(build(tensors, ops, [0], [1], metadata=metadata), "m")
     assert model.metadata == {"version": 1}
-    assert isinstance(model.graph.ops[0].attrs, average_pool2d.Attrs)
+    assert isinstance(model.graph.ops[0].attrs, pooling.PoolAttrs)
     for wrong in (b"{", b"[1]", b"\xff"):
         with pytest.raises(ModelError, match="not a JSON object"):
             read_tflite(build(tensors, ops, [0], [1], metadata={"mcu_hybrid": wrong}), "m")

@@ -154,7 +154,7 @@ def test_a_stream_is_refused_in_a_file() -> None:
     from mcu_hybrid.ops.base import RawOp
 
     with pytest.raises(ModelError, match="no operator of a file"):
-        stream.from_tflite(RawOp("STREAM", "x", (), (), {}, ()))
+        stream.read(RawOp("STREAM", "x", (), (), {}, ()))
 
 
 def test_the_first_map_of_a_run_comes_first() -> None:

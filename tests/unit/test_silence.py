@@ -42,7 +42,9 @@ def test_the_saturated_model_equals_tflm(shared: Path) -> None:
 
 def test_a_silent_channel_has_no_weights_and_others_keep_theirs() -> None:
     graph, op = _fully_connected([1, 2], INT32_MAX, 1e20)
-    ops.module(op.kind).check(graph, op)  # the factor is below 2**-31: any sum gives the zero point
+    ops.operator(op.kind).check(
+        graph, op
+    )  # the factor is below 2**-31: any sum gives the zero point
     done = silence(graph)
     assert done.tensors[: len(graph.tensors)] == graph.tensors  # others may read them
     weights, bias = (done.tensor(i) for i in done.ops[0].inputs[1:])
@@ -60,8 +62,8 @@ def test_a_bias_against_the_sums_is_no_overflow() -> None:
     """Sums are at most 510 above the bias here, and never below it."""
     for weights, bias in (([1, 1], INT32_MAX - 510), ([1, 1], -INT32_MAX), ([-1, -1], INT32_MAX)):
         graph, op = _fully_connected(weights, bias, 1e9)
-        ops.module(op.kind).check(graph, op)
+        ops.operator(op.kind).check(graph, op)
     for weights, bias in (([1, 1], INT32_MAX - 509), ([-1, -1], -INT32_MAX)):
         graph, op = _fully_connected(weights, bias, 1e9)
         with pytest.raises(UnsupportedOp, match="exceed 32 bits"):
-            ops.module(op.kind).check(graph, op)
+            ops.operator(op.kind).check(graph, op)

@@ -74,7 +74,7 @@ def test_the_linear_form_equals_the_operator_on_all_pairs(kind: str) -> None:
             continue
         found += 1
         operands = [VALUES[:, None], VALUES[None, :]]
-        (wanted,) = ops.module(kind).reference(graph, graph.ops[0], operands)
+        (wanted,) = ops.operator(kind).reference(graph, graph.ops[0], operands)
         assert np.array_equal(linear.apply(*operands), wanted), n
     assert found > 8
 

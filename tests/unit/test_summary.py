@@ -25,7 +25,7 @@ def test_a_model_that_runs_is_told_as_the_engine_reads_it(shared: Path, name: st
     graph = read_model(path).graph
     told = summarize(path.read_bytes(), path.name)
     assert told.runs and told.refusals == ()
-    assert told.macs == sum(ops.module(op.kind).macs(graph, op) for op in graph.ops)
+    assert told.macs == sum(ops.operator(op.kind).macs(graph, op) for op in graph.ops)
     constants = {i for op in graph.ops for i in op.inputs if i >= 0 and graph.tensor(i).is_const}
     stored = [graph.tensor(i).data for i in constants]
     assert told.constant_bytes >= sum(data.nbytes for data in stored if data is not None)

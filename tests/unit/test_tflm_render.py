@@ -121,7 +121,7 @@ def test_every_operator_that_is_read_is_known_to_the_engine():
 
 def test_an_operator_that_the_engine_lacks_is_named():
     graph, _ = linked(hybrid())
-    odd = graph.with_(ops=(graph.ops[0].__class__("GATHER", "pick", (0,), (3,)), *graph.ops))
+    odd = graph.with_(ops=(graph.ops[0].__class__("GATHER", "pick", (0,), (3,), None), *graph.ops))
     with pytest.raises(UnsupportedOp, match=r"layer 'pick': the engine tflm does not run GATHER"):
         networks.split(odd)
 

@@ -7,56 +7,18 @@ where padding changes what a constant channel gives. Not here: what is made of i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 import numpy as np
 
 from mcu_hybrid import ops
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
-from mcu_hybrid.ops import conv2d, depthwise_conv2d, fully_connected
+from mcu_hybrid.ops.base import Monotone, Operator
 from mcu_hybrid.ops.lut import EVERY_INT8
 from mcu_hybrid.ops.weighted import bias_of, requantised, weights_of
-
-WEIGHTED = {
-    "CONV_2D": conv2d.sums,
-    "DEPTHWISE_CONV_2D": depthwise_conv2d.sums,
-    "FULLY_CONNECTED": fully_connected.sums,
-}
-UNARY = (
-    "ELU",
-    "GELU",
-    "HARD_SWISH",
-    "LEAKY_RELU",
-    "LOGISTIC",
-    "QUANTIZE",
-    "RELU",
-    "RELU6",
-    "RELU_0_TO_1",
-    "TABLE",
-    "TANH",
-)
-
-# Never falling in any operand: the reference of the lower bounds is the lower bound. The factors of
-# a requantisation are positive and both of its roundings are monotone.
-_MONOTONE = (
-    "ADD",
-    "AVERAGE_POOL_2D",
-    "CONCATENATION",
-    "EXPAND_DIMS",
-    "MAXIMUM",
-    "MAX_POOL_2D",
-    "MEAN",
-    "MINIMUM",
-    "PAD",
-    "PADV2",
-    "RESHAPE",
-    "RESIZE_NEAREST_NEIGHBOR",
-    "SPLIT",
-    "SPLIT_V",
-    "SQUEEZE",
-    "STRIDED_SLICE",
-    "TRANSPOSE",
-)
 
 
 @dataclass(frozen=True)
@@ -89,19 +51,21 @@ def tensor_ranges(graph: Graph) -> dict[int, Range]:
     return ranges
 
 
-def sum_ranges(graph: Graph, op: Op, x: Range) -> tuple[np.ndarray, np.ndarray]:
+def sum_ranges(graph: Graph, op: Op[Any], x: Range) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of a weighted operator's sums of products [..., out channels], bias not added.
 
     The products are of weights and inputs less the zero point; padding adds 0.
     """
-    sums, weights = WEIGHTED[op.kind], weights_of(graph, op)
+    weighted, weights = ops.traits(op).weighted, weights_of(graph, op)
+    assert weighted is not None, op.kind
+    sums = weighted.sums
     positive, negative = np.maximum(weights, 0), np.minimum(weights, 0)
     low = sums(graph, op, x.low, positive) + sums(graph, op, x.high, negative)
     high = sums(graph, op, x.high, positive) + sums(graph, op, x.low, negative)
     return low, high
 
 
-def accumulator_bounds(graph: Graph, op: Op, x: Range) -> tuple[np.ndarray, np.ndarray]:
+def accumulator_bounds(graph: Graph, op: Op[Any], x: Range) -> tuple[np.ndarray, np.ndarray]:
     """Smallest and largest accumulator [out channels] over all positions, bias included."""
     low, high = (side.astype(np.int64) for side in sum_ranges(graph, op, x))
     bias = bias_of(graph, op)
@@ -119,34 +83,38 @@ def _everything(graph: Graph, index: int) -> Range:
     )
 
 
-def _outputs(graph: Graph, op: Op, ranges: dict[int, Range]) -> tuple[Range, ...]:
-    module = ops.module(op.kind)
-    if op.kind in WEIGHTED:
+def _outputs(graph: Graph, op: Op[Any], ranges: dict[int, Range]) -> tuple[Range, ...]:
+    own = ops.operator(op.kind)
+    if own.traits.weighted is not None:
         return (_weighted(graph, op, ranges[op.inputs[0]]),)
-    if op.kind in UNARY:
-        table = module.reference(graph, op, [EVERY_INT8])[0]
+    if own.traits.bytewise:
+        table = own.reference(graph, op, [EVERY_INT8])[0]
         return (_through_table(table, ranges[op.inputs[0]]),)
     operands = [None if i == ABSENT else ranges[i] for i in op.inputs]
-    lows = [None if r is None else r.low for r in operands]
-    highs = [None if r is None else r.high for r in operands]
-    if op.kind in _MONOTONE:
-        both = module.reference(graph, op, lows), module.reference(graph, op, highs)
-        return tuple(Range(a, b) for a, b in zip(*both, strict=True))
-    if op.kind == "SUB":
-        low = module.reference(graph, op, [lows[0], highs[1]])[0]
-        return (Range(low, module.reference(graph, op, [highs[0], lows[1]])[0]),)
-    if op.kind == "MUL":
-        # A product over a rectangle has its extremes at the corners; rescaling is monotone.
-        corners = [
-            module.reference(graph, op, [a, b])[0]
-            for a in (lows[0], highs[0])
-            for b in (lows[1], highs[1])
-        ]
-        return (Range(np.minimum.reduce(corners), np.maximum.reduce(corners)),)
+    # Factors of a requantisation are positive and both of its roundings are monotone, so what is
+    # monotone in real numbers is so in the reference's bytes.
+    if own.traits.monotone is Monotone.ALL:
+        lows = own.reference(graph, op, [None if r is None else r.low for r in operands])
+        highs = own.reference(graph, op, [None if r is None else r.high for r in operands])
+        return tuple(Range(a, b) for a, b in zip(lows, highs, strict=True))
+    if own.traits.monotone is Monotone.EACH:
+        return _at_corners(graph, op, own, operands)
     return tuple(_everything(graph, i) for i in op.outputs)
 
 
-def _weighted(graph: Graph, op: Op, x: Range) -> Range:
+def _at_corners(
+    graph: Graph, op: Op[Any], own: Operator[Any], operands: Sequence[Range | None]
+) -> tuple[Range, ...]:
+    """What rises or falls with each operand has its extremes where each is at one of its ends."""
+    ends = [(None,) if r is None else (r.low, r.high) for r in operands]
+    corners = [own.reference(graph, op, corner) for corner in product(*ends)]
+    return tuple(
+        Range(np.minimum.reduce(found), np.maximum.reduce(found))
+        for found in zip(*corners, strict=True)
+    )
+
+
+def _weighted(graph: Graph, op: Op[Any], x: Range) -> Range:
     shape = graph.tensor(op.outputs[0]).shape
     low, high = (
         requantised(graph, op, side, op.attrs.activation).reshape(shape)

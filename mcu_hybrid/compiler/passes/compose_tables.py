@@ -14,13 +14,10 @@ from typing import Any
 import numpy as np
 
 from mcu_hybrid import ops
-from mcu_hybrid.compiler.exact.ranges import UNARY
 from mcu_hybrid.compiler.passes.edit import Edit, counted
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
 from mcu_hybrid.ops import table as table_op
 from mcu_hybrid.ops.lut import EVERY_INT8
-
-_BINARY = ("ADD", "MAXIMUM", "MINIMUM", "MUL", "SUB")
 
 
 @dataclass(frozen=True)
@@ -41,10 +38,10 @@ def compose_tables(graph: Graph, metadata: Mapping[str, Any] | None = None) -> G
         if function is None:
             continue
         known[op.outputs[0]] = function
-        if op.kind in UNARY and op.inputs[0] == function.root:
+        if ops.traits(op).bytewise and op.inputs[0] == function.root:
             continue  # runs as a table as it is
         attrs = table_op.Attrs(function.table.astype(np.int8).tobytes())
-        edit.replace_op(op, Op("TABLE", op.name, (function.root,), op.outputs, attrs))
+        edit.replace_op(op, table_op.TABLE.make(op.name, (function.root,), op.outputs, attrs))
         composed += 1
     return edit.finish("compose_tables", f"{counted(composed, 'table')} took the place of chains")
 
@@ -57,7 +54,7 @@ def byte_function(graph: Graph, op: Op, known: Mapping[int, ByteFunction]) -> By
         op: the operator.
         known: operands that are functions of another tensor's bytes, and may be seen through.
     """
-    if op.kind not in UNARY + _BINARY or ABSENT in op.inputs:
+    if not ops.traits(op).pointwise or ABSENT in op.inputs:
         return None
     moving = {i for i in op.inputs if not graph.tensor(i).is_const}
     through = {i: known.get(i, ByteFunction(i, EVERY_INT8)) for i in moving}
@@ -77,7 +74,7 @@ def byte_function(graph: Graph, op: Op, known: Mapping[int, ByteFunction]) -> By
             operands.append(data.reshape(-1)[:1])
         else:
             return None
-    return ByteFunction(root, ops.module(op.kind).reference(graph, op, operands)[0])
+    return ByteFunction(root, ops.operator(op.kind).reference(graph, op, operands)[0])
 
 
 def _passable(edit: Edit, op: Op, known: Mapping[int, ByteFunction]) -> dict[int, ByteFunction]:

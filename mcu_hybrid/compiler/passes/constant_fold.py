@@ -28,7 +28,7 @@ def constant_fold(graph: Graph, metadata: Mapping[str, Any] | None = None) -> Gr
         if not fixed or set(op.outputs) & set(graph.outputs):
             continue
         data = [None if t is None else t.data for t in operands]
-        results = ops.module(op.kind).reference(edit.now(), op, data)
+        results = ops.operator(op.kind).reference(edit.now(), op, data)
         for index, result in zip(op.outputs, results, strict=True):
             edit.tensors[index] = replace(edit.tensors[index], data=np.ascontiguousarray(result))
         edit.remove(op)

@@ -16,17 +16,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mcu_hybrid.compiler.exact.ranges import UNARY, WEIGHTED, Range, tensor_ranges
+from mcu_hybrid import ops
+from mcu_hybrid.compiler.exact.ranges import Range, tensor_ranges
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops import reshape
+from mcu_hybrid.ops import conv2d, fully_connected
 from mcu_hybrid.ops.weighted import weights_of
-
-BINARY = ("ADD", "MUL", "SUB")
-_ALONG = ("AVERAGE_POOL_2D", "MAX_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", *UNARY)
-
-# Channels with the same label go together: (tensor, label per channel) for each tensor of an
-# operator. Tensors that are not listed keep all their channels.
-_Ties = list[tuple[int, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -87,22 +81,23 @@ def per_channel(weights: np.ndarray, channels: int) -> np.ndarray:
 def _sums_over_channels(graph: Graph, op: Op) -> bool:
     """True for layers each of whose outputs sums over all channels (of all places, or a window)."""
     shape = graph.tensor(op.inputs[0]).shape
-    if op.kind == "FULLY_CONNECTED":
+    if fully_connected.FULLY_CONNECTED.serves(op):
         return weights_of(graph, op).shape[1] % (shape[-1] if shape else 1) == 0
-    return op.kind == "CONV_2D" and weights_of(graph, op).shape[3] == shape[-1]
+    return conv2d.CONV_2D.serves(op) and weights_of(graph, op).shape[3] == shape[-1]
 
 
 def _reader(graph: Graph, op: Op, x: Range) -> Reader:
-    weights, channels = weights_of(graph, op), x.low.shape[-1]
+    weighted, weights, channels = ops.traits(op).weighted, weights_of(graph, op), x.low.shape[-1]
+    assert weighted is not None, op.kind
     split = per_channel(weights, channels)
     absorbs = ~split.any(1)
     adds = np.zeros(absorbs.shape, np.int64)
     for channel in np.flatnonzero(x.constant_channels()):
         values = x.low[..., channel : channel + 1]
         part = split[:, :, channel]
-        if op.kind == "CONV_2D":
+        if weights.ndim == 4:
             part = part.reshape(*weights.shape[:3], 1)
-        sums = WEIGHTED[op.kind](graph, op, values, part)
+        sums = weighted.sums(graph, op, values, part)
         sums = sums.reshape(-1, sums.shape[-1])
         steady = (sums == sums[0]).all(0)
         absorbs[:, channel] |= steady
@@ -126,7 +121,7 @@ def _apply(found: DeadChannels, position: int, op: Op) -> None:
             live = ~gone[op.outputs[0]]
             gone[op.inputs[0]] &= found.readers[position].absorbs[live].all(0)
         return
-    ties = [(t, labels) for t, labels in _ties(found.graph, op) if t in gone]
+    ties = [(t, labels) for t, labels in ops.operator(op.kind).ties(found.graph, op) if t in gone]
     together = np.ones(max((labels.max() for _, labels in ties), default=0) + 1, bool)
     for tensor, labels in ties:
         np.logical_and.at(together, labels, gone[tensor])
@@ -136,53 +131,6 @@ def _apply(found: DeadChannels, position: int, op: Op) -> None:
     for tensor in (*op.inputs, *op.outputs):
         if tensor in gone and tensor not in listed:
             gone[tensor][:] = False
-
-
-def _ties(graph: Graph, op: Op) -> _Ties:
-    """Which channels of an operator that works channel by channel go together."""
-    target = op.outputs[0]
-    channels = graph.tensor(target).shape[-1] if graph.tensor(target).shape else 1
-    labels = np.arange(channels)
-    shapes = {i: graph.tensor(i).shape for i in op.inputs if i >= 0}
-    if op.kind == "DEPTHWISE_CONV_2D":
-        if shapes[op.inputs[0]][3] == 1:
-            return [(target, labels)]  # one channel in: each output stands alone
-        return [
-            (op.inputs[0], np.arange(shapes[op.inputs[0]][3])),
-            (target, labels // op.attrs.multiplier),
-        ]
-    if op.kind in BINARY:
-        # An operand that is broadcast along the channels is needed as long as there are any.
-        sides = {i for i in op.inputs if shapes[i] and shapes[i][-1] == channels}
-        return [(target, labels), *((i, labels) for i in sides)]
-    if op.kind in _ALONG:
-        return [(op.inputs[0], labels), (target, labels)]
-    if op.kind in ("PAD", "PADV2") and not op.attrs.before[-1] and not op.attrs.after[-1]:
-        return [(op.inputs[0], labels), (target, labels)]
-    if op.kind == "MEAN" and len(shapes[op.inputs[0]]) - 1 not in op.attrs.axes:
-        return [(op.inputs[0], labels), (target, labels)]
-    if op.kind == "CONCATENATION":
-        return _concatenation_ties(graph, op, labels)
-    if op.kind in reshape.KINDS and shapes[op.inputs[0]]:
-        return _view_ties(op, shapes[op.inputs[0]][-1], channels)
-    return []
-
-
-def _concatenation_ties(graph: Graph, op: Op, labels: np.ndarray) -> _Ties:
-    rank = len(graph.tensor(op.outputs[0]).shape)
-    if op.attrs.axis % rank != rank - 1:
-        return [(i, labels) for i in (*op.inputs, *op.outputs)]
-    sizes = [graph.tensor(i).shape[-1] for i in op.inputs]
-    parts = np.split(labels, np.cumsum(sizes)[:-1])
-    return [(op.outputs[0], labels), *zip(op.inputs, parts, strict=True)]
-
-
-def _view_ties(op: Op, before: int, after: int) -> _Ties:
-    """Channels of a view: the longer rows repeat the shorter ones."""
-    short = min(before, after)
-    if before % short or after % short:
-        return []
-    return [(op.inputs[0], np.arange(before) % short), (op.outputs[0], np.arange(after) % short)]
 
 
 def _put_back(found: DeadChannels, align: int) -> bool:

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from mcu_hybrid.compiler.exact.ranges import WEIGHTED
-from mcu_hybrid.compiler.passes.dead_channels import BINARY, DeadChannels, find, per_channel
+from mcu_hybrid import ops
+from mcu_hybrid.compiler.passes.dead_channels import DeadChannels, find, per_channel
 from mcu_hybrid.compiler.passes.edit import Edit
 from mcu_hybrid.graph.types import ABSENT, Graph, Op, Tensor
-from mcu_hybrid.ops import reshape
+from mcu_hybrid.ops import depthwise_conv2d, reshape
 from mcu_hybrid.ops.weighted import BIAS, WEIGHTS
 from mcu_hybrid.quant import QuantParams
 
@@ -53,7 +53,7 @@ def kept_channels(graph: Graph, *, align: int = ALIGN) -> dict[int, np.ndarray]:
 
 def _summary(found: DeadChannels) -> str:
     """What the note says, counted over the outputs of layers with weights."""
-    outputs = [op.outputs[0] for op in found.graph.ops if op.kind in WEIGHTED]
+    outputs = [op.outputs[0] for op in found.graph.ops if ops.traits(op).weighted]
     constant = sum(int(found.ranges[i].constant_channels().sum()) for i in outputs)
     total = sum(found.gone[i].size for i in outputs)
     taken = sum(int(found.gone[i].sum()) for i in outputs)
@@ -64,7 +64,7 @@ def _narrowed(edit: Edit, found: DeadChannels, position: int, op: Op) -> Op:
     """The operator on the channels that are left."""
     if position in found.readers:
         return _narrowed_sums(edit, found, position, op)
-    if op.kind == "DEPTHWISE_CONV_2D":
+    if depthwise_conv2d.DEPTHWISE_CONV_2D.serves(op):
         keep = found.kept(op.outputs[0])
         weights = _sliced(edit.tensors[op.inputs[WEIGHTS]], keep)
         bias = _bias(edit, op, found.gone[op.outputs[0]].size)
@@ -73,7 +73,7 @@ def _narrowed(edit: Edit, found: DeadChannels, position: int, op: Op) -> Op:
         return replace(
             op, inputs=inputs, attrs=replace(op.attrs, multiplier=weights.shape[3] // in_c)
         )
-    if op.kind in BINARY:
+    if ops.traits(op).pointwise:
         keep = found.kept(op.outputs[0])
         channels = found.gone[op.outputs[0]].size
         inputs = tuple(
@@ -81,8 +81,8 @@ def _narrowed(edit: Edit, found: DeadChannels, position: int, op: Op) -> Op:
             for i in op.inputs
         )
         return replace(op, inputs=inputs)
-    if op.kind in reshape.KINDS:
-        return replace(op, kind="RESHAPE", inputs=op.inputs[:1], attrs=reshape.Attrs())
+    if ops.traits(op).view:
+        return reshape.RESHAPE.make(op.name, op.inputs[:1], op.outputs, reshape.Attrs())
     return op
 
 

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from mcu_hybrid import ops
 from mcu_hybrid.compiler.passes.edit import Edit, counted
 from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops import max_pool2d, pad
 from mcu_hybrid.ops.padding import SAME, VALID, Window
 from mcu_hybrid.ops.weighted import WEIGHTS
 from mcu_hybrid.quant import INT8_MIN
-
-_CONVOLUTIONS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1}  # first spatial axis of the weights
-_PADS = ("PAD", "PADV2")
 
 
 def fold_pad(graph: Graph, metadata: Mapping[str, Any] | None = None) -> Graph:
@@ -28,7 +27,7 @@ def fold_pad(graph: Graph, metadata: Mapping[str, Any] | None = None) -> Graph:
     folded = 0
     # Last first: a PAD before a PAD goes into a window that has already taken the later one.
     for op in reversed(graph.ops):
-        if op.kind not in _PADS or op.outputs[0] in graph.outputs:
+        if not isinstance(op.attrs, pad.Attrs) or op.outputs[0] in graph.outputs:
             continue
         readers = edit.consumers(op.outputs[0])
         windows = [_padded_window(edit, op, reader) for reader in readers]
@@ -43,25 +42,31 @@ def fold_pad(graph: Graph, metadata: Mapping[str, Any] | None = None) -> Graph:
     return edit.finish("fold_pad", f"{counted(folded, 'PAD')} became padding of layers")
 
 
-def _padded_window(edit: Edit, pad: Op, reader: Op) -> Window | None:
+def _is_convolution(op: Op[Any]) -> bool:
+    """True where padding adds 0 to sums of products: a window with weights."""
+    traits = ops.traits(op)
+    return traits.windowed and traits.weighted is not None
+
+
+def _padded_window(edit: Edit, op: Op[pad.Attrs], reader: Op) -> Window | None:
     """The reader's window on the PAD's input, or None where it cannot pad so."""
-    source, padded = edit.tensors[pad.inputs[0]], edit.tensors[pad.outputs[0]]
-    before, after = pad.attrs.before, pad.attrs.after
+    source, padded = edit.tensors[op.inputs[0]], edit.tensors[op.outputs[0]]
+    before, after = op.attrs.before, op.attrs.after
     if (
         source.is_const
         or len(before) != 4
         or (before[0], after[0], before[3], after[3]) != (0,) * 4
     ):
         return None
-    value = pad.attrs.value
+    value = op.attrs.value
     zero_point = padded.require_quant().zero_point
     value = zero_point if value is None else value
-    if reader.kind in _CONVOLUTIONS:
+    if _is_convolution(reader):
         if value != zero_point:
             return None
         _, height, width, _ = edit.tensors[reader.inputs[WEIGHTS]].shape
         kernel = (height, width)
-    elif reader.kind == "MAX_POOL_2D" and value == INT8_MIN:
+    elif max_pool2d.MAX_POOL_2D.serves(reader) and value == INT8_MIN:
         kernel = reader.attrs.kernel
     else:
         return None
@@ -102,7 +107,7 @@ def trim_kernels(graph: Graph, metadata: Mapping[str, Any] | None = None) -> Gra
     edit = Edit(graph)
     trimmed = 0
     for op in graph.ops:
-        if op.kind in _CONVOLUTIONS:
+        if _is_convolution(op):
             trimmed += _trim(edit, op)
     return edit.finish("trim_kernels", f"{counted(trimmed, 'filter')} cut to what sees the map")
 

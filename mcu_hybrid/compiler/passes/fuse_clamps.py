@@ -12,21 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from mcu_hybrid import ops
 from mcu_hybrid.compiler.passes.compose_tables import byte_function
 from mcu_hybrid.compiler.passes.edit import Edit, counted, same_quant
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.activation import NONE, RELU, RELU6, RELU_N1_TO_1, activation_range
-
-_CLAMPING = (
-    "ADD",
-    "AVERAGE_POOL_2D",
-    "CONV_2D",
-    "DEPTHWISE_CONV_2D",
-    "FULLY_CONNECTED",
-    "MAX_POOL_2D",
-    "MUL",
-    "SUB",
-)
 
 
 def fuse_clamps(graph: Graph, metadata: Mapping[str, Any] | None = None) -> Graph:
@@ -39,7 +29,7 @@ def fuse_clamps(graph: Graph, metadata: Mapping[str, Any] | None = None) -> Grap
         if function is None or edit.only_reader(function.root) is not current:
             continue
         layer = edit.producer(function.root)
-        if layer is None or layer.kind not in _CLAMPING:
+        if layer is None or not ops.traits(layer).clamps:
             continue
         source, target = edit.tensors[function.root], edit.tensors[current.outputs[0]]
         activation = _activation(edit, layer, function.table)

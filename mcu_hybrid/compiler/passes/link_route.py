@@ -55,7 +55,9 @@ def link_route(graph: Graph, metadata: Mapping[str, Any] | None) -> Graph:
         )
         outputs = (*graph.outputs, len(tensors))
     tensors.append(Tensor(SCORES_NAME, (1, len(route_features.SCORES)), "int32", None))
-    op = Op("ROUTE_FEATURES", "route_features", (logits,), (features, len(tensors) - 1), attrs)
+    op = route_features.ROUTE_FEATURES.make(
+        "route_features", (logits,), (features, len(tensors) - 1), attrs
+    )
     inputs = tuple(i for i in graph.inputs if i != features)
     ops = _ordered(graph, op, inputs)
     linked = graph.with_(tensors=tuple(tensors), ops=ops, inputs=inputs, outputs=outputs)

@@ -19,20 +19,7 @@ from mcu_hybrid.compiler.exact.ranges import tensor_ranges
 from mcu_hybrid.compiler.passes.compose_tables import byte_function
 from mcu_hybrid.compiler.passes.edit import Edit, counted, same_quant
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops import reshape
-
-_MOVES = (
-    "CONCATENATION",
-    "PAD",
-    "PADV2",
-    "RESIZE_NEAREST_NEIGHBOR",
-    "SPLIT",
-    "SPLIT_V",
-    "STRIDED_SLICE",
-    "TRANSPOSE",
-)
-_REDUCES = ("AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN")
-_READS_ROWS = "FULLY_CONNECTED"
+from mcu_hybrid.ops import concatenation, fully_connected, pooling, reshape
 
 
 def remove_views(graph: Graph, metadata: Mapping[str, Any] | None = None) -> Graph:
@@ -41,32 +28,33 @@ def remove_views(graph: Graph, metadata: Mapping[str, Any] | None = None) -> Gra
     removed = 0
     for op in graph.ops:
         current = edit.current(op)
-        if current.kind not in reshape.KINDS and _is_view(edit, current):
+        if not ops.traits(current).view and _is_view(edit, current):
             current = _as_reshape(edit, current)
-        if current.kind in reshape.KINDS:
+        if ops.traits(current).view:
             removed += _shorten(edit, current)
     removed += _remove_identities(edit)
     return edit.finish("remove_views", f"{counted(removed, 'operator')} that moved no byte")
 
 
 def _data(op: Op) -> int:
-    """The operand whose bytes are moved; SPLIT takes its axis first."""
-    return op.inputs[1 if op.kind == "SPLIT" else 0]
+    """The operand whose bytes are moved."""
+    return op.inputs[ops.traits(op).data_at]
 
 
 def _is_view(edit: Edit, op: Op) -> bool:
     """True where each byte of the operand comes out at its own place."""
-    if op.kind not in _MOVES + _REDUCES or len(op.outputs) != 1:
+    traits = ops.traits(op)
+    if not (traits.moves or traits.reduces) or len(op.outputs) != 1:
         return False
-    if op.kind == "CONCATENATION" and len(op.inputs) != 1:
+    if concatenation.CONCATENATION.serves(op) and len(op.inputs) != 1:
         return False
     source, target = edit.tensors[_data(op)], edit.tensors[op.outputs[0]]
     if source.is_const or source.elements != target.elements or not same_quant(source, target):
         return False
-    if op.kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D") and max(op.attrs.kernel) > 1:
+    if isinstance(op.attrs, pooling.PoolAttrs) and max(op.attrs.kernel) > 1:
         return False
     places = np.arange(source.elements)
-    if op.kind in _MOVES:
+    if traits.moves:
         # Moving bytes does not depend on them: the digits of each place's number tell it all.
         tries = [places >> shift & 255 for shift in (0, 8, 16)]
     else:
@@ -80,12 +68,12 @@ def _passes_through(edit: Edit, op: Op, flat: np.ndarray) -> bool:
     operands = [graph.tensor(i).data for i in op.inputs]
     at = op.inputs.index(_data(op))
     operands[at] = flat.reshape(graph.tensor(_data(op)).shape)
-    result = ops.module(op.kind).reference(graph, op, operands)[0]
+    result = ops.operator(op.kind).reference(graph, op, operands)[0]
     return bool(np.array_equal(result.reshape(-1), flat))
 
 
 def _as_reshape(edit: Edit, op: Op) -> Op:
-    new = Op("RESHAPE", op.name, (_data(op),), op.outputs, reshape.Attrs())
+    new = reshape.RESHAPE.make(op.name, (_data(op),), op.outputs, reshape.Attrs())
     edit.replace_op(op, new)
     return new
 
@@ -98,14 +86,14 @@ def _shorten(edit: Edit, op: Op) -> bool:
     if edit.tensors[source].shape == edit.tensors[target].shape:
         return edit.bypass(op, source)
     before = edit.producer(source)
-    if before is not None and before.kind in reshape.KINDS:
-        new = replace(op, kind="RESHAPE", inputs=before.inputs[:1], attrs=reshape.Attrs())
+    if before is not None and ops.traits(before).view:
+        new = reshape.RESHAPE.make(op.name, before.inputs[:1], op.outputs, reshape.Attrs())
         edit.replace_op(op, new)
         op, source = new, new.inputs[0]
         if edit.tensors[source].shape == edit.tensors[target].shape:
             return edit.bypass(op, source)
     for reader in edit.consumers(target):
-        if reader.kind == _READS_ROWS:
+        if fully_connected.FULLY_CONNECTED.serves(reader):  # it reads rows, of whatever shape
             edit.replace_op(reader, replace(reader, inputs=(source, *reader.inputs[1:])))
     if target in edit.graph.outputs or edit.consumers(target):
         return False

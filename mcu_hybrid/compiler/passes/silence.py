@@ -13,28 +13,30 @@ from typing import Any
 
 import numpy as np
 
-from mcu_hybrid.compiler.exact.ranges import WEIGHTED
 from mcu_hybrid.graph.types import ABSENT, Graph, Op, Tensor
+from mcu_hybrid.ops import traits
+from mcu_hybrid.ops.base import Weighted
 from mcu_hybrid.ops.weighted import BIAS, WEIGHTS, factors
-
-_CHANNEL_AXIS = {"DEPTHWISE_CONV_2D": -1}
 
 
 def silence(graph: Graph, metadata: Mapping[str, Any] | None = None) -> Graph:
     """Return the graph without weights that no output depends on."""
     tensors, ops = list(graph.tensors), list(graph.ops)
     for position, op in enumerate(ops):
-        if op.kind not in WEIGHTED:
+        weighted = traits(op).weighted
+        if weighted is None:
             continue
         silent = factors(graph, op, graph.tensor(op.outputs[0]).shape[-1])[0] == 0
         if silent.any():
-            ops[position] = _silenced(op, tensors, silent)
+            ops[position] = _silenced(op, weighted, tensors, silent)
     if len(tensors) == len(graph.tensors):
         return graph
     return graph.with_(tensors=tuple(tensors), ops=tuple(ops))
 
 
-def _silenced(op: Op, tensors: list[Tensor], silent: np.ndarray) -> Op:
+def _silenced(
+    op: Op[Any], weighted: Weighted, tensors: list[Tensor], silent: np.ndarray
+) -> Op[Any]:
     """The operator with constants of its own: others may read the same ones."""
     inputs = list(op.inputs)
     for place in (WEIGHTS, BIAS):
@@ -42,7 +44,7 @@ def _silenced(op: Op, tensors: list[Tensor], silent: np.ndarray) -> Op:
             continue
         old = tensors[inputs[place]]
         assert old.data is not None  # checked when it was read
-        axis = _CHANNEL_AXIS.get(op.kind, 0) if place == WEIGHTS else -1
+        axis = weighted.channel_axis if place == WEIGHTS else -1
         data = np.moveaxis(old.data.copy(), axis, -1)
         data[..., silent] = 0
         data = np.ascontiguousarray(np.moveaxis(data, -1, axis))

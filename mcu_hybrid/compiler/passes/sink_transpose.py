@@ -8,19 +8,17 @@ Exact: the same sums of the same bytes, and one mean after the other keeps both 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from mcu_hybrid.compiler.exact.ranges import UNARY
+from mcu_hybrid import ops
 from mcu_hybrid.compiler.passes.edit import Edit, counted
 from mcu_hybrid.graph.types import Graph, Op, Tensor
-from mcu_hybrid.ops import mean, transpose
+from mcu_hybrid.ops import fully_connected, mean, transpose
 from mcu_hybrid.ops.weighted import WEIGHTS
-
-_Rule = Callable[[Edit, Op, Op], bool]
 
 
 def sink_transpose(graph: Graph, metadata: Mapping[str, Any] | None = None) -> Graph:
@@ -34,23 +32,33 @@ def sink_transpose(graph: Graph, metadata: Mapping[str, Any] | None = None) -> G
 
 def _step(edit: Edit) -> bool:
     for op in edit.ops:
-        if op.kind != "TRANSPOSE":
+        if not transpose.TRANSPOSE.serves(op):
             continue
         reader = edit.only_reader(op.outputs[0])
-        rule = None if reader is None else _RULES.get(reader.kind)
-        if reader is not None and rule is not None and rule(edit, op, reader):
+        if reader is not None and _sink(edit, op, reader):
             return True
     return False
 
 
-def _merge(edit: Edit, op: Op, reader: Op) -> bool:
+def _sink(edit: Edit, op: Op[transpose.Attrs], reader: Op[Any]) -> bool:
+    """Move the transpose past its reader, or into it; False where that cannot be."""
+    if transpose.TRANSPOSE.serves(reader):
+        return _merge(edit, op, reader)
+    if mean.MEAN.serves(reader):
+        return _past_mean(edit, op, reader)
+    if fully_connected.FULLY_CONNECTED.serves(reader):
+        return _into_weights(edit, op, reader)
+    return ops.traits(reader).bytewise and _past_function(edit, op, reader)
+
+
+def _merge(edit: Edit, op: Op[transpose.Attrs], reader: Op[transpose.Attrs]) -> bool:
     perm = tuple(op.attrs.perm[axis] for axis in reader.attrs.perm)
     edit.remove(op)
     edit.replace_op(reader, _transpose(edit, reader, op.inputs[0], reader.outputs[0], perm))
     return True
 
 
-def _past_mean(edit: Edit, op: Op, reader: Op) -> bool:
+def _past_mean(edit: Edit, op: Op[transpose.Attrs], reader: Op[mean.Attrs]) -> bool:
     perm, target = op.attrs.perm, edit.tensors[reader.outputs[0]]
     source = edit.tensors[op.inputs[0]]
     axes = tuple(sorted(perm[axis] for axis in reader.attrs.axes))
@@ -69,13 +77,15 @@ def _past_mean(edit: Edit, op: Op, reader: Op) -> bool:
     )
 
 
-def _past_function(edit: Edit, op: Op, reader: Op) -> bool:
+def _past_function(edit: Edit, op: Op[transpose.Attrs], reader: Op[Any]) -> bool:
     target = edit.tensors[reader.outputs[0]]
     inner = replace(target, name=f"{target.name}/func", shape=edit.tensors[op.inputs[0]].shape)
     return _swap(edit, op, replace(reader, inputs=op.inputs[:1]), inner, op.attrs.perm)
 
 
-def _swap(edit: Edit, op: Op, first: Op, inner: Tensor, perm: tuple[int, ...]) -> bool:
+def _swap(
+    edit: Edit, op: Op[transpose.Attrs], first: Op[Any], inner: Tensor, perm: tuple[int, ...]
+) -> bool:
     """Let ``first`` write a new tensor, and transpose that into what it wrote before."""
     index = edit.add(inner)
     reader = edit.current(first)
@@ -85,7 +95,7 @@ def _swap(edit: Edit, op: Op, first: Op, inner: Tensor, perm: tuple[int, ...]) -
     return True
 
 
-def _into_weights(edit: Edit, op: Op, reader: Op) -> bool:
+def _into_weights(edit: Edit, op: Op[transpose.Attrs], reader: Op[fully_connected.Attrs]) -> bool:
     shape, index = edit.tensors[op.outputs[0]].shape, reader.inputs[WEIGHTS]
     weights = edit.tensors[index]
     if weights.data is None or weights.shape[1] != edit.tensors[op.outputs[0]].elements:
@@ -98,15 +108,9 @@ def _into_weights(edit: Edit, op: Op, reader: Op) -> bool:
     return True
 
 
-def _transpose(edit: Edit, like: Op, source: int, target: int, perm: tuple[int, ...]) -> Op:
+def _transpose(
+    edit: Edit, like: Op[Any], source: int, target: int, perm: tuple[int, ...]
+) -> Op[transpose.Attrs]:
     data = np.array(perm, np.int32)
     operand = edit.add(Tensor(f"{like.name}/perm", data.shape, "int32", None, data))
-    return Op("TRANSPOSE", like.name, (source, operand), (target,), transpose.Attrs(perm))
-
-
-_RULES: dict[str, _Rule] = {
-    "TRANSPOSE": _merge,
-    "MEAN": _past_mean,
-    "FULLY_CONNECTED": _into_weights,
-    **dict.fromkeys(UNARY, _past_function),
-}
+    return transpose.TRANSPOSE.make(like.name, (source, operand), (target,), transpose.Attrs(perm))

@@ -81,7 +81,7 @@ def _value(raw: RawOp, out: Tensor) -> np.ndarray | None:
 
 
 def _sliced(raw: RawOp, operands: Sequence[np.ndarray]) -> np.ndarray:
-    data, attrs = operands[0], strided_slice.from_tflite(raw)
+    data, attrs = operands[0], strided_slice.read(raw)
     picks: list[slice | int] = []
     for axis, (begin, end, step) in enumerate(
         zip(attrs.begin, attrs.end, attrs.strides, strict=True)

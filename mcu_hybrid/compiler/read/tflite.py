@@ -232,5 +232,5 @@ def _require_batch_one(edges: Edges) -> None:
 
 
 def _typed(raw: RawOp) -> Op:
-    attrs = ops.module(raw.kind).from_tflite(raw)
+    attrs = ops.operator(raw.kind).read(raw)
     return Op(raw.kind, raw.name, raw.inputs, raw.outputs, attrs)

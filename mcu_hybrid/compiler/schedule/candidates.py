@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mcu_hybrid.compiler.exact.ranges import UNARY
-from mcu_hybrid.compiler.schedule.rows import WINDOWED, reach_of, steps_of
+from mcu_hybrid.compiler.schedule.rows import reach_of, steps_of
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
-from mcu_hybrid.ops import stream
+from mcu_hybrid.ops import stream, traits
 
 LONGEST = 12  # operators of a run
 ROWS = (1, 2, 3, 4, 6, 8, 12, 16)  # of the last output, made in a step
-POINTWISE = (*UNARY, "ADD", "SUB", "MUL", "MINIMUM", "MAXIMUM")
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ def runs(graph: Graph) -> Iterator[tuple[int, int]]:
             if not _is_streamable(graph, op):
                 break
             made.update(op.outputs)
-            if (last > first or op.kind in WINDOWED) and _is_closed(graph, first, last, made):
+            if (last > first or traits(op).windowed) and _is_closed(graph, first, last, made):
                 yield first, last
 
 
@@ -47,9 +45,9 @@ def _is_streamable(graph: Graph, op: Op) -> bool:
     shapes = [graph.tensor(i).shape for i in (*maps, *op.outputs)]
     if len(op.outputs) != 1 or not maps or any(len(shape) != 4 for shape in shapes):
         return False
-    if op.kind in WINDOWED:
+    if traits(op).windowed:
         return maps[0] == op.inputs[0] and _sees_the_map(graph, op)
-    if op.kind not in POINTWISE or len(set(shapes)) != 1:
+    if not traits(op).pointwise or len(set(shapes)) != 1:
         return False
     _, _, width, channels = shapes[0]
     constants = [graph.tensor(i).shape for i in op.inputs if i not in maps and i != ABSENT]
@@ -110,7 +108,7 @@ def stream_of(graph: Graph, cut: Cut) -> Op:
     ordered = [run[0].inputs[0], *read]
     if graph.tensor(ordered[0]).is_const:
         ordered = [next(i for i in read if not graph.tensor(i).is_const), *read]
-    return Op("STREAM", name, tuple(dict.fromkeys(ordered)), run[-1].outputs, attrs)
+    return stream.STREAM.make(name, tuple(dict.fromkeys(ordered)), run[-1].outputs, attrs)
 
 
 def with_streams(graph: Graph, chosen: Sequence[Cut]) -> Graph:

@@ -14,7 +14,6 @@ from mcu_hybrid.compiler.arena.place import place
 from mcu_hybrid.compiler.arena.spans import Span, height
 from mcu_hybrid.compiler.schedule.call import MOVE, Act, KernelAct, MoveAct, Place, StreamCall
 from mcu_hybrid.compiler.schedule.rows import (
-    WINDOWED,
     Part,
     Range,
     Reach,
@@ -25,6 +24,7 @@ from mcu_hybrid.compiler.schedule.rows import (
 )
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
+from mcu_hybrid.ops import traits
 from mcu_hybrid.ops.base import KernelCall
 
 LowerOne = Callable[[Graph, Op], Choice | None]
@@ -182,7 +182,7 @@ class _Stream:
             return None
         in_bytes, out_bytes = self.row_bytes(source), self.row_bytes(target)
         # An element-wise last operator reads each byte before it writes on it, or below it.
-        meets = source in last.inputs and not (last.kind not in WINDOWED and in_bytes == out_bytes)
+        meets = source in last.inputs and (traits(last).windowed or in_bytes != out_bytes)
         later = self.graph.tensor(source).shape[1]
         distance = 0
         for step in reversed(self.steps):
@@ -205,7 +205,7 @@ def strip(graph: Graph, op: Op, seen: Range, rows: Range, padding: Range) -> tup
     ]:
         old = tensors[index]
         tensors[index] = replace(old, shape=(1, count, *old.shape[2:]))
-    if op.kind in WINDOWED:
+    if traits(op).windowed:
         window = op.attrs.window
         source = graph.tensor(op.inputs[0]).shape
         kernel = kernel_of(graph, op)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops import traits
+from mcu_hybrid.ops.weighted import WEIGHTS
 
-WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D")
 Range = tuple[int, int]  # rows from the first to before the second
 
 
@@ -66,7 +67,7 @@ class Step:
 
 def reach_of(graph: Graph, op: Op) -> Reach:
     """How ``op`` reads its first input."""
-    if op.kind not in WINDOWED:
+    if not traits(op).windowed:
         return Reach(1, 0, 1, graph.tensor(op.outputs[0]).shape[1])
     _, height, width, _ = graph.tensor(op.inputs[0]).shape
     size = (height, width)
@@ -78,8 +79,8 @@ def reach_of(graph: Graph, op: Op) -> Reach:
 
 def kernel_of(graph: Graph, op: Op) -> tuple[int, int]:
     """Height and width of a window's kernel."""
-    if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-        shape = graph.tensor(op.inputs[1]).shape
+    if traits(op).weighted:
+        shape = graph.tensor(op.inputs[WEIGHTS]).shape
         return shape[1], shape[2]
     height, width = op.attrs.kernel
     return int(height), int(width)

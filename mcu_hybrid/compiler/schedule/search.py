@@ -19,7 +19,7 @@ from mcu_hybrid.compiler.schedule.candidates import Cut, cuts, runs, stream_of, 
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
-from mcu_hybrid.ops import reshape
+from mcu_hybrid.ops import traits
 
 LowerOp = Callable[[Graph, Op], Choice | None]
 LeanWays = Callable[[Graph, Op], Iterable[Choice]]
@@ -218,7 +218,7 @@ class _Live:
             for i in op.inputs:
                 if i != ABSENT and i in self.root:
                     self.last[self.root[i]] = n
-            is_view = op.kind in reshape.KINDS and op.inputs[0] in self.root
+            is_view = traits(op).view and op.inputs[0] in self.root
             for t in op.outputs:
                 self.root[t] = self.root[op.inputs[0]] if is_view else t
                 self.first.setdefault(self.root[t], n)

@@ -14,7 +14,7 @@ import numpy as np
 
 from mcu_hybrid.compiler.select import Choice, runs
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops import module
+from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.activation import activation_range
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
@@ -57,7 +57,7 @@ def _high(x: np.ndarray, mul: int) -> np.ndarray:
 
 def find_linear(graph: Graph, op: Op) -> Linear | None:
     """The linear form that equals the operator on all pairs; None where the search finds none."""
-    own = module(op.kind)
+    own = operator(op.kind)
     a, b = (graph.tensor(i).require_quant() for i in op.inputs)
     out = graph.tensor(op.outputs[0]).require_quant()
     (wanted,) = own.reference(graph, op, [_VALUES[:, None], _VALUES[None, :]])

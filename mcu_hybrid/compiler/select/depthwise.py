@@ -28,7 +28,7 @@ from mcu_hybrid.compiler.select.dw_forms import (
 from mcu_hybrid.compiler.select.dw_layer import Layer, all_windows_meet_the_map, read_layer
 from mcu_hybrid.compiler.select.limits import bound_sources, fit_int16
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops import module
+from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
 from mcu_hybrid.ops.weighted import Field
 from mcu_hybrid.quant import INT8_MIN
@@ -189,7 +189,7 @@ def _cut_poly(layer: Layer, words: int, limit: int) -> Cut:
 def _match_any(graph: Graph, op: Op, layer: Layer) -> Choice | None:
     if layer.multiplier != 1 or layer.in_shape[2] < 4:
         return None
-    own = module(op.kind).lower(graph, op)
+    own = operator(op.kind).call(graph, op)
     call = replace(own, function="mh_dw_any_s8", source="depthwise_any_s8")
     found = cost.instructions(call, cost.DSP)
     return Choice(call, 0, (), found, {"reference": len(layer.weights)})

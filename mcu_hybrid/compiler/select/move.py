@@ -7,7 +7,7 @@ from math import prod
 from mcu_hybrid.compiler import cost
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops import module
+from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
 
 KINDS = ("PAD", "PADV2", "TRANSPOSE", "STRIDED_SLICE")
@@ -17,7 +17,7 @@ def match(graph: Graph, op: Op) -> Choice | None:
     """The fast kernel of an operator that moves bytes, or None (a view, or another operator)."""
     if op.kind not in KINDS:
         return None
-    own = module(op.kind).lower(graph, op)
+    own = operator(op.kind).lower(graph, op)
     if own is None:
         return None
     params = _copy(own) if own.function == "mh_strided_copy_s8" else _pad(own)

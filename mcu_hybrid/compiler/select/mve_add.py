@@ -15,7 +15,7 @@ import numpy as np
 from mcu_hybrid.compiler import cost
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops import module
+from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.activation import activation_range
 from mcu_hybrid.ops.base import CStruct, KernelCall
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
@@ -71,13 +71,13 @@ def match(graph: Graph, op: Op) -> Choice | None:
         "mve_add_s8",
         ("mve_multiply_s8",),
     )
-    inplace = module(op.kind).inplace(graph, op)
+    inplace = operator(op.kind).inplace(graph, op)
     return Choice(call, 0, inplace, cost.instructions(call, cost.MVE), {})
 
 
 def find_line(graph: Graph, op: Op) -> Line | None:
     """A line that equals the operator on all pairs; None where the search finds none."""
-    (wanted,) = module(op.kind).reference(graph, op, [_VALUES[:, None], _VALUES[None, :]])
+    (wanted,) = operator(op.kind).reference(graph, op, [_VALUES[:, None], _VALUES[None, :]])
     a, b = (graph.tensor(i).require_quant().scale for i in op.inputs)
     out = graph.tensor(op.outputs[0]).require_quant()
     bounds = activation_range(op.attrs.activation, out)

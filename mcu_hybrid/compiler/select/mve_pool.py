@@ -7,7 +7,7 @@ from math import prod
 from mcu_hybrid.compiler import cost
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops import module
+from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.base import CStruct, KernelCall
 
 KINDS = ("AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN")
@@ -25,7 +25,7 @@ def match(graph: Graph, op: Op) -> Choice | None:
 def _pool(graph: Graph, op: Op) -> Choice | None:
     if op.kind == "AVERAGE_POOL_2D" and prod(op.attrs.kernel) > MOST_PIXELS:
         return None
-    params = module(op.kind).lower(graph, op).params
+    params = operator(op.kind).call(graph, op).params
     return _choice(op, _NAMES[op.kind], params)
 
 
@@ -37,7 +37,7 @@ def _mean(graph: Graph, op: Op) -> Choice | None:
     inner = prod(source.shape[axes[-1] + 1 :])
     if inner < 4 or count > MOST_PIXELS:
         return None
-    own = dict(module(op.kind).lower(graph, op).params.fields)
+    own = dict(operator(op.kind).call(graph, op).params.fields)
     fields = (
         ("outer", outer),
         ("count", count),

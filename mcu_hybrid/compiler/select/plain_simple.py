@@ -11,7 +11,7 @@ import numpy as np
 
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops import module, pooling
+from mcu_hybrid.ops import operator, pooling
 from mcu_hybrid.ops.activation import activation_range
 from mcu_hybrid.ops.base import CStruct, KernelCall
 
@@ -42,7 +42,7 @@ def match_add(graph: Graph, op: Op) -> Choice | None:
         "plain_add_s8",
         ("plain_matrix_s8", "plain_dot_s8"),
     )
-    return Choice(call, 0, module(op.kind).inplace(graph, op), None, {})
+    return Choice(call, 0, operator(op.kind).inplace(graph, op), None, {})
 
 
 def match_average_pool(graph: Graph, op: Op) -> Choice | None:
@@ -64,7 +64,7 @@ def match_average_pool(graph: Graph, op: Op) -> Choice | None:
 
 def add_line(graph: Graph, op: Op) -> tuple[int, int, int, int] | None:
     """(mul_a, mul_b, addend, shift) with TFLite's output on every pair of bytes, or None."""
-    (wanted,) = module(op.kind).reference(graph, op, [_BYTES[:, None], _BYTES[None, :]])
+    (wanted,) = operator(op.kind).reference(graph, op, [_BYTES[:, None], _BYTES[None, :]])
     a, b, out = (graph.tensor(i).require_quant() for i in (*op.inputs, *op.outputs))
     bounds = activation_range(op.attrs.activation, out)
     slope_a, slope_b = a.scale / out.scale, b.scale / out.scale

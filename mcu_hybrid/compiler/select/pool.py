@@ -8,7 +8,7 @@ from mcu_hybrid.compiler import cost
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.limits import bound_sources, fit_int16
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops import module
+from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.base import CStruct, KernelCall
 
 KINDS = ("AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN")
@@ -28,7 +28,7 @@ def _pool(graph: Graph, op: Op) -> Choice | None:
     sums = op.kind == "AVERAGE_POOL_2D"
     if channels < 4 or (sums and prod(op.attrs.kernel) > MOST_PIXELS):
         return None
-    own = module(op.kind).lower(graph, op).params
+    own = operator(op.kind).call(graph, op).params
     params = CStruct("mh_pool_fast_params", own.fields)
     value = {name: v for name, v in own.fields if isinstance(v, int)}
     if not fit_int16(value.values()):
@@ -53,7 +53,7 @@ def _mean(graph: Graph, op: Op) -> Choice | None:
     inner = prod(source.shape[axes[-1] + 1 :])
     if inner >= 4 and count > MOST_PIXELS:
         return None
-    own = dict(module(op.kind).lower(graph, op).params.fields)
+    own = dict(operator(op.kind).call(graph, op).params.fields)
     fields = (
         ("outer", outer),
         ("count", count),

@@ -11,7 +11,7 @@ from mcu_hybrid.compiler import cost
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.limits import bound_sources
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops import broadcast, module
+from mcu_hybrid.ops import broadcast, operator
 from mcu_hybrid.ops.activation import activation_range
 from mcu_hybrid.ops.base import CStruct, KernelCall
 from mcu_hybrid.ops.weighted import Field
@@ -37,5 +37,5 @@ def choice(graph: Graph, op: Op, name: str, fields: tuple[tuple[str, int], ...])
         f"{name}_s8",
         ("runs_s8", *bound_sources(lo, hi)),
     )
-    inplace, found = module(op.kind).inplace(graph, op), cost.instructions(call, cost.DSP)
+    inplace, found = operator(op.kind).inplace(graph, op), cost.instructions(call, cost.DSP)
     return Choice(call, 0, inplace, found, {})

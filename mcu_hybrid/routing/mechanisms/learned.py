@@ -204,7 +204,7 @@ def score(graph: Graph, features: np.ndarray, z: np.ndarray | None = None) -> np
             operands = [
                 None if i == ABSENT else values.get(i, graph.tensor(i).data) for i in op.inputs
             ]
-            results = ops.module(op.kind).reference(graph, op, operands)
+            results = ops.operator(op.kind).reference(graph, op, operands)
             values.update(zip(op.outputs, results, strict=True))
         rows.append(int(values[graph.outputs[1]].ravel()[0]))
     return np.array(rows, np.int32)
