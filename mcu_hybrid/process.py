@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from mcu_hybrid.errors import MissingTool, ToolError
 
 OWN_PROGRAMS = str(Path(sys.executable).parent)
 _LOG = logging.getLogger(__name__)
+_VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
 INSTALL_HINTS = {
     "arm-none-eabi-gcc": "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "arm-none-eabi-g++": "sudo apt-get install gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib",
@@ -103,6 +105,20 @@ class Tools:
                 tail=_tail(output),
             )
         return Result(argv, done.returncode, output)
+
+    def output(self, *argv: str) -> str:
+        """What a program prints; "" where it is not there or cannot run."""
+        if self.find(argv[0]) is None:
+            return ""
+        try:
+            return self.run(argv, timeout_s=30.0, check=False).output
+        except ToolError:
+            return ""
+
+    def version(self, program: str) -> str:
+        """The program's version; "" where it is not there or cannot run."""
+        match = _VERSION.search(self.output(program, "--version"))
+        return match[0] if match else ""
 
 
 def _text(output: bytes | None) -> str:

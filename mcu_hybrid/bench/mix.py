@@ -19,7 +19,8 @@ from mcu_hybrid.board.load import Board
 from mcu_hybrid.device.client import Device, Inference
 from mcu_hybrid.errors import BoardError, ToolError
 from mcu_hybrid.image.firmware import FirmwareImage
-from mcu_hybrid.machines.trace import Block, Trace, traced
+from mcu_hybrid.machines import Machine, named, names, tracer_of
+from mcu_hybrid.machines.trace import Block, Trace
 from mcu_hybrid.process import Tools
 
 MODEL_FUNCTION = "mh_model_run"
@@ -75,20 +76,20 @@ def measure(
     infer: Callable[[Device, Callable[[], None] | None], Inference],
     tools: Tools,
 ) -> ModelMix:
-    """Trace an inference on a private virtual board (QEMU only).
+    """Trace an inference on a machine of its own.
 
     Args:
         layers: rows with ``name`` and ``op``, in the order in which they run.
         infer: runs one inference, and calls the function that it is handed just before it runs.
 
     Raises:
-        BoardError: QEMU does not run this board.
+        BoardError: no machine that can tell runs this board.
         ToolError: QEMU's log cannot be read, or does not agree with the firmware's clock.
     """
     listing = thumb.disassemble(image.elf, board.core.prefix, tools)
     entry = image.symbols[MODEL_FUNCTION][0] & ~1
     with (
-        traced(board, image.elf, tools, image.build_id) as virtual,
+        require(board).traced(board, image.elf, tools, image.build_id) as virtual,
         Device.open(
             virtual.url, build_id=image.build_id, budget_s=_BUDGET_S, patience_s=_PATIENCE_S
         ) as device,
@@ -106,18 +107,17 @@ def measure(
     return replace(mix, counted=result.instructions)
 
 
-def is_possible(board: Board) -> bool:
-    """True where QEMU runs the board."""
-    return board.qemu is not None
-
-
-def require(board: Board) -> None:
-    """Raise BoardError where the mix of this board's firmware cannot be counted."""
-    if not is_possible(board):
+def require(board: Board) -> Machine:
+    """What traces this board's firmware; BoardError where its mix cannot be counted."""
+    machine = tracer_of(board)
+    if machine is None:
+        tracers = [m.title for m in map(named, names()) if m.capabilities.trace]
         raise BoardError(
-            f"{board.name} is no board that QEMU runs: its instructions cannot be told apart",
+            f"{board.name} is no board that {' or '.join(tracers)} runs: "
+            "its instructions cannot be told apart",
             "take a virtual board of the same core: mcu-hybrid boards",
         )
+    return machine
 
 
 def runs_on_m4(board: Board) -> bool:

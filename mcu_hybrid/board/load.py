@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mcu_hybrid import resources
+from mcu_hybrid import plugins, resources
 from mcu_hybrid.board.clock_tree import LIMITS, ClockTree, Request, clock_tree
 from mcu_hybrid.board.strict_toml import Table, read
 from mcu_hybrid.board.types import Board, Chip, Console, Core, Qemu, Region, Tick
@@ -348,9 +348,9 @@ def _platforms() -> list[str]:
 
 
 def _flasher_names() -> list[str]:
-    # The file names, not the modules: boards are read on layer 1, below the flashers.
-    files = (Path(__file__).parent.parent / "flashers").glob("*.py")
-    return sorted(p.stem for p in files if p.stem != "base" and not p.stem.startswith("_"))
+    # The file names, not the modules: boards are read below the flashers and the machines.
+    files = (Path(__file__).parent.parent / "flashers").glob("[!_]*.py")
+    return sorted({*(p.stem for p in files), *plugins.names("machines")} - {"base"})
 
 
 def _folders(extra_dirs: Sequence[Path]) -> list[Path]:

@@ -18,6 +18,7 @@ from mcu_hybrid.cli.common import (
     progress,
     short,
     table,
+    virtual_option,
 )
 from mcu_hybrid.errors import McuHybridError
 from mcu_hybrid.machines.price import milliseconds, text_of
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 )
 @click.option("--port", default="", help="Serial port or link URL of the board.")
 @probe_option
+@virtual_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to keep bench.json in.")
 @click.option(
     "--mix/--no-mix",
@@ -66,6 +68,7 @@ def command(
     outputs: Path | None,
     port: str,
     probe: str,
+    virtual: bool,
     out: Path | None,
     mix: bool | None,
     engine: EngineOptions,
@@ -82,7 +85,7 @@ def command(
     """
     from mcu_hybrid.steps.bench import BenchOptions, bench_step
 
-    options = BenchOptions(runs, inputs, outputs, port, engine, board_dirs, mix, probe)
+    options = BenchOptions(runs, inputs, outputs, port, engine, board_dirs, mix, probe, virtual)
     with progress(as_json) as on_event:
         result = bench_step(source, board_name, options, out=out, on_event=on_event)
     data = result.to_json()

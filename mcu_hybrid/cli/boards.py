@@ -19,7 +19,7 @@ def command(board_dirs: tuple[Path, ...], as_json: bool) -> None:
 
     Example: mcu-hybrid boards --json
     """
-    from mcu_hybrid.steps.flash import board_list
+    from mcu_hybrid.steps.boards import board_list
 
     boards = board_list(board_dirs)
     if as_json:

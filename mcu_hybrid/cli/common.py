@@ -116,6 +116,12 @@ def _flashers(_: click.Context) -> Iterable[str]:
     return FLASHERS
 
 
+def _machines(_: click.Context) -> Iterable[str]:
+    from mcu_hybrid.machines import names
+
+    return names()
+
+
 def _ports(_: click.Context) -> Iterable[str]:
     from mcu_hybrid.link.usb import serial_ports
 
@@ -139,6 +145,7 @@ _COMPLETED = {
     "--board": _Board(),
     "--link": _Named("link", _links),
     "--flasher": _Named("text", _flashers),
+    "--machine": _Named("text", _machines),
     "--router": _Named("text", lambda _: ROUTER_NAMES),
     "--payload": _Named("text", lambda _: ("raw", "png", "jpeg", "features", "logits")),
     "--port": _Named("text", _ports),
@@ -314,6 +321,12 @@ def probe_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """--probe, of every verb that looks for a board."""
     text = "Serial number of the board's debug probe (see doctor).  [default: that of the port]"
     return click.option("--probe", default="", metavar="SERIAL", help=text)(command)
+
+
+def virtual_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--virtual, of every verb that runs a build's image."""
+    text = "Run the image on a machine (QEMU ...) in the board's place; virtual boards always do."
+    return click.option("--virtual", is_flag=True, help=text)(command)
 
 
 def table(

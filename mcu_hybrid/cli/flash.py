@@ -9,7 +9,14 @@ from pathlib import Path
 import rich_click as click
 
 from mcu_hybrid.cli.build import answers_line
-from mcu_hybrid.cli.common import board_dirs_option, json_option, print_json, probe_option, progress
+from mcu_hybrid.cli.common import (
+    board_dirs_option,
+    json_option,
+    print_json,
+    probe_option,
+    progress,
+    virtual_option,
+)
 
 
 @click.command("flash")
@@ -21,6 +28,8 @@ from mcu_hybrid.cli.common import board_dirs_option, json_option, print_json, pr
 @click.option(
     "--recover", is_flag=True, help="Unlock a locked chip first: erases all of its flash and UICR."
 )
+@virtual_option
+@click.option("--machine", default="", help="Run it on this machine: qemu, native, your own.")
 @click.option("--dry-run", is_flag=True, help="Print the commands, run nothing.")
 @click.option("--stop", is_flag=True, help="Stop the virtual board, --board or that of BUILD_DIR.")
 @board_dirs_option
@@ -32,6 +41,8 @@ def command(
     probe: str,
     flasher: str | None,
     recover: bool,
+    virtual: bool,
+    machine: str,
     dry_run: bool,
     stop: bool,
     board_dirs: tuple[Path, ...],
@@ -39,7 +50,8 @@ def command(
 ) -> None:
     """Put the firmware in BUILD_DIR on its board and verify its build id over serial.
 
-    A virtual board is left running, like a board on the desk.
+    A virtual board, or a real one's image on a machine (--virtual), is left running, like a board
+    on the desk.
 
     Example: mcu-hybrid flash runs/build --board stm32h7 --dry-run
 
@@ -47,7 +59,9 @@ def command(
 
     Example: mcu-hybrid flash runs/build --stop
     """
-    from mcu_hybrid.steps.flash import board_to_stop, flash_step, open_for, stop_board
+    from mcu_hybrid.steps.attach import Way
+    from mcu_hybrid.steps.boards import board_to_stop, open_for, stop_board
+    from mcu_hybrid.steps.flash import flash_step
 
     if stop:
         name = board_to_stop(build_dir, board_name, board_dirs)
@@ -59,15 +73,8 @@ def command(
         return
     build = open_for(build_dir, board_name, board_dirs)
     with progress(as_json) as on_event:
-        done = flash_step(
-            build,
-            port=port,
-            probe=probe,
-            flasher=flasher,
-            recover=recover,
-            dry_run=dry_run,
-            on_event=on_event,
-        )
+        way = Way(port, probe, flasher, recover, virtual, machine)
+        done = flash_step(build, way, dry_run=dry_run, on_event=on_event)
     if as_json:
         keys = ("known_answers_by", "known_answers_reason")
         print_json(asdict(done) | {key: build.facts.get(key) for key in keys})

@@ -18,6 +18,7 @@ from mcu_hybrid.cli.common import (
     probe_option,
     progress,
     table,
+    virtual_option,
 )
 from mcu_hybrid.cli.export import pixels_of, range_options
 from mcu_hybrid.cli.train import parse_size
@@ -64,6 +65,7 @@ from mcu_hybrid.machines.price import text_of
 )
 @click.option("--port", default="", help="Serial port or link URL of the board.")
 @probe_option
+@virtual_option
 @click.option("--resume", is_flag=True, help="Go on with a run that was ended; same options.")
 @click.option("--restart", is_flag=True, help="Start anew, though an ended run could go on.")
 @click.option("--out", type=click.Path(path_type=Path), default="runs/run", show_default=True)
@@ -88,6 +90,7 @@ def command(
     calibration: bool,
     port: str,
     probe: str,
+    virtual: bool,
     resume: bool,
     restart: bool,
     out: Path,
@@ -129,6 +132,7 @@ def command(
         router or "",
         probe,
         pixels_of(cloud_input_scale, cloud_mean, cloud_std, "cloud-"),
+        virtual,
     )
     extras.require("run", *(["bench"] if check else []), *([] if cloud else ["cloud"]))
     check_target(out, "run")

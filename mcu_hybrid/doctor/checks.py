@@ -7,15 +7,13 @@ for writing. Serial ports and USB permissions are in ``doctor_ports.py``.
 from __future__ import annotations
 
 import platform
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcu_hybrid import extras
+from mcu_hybrid import extras, machines
 from mcu_hybrid.board.load import list_boards
-from mcu_hybrid.errors import ToolError
 from mcu_hybrid.process import INSTALL_HINTS, Tools
 
 GATHERED = ("all", "dev")  # extras that only name others
@@ -26,10 +24,7 @@ COMPILERS = (
     ("gcc", "board native"),
 )
 FLASH_TOOLS = ("openocd", "pyocd", "st-flash")
-QEMU = "qemu-system-arm"
-QEMU_INSTALL = INSTALL_HINTS[QEMU]
 NEWLIB_INSTALL = "sudo apt-get install libnewlib-arm-none-eabi"
-_VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,7 @@ def examine(tools: Tools | None = None) -> list[Check]:
         check_python(),
         *check_compilers(tools),
         check_newlib(tools),
-        check_qemu(tools),
+        *check_machines(tools),
         *check_packages(),
         check_flash_tools(tools),
         *check_boards(tools),
@@ -70,7 +65,7 @@ def check_python() -> Check:
 def check_compilers(tools: Tools) -> Iterator[Check]:
     """The compilers, by version."""
     for program, purpose in COMPILERS:
-        version = _version(tools, program)
+        version = tools.version(program)
         found = f"{version} ({purpose})" if version else f"not installed ({purpose})"
         yield Check(program, bool(version), found, "" if version else INSTALL_HINTS[program])
 
@@ -80,22 +75,18 @@ def check_newlib(tools: Tools) -> Check:
     name = "newlib (nano.specs)"
     if tools.find("arm-none-eabi-gcc") is None:
         return Check(name, False, "no compiler to ask", INSTALL_HINTS["arm-none-eabi-gcc"])
-    answer = _output(tools, "arm-none-eabi-gcc", "-print-file-name=nano.specs").strip()
+    answer = tools.output("arm-none-eabi-gcc", "-print-file-name=nano.specs").strip()
     ok = Path(answer).is_absolute()  # gcc repeats the bare name of a file that it does not have
     return Check(name, ok, answer if ok else "not found", "" if ok else NEWLIB_INSTALL)
 
 
-def check_qemu(tools: Tools) -> Check:
-    """The emulator, and that it has the machines of our virtual boards."""
-    version = _version(tools, QEMU)
-    if not version:
-        return Check(QEMU, False, "not installed", QEMU_INSTALL)
-    machines = {line.split(" ", 1)[0] for line in _output(tools, QEMU, "-M", "help").splitlines()}
-    wanted = sorted({board.qemu.machine for board in list_boards() if board.qemu})
-    missing = [machine for machine in wanted if machine not in machines]
-    if missing:
-        return Check(QEMU, False, f"{version}, lacks {', '.join(missing)}", QEMU_INSTALL)
-    return Check(QEMU, True, f"{version} with {', '.join(wanted)}", "")
+def check_machines(tools: Tools) -> Iterator[Check]:
+    """The machines that are programs, and that they are fit for the boards that they run."""
+    boards = list_boards()
+    for machine in map(machines.named, machines.names()):
+        found = machine.examine(tools, boards)
+        if found is not None:
+            yield Check(machine.tool or machine.name, found.ok, found.found, found.fix)
 
 
 def check_flash_tools(tools: Tools) -> Check:
@@ -123,18 +114,3 @@ def check_packages() -> Iterator[Check]:
         found = f"missing: {', '.join(missing)}" if missing else there
         fix = f"{sys.executable} -m pip install {' '.join(missing)}" if missing else ""
         yield Check(f"packages [{extra}]", not missing, found, fix)
-
-
-def _version(tools: Tools, program: str) -> str:
-    """The program's version; "" where it is not there or cannot run."""
-    match = _VERSION.search(_output(tools, program, "--version"))
-    return match[0] if match else ""
-
-
-def _output(tools: Tools, *argv: str) -> str:
-    if tools.find(argv[0]) is None:
-        return ""
-    try:
-        return tools.run(argv, timeout_s=30.0, check=False).output
-    except ToolError:
-        return ""

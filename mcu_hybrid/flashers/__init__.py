@@ -1,6 +1,7 @@
-"""Puts a firmware image on a board with the first of the board's tools that is installed.
+"""Puts a firmware image on a real board with the first of its tools that is installed.
 
-Registry and choice are here, one tool a file beside it. Reading the build id back is the caller's.
+Registry and choice are here, one tool a file beside it. Reading the build id back is the caller's;
+what runs an image without the board is in machines/.
 """
 
 from __future__ import annotations
@@ -14,19 +15,25 @@ from mcu_hybrid.flashers.base import (
     FlashResult,
     OnEvent,
 )
-from mcu_hybrid.flashers.native import Native
 from mcu_hybrid.flashers.openocd import OpenOcd
 from mcu_hybrid.flashers.pyocd import PyOcd
-from mcu_hybrid.flashers.qemu import Qemu
 from mcu_hybrid.flashers.stlink import StLink
 from mcu_hybrid.image.firmware import FirmwareImage
 from mcu_hybrid.process import INSTALL_HINTS, Tools
 
-__all__ = ["FLASHERS", "Attach", "Commands", "FlashResult", "Flasher", "OnEvent", "choose", "flash"]
+__all__ = [
+    "FLASHERS",
+    "Attach",
+    "Commands",
+    "FlashResult",
+    "Flasher",
+    "OnEvent",
+    "choose",
+    "flash",
+    "not_flashed_with",
+]
 
-FLASHERS: dict[str, Flasher] = {
-    flasher.name: flasher for flasher in (OpenOcd(), PyOcd(), StLink(), Qemu(), Native())
-}
+FLASHERS: dict[str, Flasher] = {flasher.name: flasher for flasher in (OpenOcd(), PyOcd(), StLink())}
 
 
 def flash(
@@ -39,7 +46,7 @@ def flash(
     on_event: OnEvent | None = None,
     attach: Attach = DEFAULT_ATTACH,
 ) -> FlashResult:
-    """Flash, or with ``dry_run`` only tell the commands; a virtual board is left running.
+    """Flash, or with ``dry_run`` only tell the commands.
 
     Raises:
         BoardError: ``flasher`` is not one of the board's, or the chip has no lock to open.
@@ -50,11 +57,9 @@ def flash(
         raise BoardError(
             f"{board.name} has no lock that --recover could open", "leave --recover out"
         )
-    if attach.probe and board.is_virtual:
-        raise BoardError(f"{board.name} is a virtual board: it has no probe", "leave --probe out")
     chosen = choose(board, tools, flasher, dry_run=dry_run)
     if dry_run:
-        return FlashResult(chosen.name, chosen.commands(board, image, attach), "")
+        return FlashResult(chosen.name, chosen.commands(board, image, attach))
     image.check_fits(board)
     return chosen.flash(board, image, tools, on_event, attach)
 
@@ -67,19 +72,25 @@ def choose(
     A dry run takes the board's first where none is installed: nothing is started.
     """
     if name is not None and name not in board.flashers:
-        raise BoardError(
-            f"the board is not flashed with '{name}'",
-            f"one of: {', '.join(board.flashers)}",
-            path=board.path,
-            key="flashers",
-        )
-    candidates = [FLASHERS[n] for n in ((name,) if name else board.flashers)]
+        raise not_flashed_with(board, name)
+    wanted = (name,) if name else board.flashers
+    candidates = [FLASHERS[n] for n in wanted if n in FLASHERS]  # others name a machine
     for flasher in candidates:
         if flasher.available(tools):
             return flasher
     if dry_run and candidates:
         return candidates[0]
     raise _none_installed(board, candidates)
+
+
+def not_flashed_with(board: Board, name: str) -> BoardError:
+    """The error of a flasher that is not the board's."""
+    return BoardError(
+        f"the board is not flashed with '{name}'",
+        f"one of: {', '.join(board.flashers)}",
+        path=board.path,
+        key="flashers",
+    )
 
 
 def _none_installed(board: Board, candidates: list[Flasher]) -> MissingTool:

@@ -22,15 +22,14 @@ Commands = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class FlashResult:
-    """The flasher taken, its commands (each an argv), and the console's URL of a virtual board."""
+    """The flasher taken, and its commands (each an argv)."""
 
     flasher: str
     argv: Commands
-    url: str
 
 
 class Flasher(Protocol):
-    """One flashing tool; ``tool`` is the program it needs ("" for none)."""
+    """One flashing tool; ``tool`` is the program it needs."""
 
     name: str
     tool: str
@@ -106,7 +105,7 @@ class ProgramFlasher:
             tools.run(argv, timeout_s=300.0)
             if on_event:
                 on_event(self.name, n + 1, len(commands))
-        return FlashResult(self.name, commands, "")
+        return FlashResult(self.name, commands)
 
 
 def debug_name(board: Board, tool: str) -> str:

@@ -32,6 +32,30 @@ class Attached:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Way:
+    """How the board is reached; all of it is found where it is not given.
+
+    Args:
+        port: serial port or link URL of the console.
+        probe: serial number of the debug probe; "" takes that of the port.
+        flasher: one of the board's; None takes the first whose tool is installed.
+        recover: first unlock the chip, which erases all of it.
+        virtual: a machine runs the image in the board's place.
+        machine: which one, and then ``virtual`` goes without saying; "" takes the first.
+    """
+
+    port: str = ""
+    probe: str = ""
+    flasher: str | None = None
+    recover: bool = False
+    virtual: bool = False
+    machine: str = ""
+
+
+HERE = Way()
+
+
 def attach(board: Board, port: str = "", probe: str = "") -> Attached:
     """Find a real board by ``port``, by ``probe``, by its USB ids, and by its answer to HELLO.
 

@@ -18,13 +18,15 @@ from mcu_hybrid.board.load import load_board
 from mcu_hybrid.device.client import Device, Inference
 from mcu_hybrid.errors import InputError, ModelError
 from mcu_hybrid.events import OnEvent
-from mcu_hybrid.machines import price
+from mcu_hybrid.machines import price, tracer_of
 from mcu_hybrid.ops.float_tables import not_in_tflm
 from mcu_hybrid.process import Tools
 from mcu_hybrid.reference.judge import Judge
+from mcu_hybrid.steps.attach import Way
+from mcu_hybrid.steps.boards import open_for
 from mcu_hybrid.steps.build import DEFAULT_ENGINE, Build, EngineOptions, build_step
 from mcu_hybrid.steps.engine import require_build
-from mcu_hybrid.steps.flash import on_board, open_for
+from mcu_hybrid.steps.flash import on_board
 
 RESULT = "bench.json"
 
@@ -33,7 +35,7 @@ RESULT = "bench.json"
 class BenchOptions:
     """What to run: ``inputs`` is a file of raw int8, else the golden input and random ones.
 
-    ``mix`` counts the executed instructions by class; None does so where QEMU runs the board.
+    ``mix`` counts the executed instructions by class; None does so where a machine can.
     """
 
     runs: int = 10
@@ -44,6 +46,7 @@ class BenchOptions:
     board_dirs: Sequence[Path] = ()
     mix: bool | None = False
     probe: str = ""
+    virtual: bool = False
 
 
 def bench_step(
@@ -97,7 +100,7 @@ def bench_board(
     """Run a build on its board (flashed where it is not running already).
 
     Raises:
-        BoardError: the instruction mix is asked for, and QEMU does not run the board.
+        BoardError: the instruction mix is asked for, and no machine can count it.
     """
     if options.mix:
         mix.require(build.board)
@@ -121,12 +124,12 @@ def bench_board(
     unknown = not_in_tflm(graph)
     told = f"TFLM has no {', '.join(unknown)}"
     judge, reason = (None, told) if unknown else _judge(build)
-    board = on_board(build, port=options.port, probe=options.probe, on_event=on_event)
-    with board as device:
+    way = Way(options.port, options.probe, virtual=options.virtual)
+    with on_board(build, way, on_event=on_event) as device:
         result = measure.bench(device, build.board, model, inputs, judge=judge, on_event=on_event)
     if reason is not None:
         result = replace(result, not_compared=reason)
-    if options.mix is False or not mix.is_possible(build.board):
+    if options.mix is False or tracer_of(build.board) is None:
         return result
     counted = _mix(build, inputs[0], judge, on_event)
     return timing.with_mix(result, build.board, counted, model.code)

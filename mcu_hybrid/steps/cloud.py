@@ -41,6 +41,7 @@ class RunOptions:
     router: str = ""  # decides on the board; "" = the build's own
     probe: str = ""  # serial number of the debug probe; "" = that of the port
     pixels: PixelForm | None = None  # that the cloud's float model was trained on; None = [0, 1]
+    virtual: bool = False  # a machine runs the image in the board's place
 
 
 @contextmanager

@@ -11,14 +11,13 @@ from mcu_hybrid import extras, manifest
 from mcu_hybrid.board.load import Board, load_board
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.firmware import toolchain
-from mcu_hybrid.flashers import choose
 from mcu_hybrid.process import Tools
 from mcu_hybrid.routing.link_costs import link_model
 from mcu_hybrid.steps.bench import BenchOptions, bench_step
 from mcu_hybrid.steps.build import build_step
 from mcu_hybrid.steps.cloud import RunOptions, cloud_for
 from mcu_hybrid.steps.export import export_step
-from mcu_hybrid.steps.flash import flash_step
+from mcu_hybrid.steps.flash import flash_step, require_tools
 from mcu_hybrid.steps.report import report_step
 from mcu_hybrid.steps.run import run_step
 from mcu_hybrid.steps.run_table import table_rows
@@ -108,7 +107,7 @@ def _check_ahead(out: Path, board: Board) -> None:
     extras.require("demo", "train", "export", "bench", "cloud")
     tools = Tools()
     tools.require(toolchain.program(board, "gcc"))
-    choose(board, tools)
+    require_tools(board)
 
 
 def commands(out: Path, options: DemoOptions) -> list[str]:

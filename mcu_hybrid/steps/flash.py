@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
-from mcu_hybrid.board.load import Board, list_boards, load_board
+from mcu_hybrid.board.load import Board
 from mcu_hybrid.device.client import Device
-from mcu_hybrid.errors import BoardError, InputError, LinkError, LinkTimeout, MissingTool
+from mcu_hybrid.errors import BoardError, LinkError, LinkTimeout, MissingTool
 from mcu_hybrid.events import OnEvent
-from mcu_hybrid.flashers import Attach, choose, flash
+from mcu_hybrid.flashers import Attach, choose, flash, not_flashed_with
 from mcu_hybrid.link import uart
-from mcu_hybrid.machines import qemu, state
+from mcu_hybrid.machines import Machine, machine_of, state
+from mcu_hybrid.machines.program import free_port
 from mcu_hybrid.process import Tools
-from mcu_hybrid.steps.attach import Attached, attach, is_url, probe_of, require_one_probe, uart_url
-from mcu_hybrid.steps.build import Build, open_build
+from mcu_hybrid.steps.attach import (
+    HERE,
+    Attached,
+    Way,
+    attach,
+    is_url,
+    probe_of,
+    require_one_probe,
+    uart_url,
+)
+from mcu_hybrid.steps.build import Build
 from mcu_hybrid.steps.trust import require_sound
 from mcu_hybrid.wire.payloads import Hello
 
@@ -44,72 +52,92 @@ class Flashed:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Way:
-    """How the board is reached; all of it is found where it is not given.
-
-    Args:
-        port: serial port or link URL of the console.
-        probe: serial number of the debug probe; "" takes that of the port.
-        flasher: one of the board's; None takes the first whose tool is installed.
-        recover: first unlock the chip, which erases all of it.
-    """
-
-    port: str = ""
-    probe: str = ""
-    flasher: str | None = None
-    recover: bool = False
-
-
 def flash_step(
     build: Build,
+    way: Way = HERE,
     *,
-    port: str = "",
-    probe: str = "",
-    flasher: str | None = None,
-    recover: bool = False,
     dry_run: bool = False,
     tools: Tools | None = None,
     on_event: OnEvent | None = None,
 ) -> Flashed:
-    """Flash and verify; a virtual board is left running, like a board on the desk.
-
-    Args:
-        port: serial port or link URL; "" finds the board's own.
-        probe: serial number of the debug probe; "" takes that of the port.
-        flasher: one of the board's; None takes the first whose tool is installed.
-        recover: first unlock the chip, which erases all of it.
+    """Flash and verify; what runs on a machine is left running, like a board on the desk.
 
     Raises:
-        MissingTool: no tool of the board is installed.
-        BoardError: another board is plugged in.
+        MissingTool: no tool of the board, or not the machine's program, is installed.
+        BoardError: another board is plugged in, or no machine runs this one.
         LinkTimeout: the tool did its work, and the board does not answer.
         ProtocolError: the board answers with another build id.
     """
-    way = Way(port, probe, flasher, recover)
-    if not dry_run:
-        choose(build.board, tools or Tools(), flasher)  # before a port is opened
-    there = _find(build.board, way, dry_run)
+    tools = tools or Tools(dry_run)
+    machine = machine_for(build.board, way, tools)
+    if machine is not None:
+        return _start_on(machine, build, dry_run, tools, on_event)
     if dry_run:
-        attach_by = Attach(there.probe, recover=recover)
-        planned = flash(
-            build.board, build.image, tools or Tools(True), flasher, dry_run=True, attach=attach_by
-        )
+        there = Attached("", way.probe or (probe_of(way.port) if way.port else ""), None)
+        by = Attach(there.probe, recover=way.recover)
+        planned = flash(build.board, build.image, tools, way.flasher, dry_run=True, attach=by)
         names = (build.board.name, planned.flasher, planned.argv)
         notes = _notes(build.board, there, way)
         return Flashed(*names, "", build.image.build_id, False, there.probe, notes=notes)
-    if not build.board.is_virtual:
-        return _flash_there(build, there, way, tools or Tools(), on_event)
+    choose(build.board, tools, way.flasher)  # before a port is opened
+    return _flash_there(build, _find(build.board, way), way, tools, on_event)
+
+
+def require_tools(board: Board, way: Way = HERE) -> None:
+    """Raise MissingTool where nothing that gets an image to run there is installed."""
+    tools = Tools()
+    machine = machine_for(board, way, tools)
+    if machine is None:
+        choose(board, tools, way.flasher)
+    elif machine.tool:
+        tools.require(machine.tool)
+
+
+def machine_for(board: Board, way: Way, tools: Tools) -> Machine | None:
+    """What runs the image in the board's place; None where a real board itself is meant.
+
+    Raises:
+        BoardError: no machine runs it, or ``way`` has what only a real board has.
+    """
+    if not (board.is_virtual or way.virtual or way.machine):
+        return None
+    if way.flasher is not None and way.flasher not in board.flashers:
+        raise not_flashed_with(board, way.flasher)
+    who = board.name if board.is_virtual else f"{board.name} on a machine"
+    if way.recover:
+        raise BoardError(f"{who} has no lock that --recover could open", "leave --recover out")
+    if way.probe and board.is_virtual:
+        raise BoardError(f"{board.name} is a virtual board: it has no probe", "leave --probe out")
+    for option in () if board.is_virtual else ("port", "probe", "flasher"):
+        if getattr(way, option):
+            raise BoardError(f"{who} has no {option}", f"leave --{option} out, or --virtual")
+    return machine_of(board, tools, way.machine or way.flasher or "")
+
+
+def _start_on(
+    machine: Machine, build: Build, dry_run: bool, tools: Tools, on_event: OnEvent | None
+) -> Flashed:
+    board, elf, build_id = build.board, build.image.elf, build.image.build_id
+    if dry_run:
+        planned = (machine.command(board, elf, free_port()).line,)
+        return Flashed(board.name, machine.name, planned, "", build_id, False)
+    build.image.check_fits(board)
     # Until it is verified: a second flash of this board waits, and then replaces it.
-    with state.locked(build.board.name):
-        return _flash_there(build, there, way, tools or Tools(), on_event)
+    with state.locked(board.name):
+        running = machine.start(board, elf, tools, build_id)
+        if on_event:
+            on_event(machine.name, 1, 1)
+        hello = _ask(build, running.url)
+    lines = (machine.command(board, elf, running.port).line,)
+    where = (running.url, build_id, True, "", hello.clock_hz)
+    return Flashed(board.name, machine.name, lines, *where)
 
 
 def _flash_there(
     build: Build, there: Attached, way: Way, tools: Tools, on_event: OnEvent | None
 ) -> Flashed:
     board, build_id = build.board, build.image.build_id
-    if not there.probe and not board.is_virtual:
+    if not there.probe:
         require_one_probe(board)
     notes = _notes(board, there, way)
     for note in notes:
@@ -117,37 +145,34 @@ def _flash_there(
             on_event(note, 0, 1)
     attach_by = Attach(there.probe, recover=way.recover)
     done = flash(board, build.image, tools, way.flasher, on_event=on_event, attach=attach_by)
-    url = done.url or there.url or console_url(board, way.port, way.probe)
+    url = there.url or console_url(board, way.port, way.probe)
     hello = _verified(build, url)
     notes += tuple(note for note in (slow_clock(board, hello),) if note)
     where = (url, build_id, True, there.probe, hello.clock_hz, notes)
     return Flashed(board.name, done.flasher, done.argv, *where)
 
 
-def _find(board: Board, way: Way, dry_run: bool) -> Attached:
+def _find(board: Board, way: Way) -> Attached:
     """The board on the desk; without a URL where its probe brings no port (or is not there)."""
-    if board.is_virtual:
-        return Attached("", way.probe, None)
-    if dry_run:
-        return Attached("", way.probe or (probe_of(way.port) if way.port else ""), None)
-    there = Attached("", way.probe, None)
     if way.port or uart.consoles(board.console.usb, way.probe, board.console.interface):
-        there = attach(board, way.port, way.probe)
-    return there
+        return attach(board, way.port, way.probe)
+    return Attached("", way.probe, None)
+
+
+def _ask(build: Build, url: str) -> Hello:
+    """What the board says of itself: this build, and its flash holds what was built."""
+    with Device.open(url, build_id=build.image.build_id, wait_s=ANSWER_WAIT_S) as device:
+        require_sound(build, device)
+        return device.hello()
 
 
 def _verified(build: Build, url: str) -> Hello:
-    """What the board says of itself: this build, and its flash holds what was built."""
-    board = build.board
+    """The same of a real board, whose silence has other reasons."""
     try:
-        with Device.open(url, build_id=build.image.build_id, wait_s=ANSWER_WAIT_S) as device:
-            require_sound(build, device)
-            return device.hello()
+        return _ask(build, url)
     except LinkTimeout as error:
-        if board.is_virtual:
-            raise
         raise LinkTimeout(
-            f"{board.name} was flashed, and does not answer at {url}",
+            f"{build.board.name} was flashed, and does not answer at {url}",
             "is that its console? name another by --port; or press the board's reset button and "
             "run: mcu-hybrid bench DIR",
         ) from error
@@ -176,7 +201,7 @@ def console_url(board: Board, port: str = "", probe: str = "") -> str:
     if port:
         return uart_url(board, port)
     if board.is_virtual:
-        running = qemu.running(board.name)
+        running = state.running(board.name)
         if running is None:
             raise LinkError(
                 f"the virtual board {board.name} is not running",
@@ -204,25 +229,27 @@ def _is_stream(port: str) -> bool:
 
 
 @contextmanager
-def on_board(
-    build: Build, *, port: str = "", probe: str = "", on_event: OnEvent | None = None
-) -> Iterator[Device]:
+def on_board(build: Build, way: Way = HERE, *, on_event: OnEvent | None = None) -> Iterator[Device]:
     """The build running on its board: as it is where it runs already, flashed otherwise.
 
-    A virtual board that runs this build goes on running; otherwise one is started for the time of
-    the ``with``, apart from any that runs another build. A virtual one that ``port`` names is taken
-    as it is, and so is whatever answers behind a socket.
+    A machine that runs this build goes on running; otherwise one is started for the time of the
+    ``with``, apart from any that runs another build. A virtual board that ``way.port`` names is
+    taken as it is, and so is whatever answers behind a socket.
 
     Raises:
+        BoardError: no machine runs it.
         LinkError: the port cannot be opened (said before anything is flashed).
         LinkTimeout: the board does not answer, and cannot be flashed from here.
         ProtocolError: the board answers with another build id.
     """
-    board, build_id = build.board, build.image.build_id
-    if port or not board.is_virtual:
-        url = port
-        if not board.is_virtual and not _is_stream(port):
-            url = _running_at(build, Way(port, probe), on_event)
+    board, build_id, tools = build.board, build.image.build_id, Tools()
+    if board.is_virtual:
+        way = replace(way, probe="")  # of no use there
+    machine = None if board.is_virtual and way.port else machine_for(board, way, tools)
+    if machine is None:
+        url = way.port
+        if not board.is_virtual and not _is_stream(url):
+            url = _running_at(build, way, on_event)
         url = console_url(board, url)
         with Device.open(url, build_id=build_id, wait_s=ANSWER_WAIT_S) as device:
             note = slow_clock(board, device.hello())
@@ -231,10 +258,10 @@ def on_board(
             require_sound(build, device)
             yield device
         return
-    running = qemu.running(board.name)
+    running = state.running(board.name)
     with ExitStack() as stack:
         if running is None or running.build_id != build_id:
-            running = stack.enter_context(qemu.private(board, build.image.elf, Tools(), build_id))
+            running = stack.enter_context(machine.private(board, build.image.elf, tools, build_id))
         device = stack.enter_context(Device.open(running.url, build_id=build_id))
         require_sound(build, device)
         yield device
@@ -255,48 +282,3 @@ def _running_at(build: Build, way: Way, on_event: OnEvent | None) -> str:
             f"is it powered, and the port right? To flash it: {error.hint}",
         ) from error
     return there.url
-
-
-def open_for(folder: Path, board_name: str | None, board_dirs: Sequence[Path] = ()) -> Build:
-    """Open a build folder; raises InputError where it is for another board than ``board_name``."""
-    build = open_build(folder, board_dirs)
-    if board_name and load_board(board_name, board_dirs).name != build.board.name:
-        raise InputError(
-            f"was built for {build.board.name}, not for {board_name}",
-            f"mcu-hybrid build MODEL --board {board_name}",
-            path=folder,
-        )
-    return build
-
-
-def board_to_stop(folder: Path, board_name: str | None, board_dirs: Sequence[Path] = ()) -> str:
-    """The board named, else that of the build; raises InputError where there is neither."""
-    if board_name is not None:
-        return board_name
-    if not (folder / "manifest.json").is_file():
-        raise InputError(
-            "is no build folder, and no board is named",
-            "mcu-hybrid flash BUILD --stop, or: mcu-hybrid flash --board NAME --stop",
-            path=folder,
-        )
-    return open_build(folder, board_dirs).board.name
-
-
-def stop_board(name: str, board_dirs: Sequence[Path] = ()) -> bool:
-    """Stop a virtual board; False where it was not running. Raises BoardError for a real one."""
-    board = load_board(name, board_dirs)
-    if not board.is_virtual:
-        raise BoardError(
-            f"{name} is a real board: only virtual ones can be stopped", "see: mcu-hybrid boards"
-        )
-    return qemu.stop(name)
-
-
-def board_list(board_dirs: Sequence[Path] = ()) -> list[dict[str, Any]]:
-    """All boards as plain data, each with what is running on it (virtual ones) or None."""
-    rows = []
-    for board in list_boards(board_dirs):
-        running = qemu.running(board.name) if board.is_virtual else None
-        console = {"url": running.url, "build_id": running.build_id} if running else None
-        rows.append(board.to_json() | {"running": console})
-    return rows

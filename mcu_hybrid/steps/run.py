@@ -26,6 +26,7 @@ from mcu_hybrid.events import OnEvent
 from mcu_hybrid.reference.images import to_int8
 from mcu_hybrid.routing import mechanisms
 from mcu_hybrid.routing.tune.outcomes import MISSING, Outcomes
+from mcu_hybrid.steps.attach import Way
 from mcu_hybrid.steps.build import Build
 from mcu_hybrid.steps.cloud import RunOptions, cloud_model
 from mcu_hybrid.steps.flash import on_board
@@ -119,8 +120,9 @@ def _identity(job: Job) -> dict[str, Any]:
 def _hear(job: Job, journal: Journal, tell: OnEvent) -> dict[str, Pass]:
     """Both passes over each split; only the test split's outputs are compared with TFLM's."""
     passes: dict[str, Pass] = {}
-    board = on_board(job.build, port=job.options.port, probe=job.options.probe, on_event=tell)
-    with board as device, _routed(device, job.route, journal):
+    options = job.options
+    way = Way(options.port, options.probe, virtual=options.virtual)
+    with on_board(job.build, way, on_event=tell) as device, _routed(device, job.route, journal):
         for name in job.splits:
             is_test = name == OUTCOMES
             said = tell if is_test else _prefixed("calibration: ", tell)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from elftools.elf.elffile import ELFFile
 from mcu_hybrid.cli import main
 from mcu_hybrid.device.client import Device
 from mcu_hybrid.link.tcp import TcpLink
-from mcu_hybrid.machines import qemu
+from mcu_hybrid.machines import machine_of, program
+from mcu_hybrid.machines.base import Command
 from mcu_hybrid.process import Tools
 from mcu_hybrid.steps.build import Build, open_build
 from mcu_hybrid.wire.frames import Decoder, Frame, encode
@@ -25,7 +27,7 @@ from tests.support.bad_rig import Refused, Steps
 
 @contextmanager
 def started(build: Build, elf: Path) -> Iterator[str]:
-    with qemu.private(build.board, elf, Tools(), build.image.build_id) as found:
+    with machine_of(build.board).private(build.board, elf, Tools(), build.image.build_id) as found:
         yield found.url
 
 
@@ -73,12 +75,12 @@ def test_flash_compares_what_it_wrote(
 ) -> None:
     build = open_build(steps.build)
     elf = with_a_flipped_bit(build, tmp_path / "flipped.elf", weights_of(build))
-    starts = qemu._launch
+    starts = program.launch
 
-    def launch(argv: Sequence[str], *rest: object, **named: object) -> object:
-        return starts([*argv[:-1], str(elf)], *rest, **named)  # type: ignore[arg-type]
+    def launch(command: Command, *rest: object, **named: object) -> object:
+        return starts(replace(command, argv=(str(elf),)), *rest, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(qemu, "_launch", launch)
+    monkeypatch.setattr(program, "launch", launch)
     told = refused("flash", steps.build)
     assert "flash of native differs from build" in told.message
 

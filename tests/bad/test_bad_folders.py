@@ -92,7 +92,7 @@ def test_targets_are_looked_at_before_the_long_work(
     def started(*_: object, **__: object) -> None:
         raise AssertionError("the board was started")
 
-    monkeypatch.setattr("mcu_hybrid.machines.qemu.private", started)
+    monkeypatch.setattr("mcu_hybrid.machines.program.ProgramMachine.private", started)
     (work / "photos").mkdir()
     (work / "photos" / "me.jpg").write_bytes(b"mine")
     assert "will not overwrite" in refused(verb, steps.build, "--out", "photos").message

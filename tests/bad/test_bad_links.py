@@ -13,7 +13,8 @@ import pytest
 
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.link import open_link
-from mcu_hybrid.machines import qemu
+from mcu_hybrid.machines import state
+from mcu_hybrid.machines.program import free_port
 from mcu_hybrid.process import Result, Tools
 from mcu_hybrid.steps.build import Build, build_step
 from mcu_hybrid.steps.flash import flash_step
@@ -114,9 +115,9 @@ def test_wrong_links(url: str, steps: Steps, refused: Refused) -> None:
 
 
 def test_nobody_listens(steps: Steps, refused: Refused) -> None:
-    told = refused("bench", steps.build, "--port", f"socket://127.0.0.1:{qemu.free_port()}")
+    told = refused("bench", steps.build, "--port", f"socket://127.0.0.1:{free_port()}")
     assert "nothing answers" in told.message and "mcu-hybrid flash" in told.hint
-    assert qemu.running("native") is None  # a port that was named is not replaced by another board
+    assert state.running("native") is None  # a port that was named is not replaced by another board
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ def other_build(tmp_path: Path) -> Iterator[Build]:
     folder.mkdir()
     (folder / "net.tflite").write_bytes(classifier())
     yield build_step(folder / "net.tflite", load_board("native"), folder / "build")
-    qemu.stop("native")
+    state.stop("native")
 
 
 @pytest.mark.parametrize("verb", ["bench", "run"])
@@ -148,5 +149,5 @@ def test_a_running_board_of_another_build_is_left_alone(
     flash_step(other_build)
     result = bench_step(steps.build, None, BenchOptions(runs=1))
     assert result.exact
-    found = qemu.running("native")
+    found = state.running("native")
     assert found is not None and found.build_id == other_build.image.build_id

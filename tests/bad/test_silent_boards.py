@@ -18,7 +18,7 @@ from mcu_hybrid import process
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.cli import main
 from mcu_hybrid.cli.flash import command as flash_command
-from mcu_hybrid.machines import qemu
+from mcu_hybrid.machines import state
 from mcu_hybrid.steps import attach, flash
 from mcu_hybrid.steps.build import build_step
 from tests.support.bad_rig import Refused, classifier
@@ -137,6 +137,6 @@ def test_stop_takes_the_builds_board(
         "board": "native",
         "stopped": True,
     }
-    assert qemu.running("native") is None
+    assert state.running("native") is None
     assert "real board" in refused("flash", builds / "stm32h7", "--stop").message
     assert "no board is named" in refused("flash", "--stop")

@@ -13,7 +13,7 @@ from mcu_hybrid.board.load import Qemu
 from mcu_hybrid.device.client import Device
 from mcu_hybrid.firmware.build import build
 from mcu_hybrid.firmware.render import render_project
-from mcu_hybrid.machines import qemu
+from mcu_hybrid.machines import machine_of
 from mcu_hybrid.process import Tools
 from tests.support.own_boards import own_board
 
@@ -39,7 +39,7 @@ def test_interrupts_come_through_the_firmwares_own_vectors(
     args = ("-device", f"loader,addr=0,file={boot},force-raw=on")
     board = replace(board, qemu=Qemu("mps2-an500", args))
     with (
-        qemu.private(board, image.elf, Tools(), project.build_id) as running,
+        machine_of(board).private(board, image.elf, Tools(), project.build_id) as running,
         Device.open(running.url, build_id=project.build_id) as device,
     ):
         assert device.hello().board == "mps2-an500"

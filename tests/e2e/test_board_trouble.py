@@ -21,7 +21,7 @@ from mcu_hybrid.device.client import Device, DeviceError, DeviceFault
 from mcu_hybrid.errors import LinkError, LinkTimeout, MissingTool
 from mcu_hybrid.image.firmware import FirmwareImage
 from mcu_hybrid.image.parts import image_parts
-from mcu_hybrid.machines import qemu
+from mcu_hybrid.machines import machine_of
 from mcu_hybrid.process import Tools
 from mcu_hybrid.wire.frames import Frame
 from mcu_hybrid.wire.messages import NO_LAYER, Code, Fault, Type
@@ -166,7 +166,7 @@ def test_a_board_that_is_alone_and_silent_is_not_in_use(
 ) -> None:
     board, image = made
     try:
-        with qemu.private(board, image.elf, Tools(), image.build_id) as found:
+        with machine_of(board).private(board, image.elf, Tools(), image.build_id) as found:
             os.kill(found.pid, signal.SIGSTOP)
             try:
                 with pytest.raises(LinkTimeout, match=r"no firmware of ours answers .*silent"):
@@ -182,7 +182,7 @@ def test_a_hung_board_is_named(tmp_path: Path, name: str) -> None:
     board = load_board(name)
     image = trouble(tmp_path, board)
     with (
-        qemu.private(board, image.elf, Tools(), image.build_id) as found,
+        machine_of(board).private(board, image.elf, Tools(), image.build_id) as found,
         Device.open(found.url) as device,
     ):
         assert device._channel.budget_s * 4 / 3 + 1 < 10, "seconds until a hung board is named"
@@ -200,7 +200,7 @@ def test_a_board_that_hangs_in_a_run_is_named_with_its_layer(tmp_path: Path) -> 
     board = load_board("mps2-an500")
     image = firmware(tmp_path, board, {"model.c": (HERE / "loop_model.c").read_text()})
     with (
-        qemu.private(board, image.elf, Tools(), image.build_id) as found,
+        machine_of(board).private(board, image.elf, Tools(), image.build_id) as found,
         Device.open(found.url) as device,
     ):
         device.name_layers(NAMES)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mcu_hybrid import manifest
-from mcu_hybrid.machines import qemu
+from mcu_hybrid.machines import state
 from mcu_hybrid.routing import mechanisms
 from mcu_hybrid.steps.demo import STEPS, DemoOptions, demo_step
 from mcu_hybrid.training.config import HybridConfig
@@ -37,10 +37,10 @@ def test_demo_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         result = demo_step(
             tmp_path / "demo", options, on_event=lambda label, done, total: labels.append(label)
         )
-        running = qemu.running("native")
+        running = state.running("native")
         assert running is not None  # left running, like a board on the desk
     finally:
-        qemu.stop("native")
+        state.stop("native")
     assert set(KEYS) <= set(result)
     shown = json.loads(json.dumps({key: result[key] for key in KEYS}))
     assert shown["exact"] is True

@@ -16,7 +16,7 @@ from mcu_hybrid.board.load import Board, board_names, load_board
 from mcu_hybrid.firmware.build import build
 from mcu_hybrid.firmware.render import render_project
 from mcu_hybrid.image.firmware import FirmwareImage
-from mcu_hybrid.machines import qemu
+from mcu_hybrid.machines import machine_of, state
 from mcu_hybrid.process import Tools
 
 MAIN = Path(__file__).parent / "platform_rig" / "port_main.c"
@@ -63,7 +63,7 @@ def port(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         image = _build(board, folder / "project")
-        running = qemu.start(board, image.elf, Tools())
+        running = machine_of(board).start(board, image.elf, Tools())
         try:
             line = serial.serial_for_url(running.url, timeout=20)
             opened = Port(board, image, line, running.pid)
@@ -71,7 +71,7 @@ def port(
             yield opened
             line.close()
         finally:
-            assert qemu.stop(board.name)
+            assert state.stop(board.name)
 
 
 def _build(board: Board, folder: Path) -> FirmwareImage:

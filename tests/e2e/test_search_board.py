@@ -14,7 +14,7 @@ for tool in ("arm-none-eabi-gcc", "qemu-system-arm"):
     if shutil.which(tool) is None:
         pytest.skip(f"{tool} is not installed", allow_module_level=True)
 
-from mcu_hybrid.machines import qemu  # noqa: E402
+from mcu_hybrid.machines import state  # noqa: E402
 from mcu_hybrid.steps.calibrate import calibrate_step  # noqa: E402
 from mcu_hybrid.steps.search import search_step  # noqa: E402
 from tests.support.search_rig import options  # noqa: E402
@@ -27,7 +27,7 @@ def test_the_winner_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     try:
         measured = calibrate_step(wanted, found)
     finally:
-        qemu.stop("mps2-an500")
+        state.stop("mps2-an500")
     assert measured["board"] == "mps2-an500" and measured["exact"] is True
     assert measured["arena_bytes"] == measured["predicted_arena"]
     assert abs(measured["error"]) < 0.15

@@ -14,7 +14,7 @@ from mcu_hybrid.errors import MissingTool
 from mcu_hybrid.firmware.build import build
 from mcu_hybrid.firmware.render import render_project
 from mcu_hybrid.image.firmware import FirmwareImage
-from mcu_hybrid.machines import qemu
+from mcu_hybrid.machines import machine_of
 from mcu_hybrid.process import Tools
 
 HERE = Path(__file__).parent / "board_rig_files"
@@ -35,7 +35,7 @@ def running(board: Board, image: FirmwareImage) -> Iterator[Device]:
     """A device on a virtual board of its own; skips where the emulator is not installed."""
     try:
         with (
-            qemu.private(board, image.elf, Tools(), image.build_id) as found,
+            machine_of(board).private(board, image.elf, Tools(), image.build_id) as found,
             Device.open(found.url, build_id=image.build_id) as device,
         ):
             yield device

@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.cli import main
-from mcu_hybrid.machines import qemu
+from mcu_hybrid.machines import named
+from mcu_hybrid.machines.program import launch
 
 _MAIN = "from mcu_hybrid.cli import main; main()"
 _TABLE = """
@@ -93,8 +95,9 @@ def test_verbose_tells_of_the_emulator_too(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     caplog.set_level("DEBUG", "mcu_hybrid")
-    argv = qemu.command(load_board("mps2-an500"), Path("firmware.elf"), 4711)
-    process = qemu._launch(("true", *argv[1:]), tmp_path / "log", ends_with_us=True)
+    command = named("qemu").command(load_board("mps2-an500"), Path("firmware.elf"), 4711)
+    command = replace(command, argv=("true", *command.argv[1:]))
+    process = launch(command, tmp_path / "log", ends_with_us=True)
     process.wait()
     assert "-M mps2-an500 -kernel firmware.elf" in caplog.text
 

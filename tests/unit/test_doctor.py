@@ -49,16 +49,21 @@ def test_newlib_is_told_apart_from_the_compiler() -> None:
     assert check.fix == "sudo apt-get install libnewlib-arm-none-eabi"
 
 
+def check_qemu(tools: FakeTools) -> checks.Check:
+    (check,) = checks.check_machines(tools)
+    return check
+
+
 def test_an_emulator_without_our_machines_is_not_enough() -> None:
     version = "QEMU emulator version 7.2.22\n"
     answers = {"qemu-system-arm --version": version, "qemu-system-arm -M help": QEMU_HELP}
-    assert checks.check_qemu(FakeTools("qemu-system-arm", answers=answers)).ok
+    assert check_qemu(FakeTools("qemu-system-arm", answers=answers)).ok
     for name in MACHINES:  # whichever board's it is
         answers["qemu-system-arm -M help"] = QEMU_HELP.replace(name, "another")
-        check = checks.check_qemu(FakeTools("qemu-system-arm", answers=answers))
+        check = check_qemu(FakeTools("qemu-system-arm", answers=answers))
         assert not check.ok
         assert f"lacks {name}" in check.found
-    assert not checks.check_qemu(FakeTools()).ok
+    assert not check_qemu(FakeTools()).ok
 
 
 def test_one_flashing_tool_is_enough() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from mcu_hybrid import folders, manifest
 from mcu_hybrid.errors import McuHybridError
-from mcu_hybrid.machines import qemu, state
+from mcu_hybrid.machines import state
 
 ECHO = """#!{python}
 import os, socket, time
@@ -37,7 +37,7 @@ with manifest.writing(Path(sys.argv[1]), "build") as draft:
 def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     yield
-    qemu.stop("native")
+    state.stop("native")
 
 
 def written(folder: Path, text: str) -> None:
@@ -151,18 +151,18 @@ def eventually(true: Callable[[], bool], seconds: float = 10.0) -> bool:
 START = """
 import sys
 from pathlib import Path
-from mcu_hybrid.board import load_board
-from mcu_hybrid.emulate import qemu
+from mcu_hybrid.board.load import load_board
+from mcu_hybrid.machines import named
 from mcu_hybrid.process import Tools
-qemu.start(load_board("native"), Path(sys.argv[1]), Tools(), sys.argv[2])
+named("native").start(load_board("native"), Path(sys.argv[1]), Tools(), sys.argv[2])
 """
 PRIVATE = """
 import sys, time
 from pathlib import Path
-from mcu_hybrid.board import load_board
-from mcu_hybrid.emulate import qemu
+from mcu_hybrid.board.load import load_board
+from mcu_hybrid.machines import named
 from mcu_hybrid.process import Tools
-with qemu.private(load_board("native"), Path(sys.argv[1]), Tools()):
+with named("native").private(load_board("native"), Path(sys.argv[1]), Tools()):
     print("runs", flush=True)
     time.sleep(60)
 """
@@ -204,7 +204,7 @@ class TestBoards:
     ) -> None:
         monkeypatch.setattr(state, "_LOCK_WAIT_S", 0.2)
         hold = (
-            "import time\nfrom mcu_hybrid.emulate import state\n"
+            "import time\nfrom mcu_hybrid.machines import state\n"
             "with state.locked('native'):\n    print('held', flush=True)\n    time.sleep(60)"
         )
         with python(hold) as other:

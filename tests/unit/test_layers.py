@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FLOORS = (
-    "errors events extras folders intervals json_text manifest process quant resources templates "
-    "tflite_file",
+    "errors events extras folders intervals json_text manifest plugins process quant resources "
+    "templates tflite_file",
     "board graph artifacts",
     "ops wire link cloud image",
     "reference device machines routing",

@@ -8,7 +8,8 @@ import pytest
 from mcu_hybrid.bench import thumb
 from mcu_hybrid.bench.mix import count
 from mcu_hybrid.errors import ToolError
-from mcu_hybrid.machines.trace import Block, Log, Trace
+from mcu_hybrid.machines.qemu_log import Log
+from mcu_hybrid.machines.trace import Block, Trace
 
 CALL, MODEL, KERNEL = 0x100, 0x200, 0x300
 LAYER_NOW = 0x20000010
