@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from mcu_hybrid.machines.price import Time
+from mcu_hybrid.routing import mechanisms
+from mcu_hybrid.routing.query import Answer, fallback_of
 from mcu_hybrid.routing.session import Counters
 from mcu_hybrid.routing.tune.outcomes import MISSING, Outcomes
 from mcu_hybrid.steps.split import TestSplit
-
-_FALLBACK = "fallback: "
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,26 @@ class Heard:
     bytes_sent: int
     bytes_received: int
     restarts: int
+
+    @classmethod
+    def of(cls, answer: Answer, differing: int | None, restarts: int) -> Heard:
+        """What an answer says."""
+        ran = answer.device.ran
+        names = {router.ID: name for name, router in mechanisms.ROUTERS.items()}
+        return cls(
+            device=answer.device.label,
+            scores={name: int(ran.scores[id_]) for id_, name in names.items() if id_ in ran.scores},
+            decision=int(ran.decision),
+            ticks=ran.ticks,
+            instructions=ran.instructions,
+            differing=differing,
+            reason=answer.reason,
+            cloud=answer.label if answer.origin == "cloud" else MISSING,
+            cloud_us=answer.latency.cloud_us,
+            bytes_sent=answer.bytes_sent,
+            bytes_received=answer.bytes_received,
+            restarts=restarts,
+        )
 
 
 @dataclass(frozen=True)
@@ -102,8 +122,7 @@ class Pass:
 
 def fallbacks_of(heard: Sequence[Heard]) -> Counter[str]:
     """How often the cloud was wanted in the live pass and did not answer, by reason."""
-    reasons = (one.reason for one in heard if one.reason.startswith(_FALLBACK))
-    return Counter(reason.removeprefix(_FALLBACK) for reason in reasons)
+    return Counter(why for one in heard if (why := fallback_of(one.reason)))
 
 
 def counters_of(heard: Sequence[Heard]) -> dict[str, Any]:

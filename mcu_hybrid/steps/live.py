@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -20,12 +20,12 @@ from mcu_hybrid.errors import CloudError, InputError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.machines.price import code_of
 from mcu_hybrid.reference.judge import Judge, Unjudged
-from mcu_hybrid.routing import mechanisms
-from mcu_hybrid.routing.query import Answer, Query
+from mcu_hybrid.routing.policy import Direct, Resting
+from mcu_hybrid.routing.query import Query
 from mcu_hybrid.routing.session import DeviceClock, HybridSession
 from mcu_hybrid.routing.tune.outcomes import MISSING
 from mcu_hybrid.steps.build import Build
-from mcu_hybrid.steps.cloud import CloudModel, CloudScores
+from mcu_hybrid.steps.cloud import CloudModel
 from mcu_hybrid.steps.heard import Fetched, Heard, Pass, counters_of, fallbacks_of
 from mcu_hybrid.steps.journal import Journal
 from mcu_hybrid.steps.run_table import Job
@@ -47,10 +47,10 @@ def stream(
     What the journal has of the split is not asked again.
     """
     build, cloud, data, tensors = job.build, job.model, job.splits[split], job.tensors[split]
-    recorder = _Recorder(device, cloud)
     timer = timer_of(build, device)
-    logits = device.hello().logits
-    session = HybridSession(recorder, recorder, clock=_clock(timer), logits=logits)
+    session = HybridSession(
+        device, Resting(Direct(cloud)), clock=_clock(timer), logits=device.hello().logits
+    )
     judged = _Judged(build, check)
     heard = [Heard(**entry) for entry in journal.entries(split, "board")]
     before = len(heard)
@@ -60,7 +60,8 @@ def stream(
     for i in range(before, len(tensors)):
         tensor = tensors[i][None]
         answer = session.ask(Query(str(i), tensor, cloud.payload(data.x[i : i + 1])))
-        one = recorder.heard(answer, logits, judged.differing(recorder.inference, tensor), restarts)
+        differing = judged.differing(answer.device.ran.outputs, tensor)
+        one = Heard.of(answer, differing, restarts + device.restarts)
         heard.append(one)
         journal.add(split, "board", asdict(one))
         tell("board + cloud", i + 1, len(tensors))
@@ -108,51 +109,15 @@ class _Judged:
             except Unjudged as error:
                 self.reason = error.message
 
-    def differing(self, ran: Any, tensor: np.ndarray) -> int | None:
+    def differing(self, outputs: Sequence[bytes], tensor: np.ndarray) -> int | None:
         """How many outputs of an inference differ; None where they cannot be compared."""
         if self._judge is None:
             return None
         try:
-            return measure.count_differences(ran.outputs, self._judge.run([tensor]))
+            return measure.count_differences(outputs, self._judge.run([tensor]))
         except Unjudged as error:
             self._judge, self.reason = None, error.message
             return None
-
-
-class _Recorder:
-    """Stands between session, board and cloud and keeps the last inference and the sizes."""
-
-    def __init__(self, device: Device, cloud: CloudModel) -> None:
-        self._device, self._cloud = device, cloud
-        self.inference: Any = None
-        self._answer: CloudScores | None = None
-
-    def infer(self, inputs: Any) -> Any:
-        """The board's inference for a list of tensors, the cloud's for one array."""
-        if isinstance(inputs, list):
-            self.inference, self._answer = self._device.infer(inputs), None
-            return self.inference
-        self._answer = self._cloud.infer(inputs)
-        return self._answer
-
-    def heard(self, answer: Answer, logits: int, differing: int | None, restarts: int) -> Heard:
-        """The last query with its answer; ``restarts`` are those before this part of the run."""
-        ran, told = self.inference, self._answer
-        names = {router.ID: name for name, router in mechanisms.ROUTERS.items()}
-        return Heard(
-            device=int(np.argmax(ran.int8(logits))),
-            scores={name: int(ran.scores[id_]) for id_, name in names.items() if id_ in ran.scores},
-            decision=int(ran.decision),
-            ticks=ran.ticks,
-            instructions=ran.instructions,
-            differing=differing,
-            reason=answer.reason,
-            cloud=answer.label if answer.origin == "cloud" else MISSING,
-            cloud_us=answer.latency.cloud_us,
-            bytes_sent=told.bytes_sent if told else 0,
-            bytes_received=told.bytes_received if told else 0,
-            restarts=restarts + self._device.restarts,
-        )
 
 
 def timer_of(build: Build, device: Device) -> timing.Timer:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mcu_hybrid.errors import CloudError, CloudTimeout, LinkTimeout
+from mcu_hybrid.routing.policy import Direct, NoCloud, Resting
 from mcu_hybrid.routing.query import Query
 from mcu_hybrid.routing.session import DeviceClock, HybridSession
 
@@ -42,6 +43,7 @@ class Board:
 class Result:
     values: np.ndarray
     bytes_sent: int = 40
+    bytes_received: int = 7
 
     def scores(self, output: str | None = None) -> np.ndarray:
         return self.values
@@ -67,9 +69,10 @@ def query(score: int, payload: np.ndarray | None = PAYLOAD) -> Query:
     return Query(f"q{score}", np.array([score], np.int8), payload)
 
 
-def session(cloud: Cloud | None, **options: object) -> HybridSession:
+def session(cloud: Cloud | None, **rest: object) -> HybridSession:
     clock = DeviceClock(us_per_tick=2.5, is_estimate=True)
-    return HybridSession(Board(), cloud, clock=clock, **options)  # type: ignore[arg-type]
+    policy = NoCloud() if cloud is None else Resting(Direct(cloud), **rest)  # type: ignore[arg-type]
+    return HybridSession(Board(), policy, clock=clock)
 
 
 def test_a_sure_board_keeps_its_answer() -> None:
@@ -153,7 +156,7 @@ def test_a_dead_board_is_an_error() -> None:
         def infer(self, inputs: Sequence[np.ndarray]) -> Ran:
             raise LinkTimeout("no answer")
 
-    hybrid = HybridSession(Dead(), Cloud(), clock=DeviceClock(1.0))
+    hybrid = HybridSession(Dead(), Direct(Cloud()), clock=DeviceClock(1.0))
     with pytest.raises(LinkTimeout):
         hybrid.ask(query(0))
     assert hybrid.counters.asked == 0
@@ -164,5 +167,5 @@ def test_a_board_without_a_router_keeps_everything() -> None:
         def infer(self, inputs: Sequence[np.ndarray]) -> Ran:
             return Ran(None)
 
-    answer = HybridSession(Unrouted(), None, clock=DeviceClock(1.0)).ask(query(0))
+    answer = HybridSession(Unrouted(), NoCloud(), clock=DeviceClock(1.0)).ask(query(0))
     assert answer.origin == "device" and answer.decision.score == 0
