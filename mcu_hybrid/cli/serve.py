@@ -67,6 +67,7 @@ def command(
 
     Example: mcu-hybrid serve --model runs/export --name global --port 8080
     """
+    from mcu_hybrid.cloud.fronts import Listen
     from mcu_hybrid.steps.serve import global_model, serve
 
     def ready(url: str) -> None:
@@ -78,10 +79,7 @@ def command(
     serve(
         global_model(model_path),
         name,
-        host=host,
-        port=port,
-        token=token,
-        max_body_bytes=max_body << 20,
+        Listen(host, port, token, max_body << 20),
         max_batch=max_batch,
         threads=threads,
         on_ready=ready,

@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -23,26 +22,16 @@ from mcu_hybrid.cloud.oip import (
     DTYPES,
     HEADER_LENGTH,
     Message,
+    ModelMetadata,
     OipError,
     decode_response,
     encode_request,
 )
-from mcu_hybrid.cloud.oip_tensors import TensorSpec, datatype_of
+from mcu_hybrid.cloud.oip_tensors import datatype_of
 from mcu_hybrid.errors import CloudError
 
 # What servers answer when they do not know binary tensors: the body is not JSON to them.
 NO_BINARY = frozenset({400, 415, 422, 500, 501})
-
-
-@dataclass(frozen=True)
-class ModelMetadata:
-    """What a server tells of a model; ``inputs`` may be empty where a server does not say."""
-
-    name: str
-    platform: str
-    versions: tuple[str, ...]
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
 
 
 @dataclass(frozen=True)
@@ -142,7 +131,10 @@ class CloudClient:
             reply = self._http.call("GET", self._path, until=until)
             if reply.status != 200:
                 raise self._refused(reply)
-            self._metadata = self._parse_metadata(reply)
+            try:
+                self._metadata = ModelMetadata.parse(reply.body)
+            except OipError as error:
+                raise self._bad_answer(error.message) from error
         return self._metadata
 
     def models(self, until: float | None = None) -> tuple[str, ...]:
@@ -236,25 +228,6 @@ class CloudClient:
             has, wanted = datatype_of(array), told.get(name, "")
             if wanted and has.strip("0123456789") != wanted.strip("0123456789"):
                 raise self._bad_answer(f"'{name}' is {has}, its metadata says {wanted}")
-
-    def _parse_metadata(self, reply: Reply) -> ModelMetadata:
-        try:
-            data: dict[str, Any] = json_text.loads(reply.body)
-            sides = [
-                tuple(
-                    TensorSpec(
-                        str(t["name"]), str(t["datatype"]), tuple(int(n) for n in t["shape"])
-                    )
-                    for t in data.get(side) or []
-                )
-                for side in ("inputs", "outputs")
-            ]
-            versions = tuple(str(v) for v in data.get("versions") or [])
-            return ModelMetadata(
-                str(data["name"]), str(data.get("platform", "")), versions, sides[0], sides[1]
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise self._bad_answer(f"metadata cannot be read: {error!r}") from error
 
     def _refused(self, reply: Reply) -> CloudError:
         said = _error_text(reply)

@@ -1,11 +1,11 @@
 """An ONNX model behind the Open Inference Protocol: its tensors' types and checked inference.
 
-No HTTP here (server.py). onnxruntime is imported when a model is opened.
+Which requests reach it is service.py's. onnxruntime is imported when a model is opened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class OnnxModel:
         fixed = [spec.shape[0] for spec in self.inputs if spec.shape and spec.shape[0] > 0]
         return min(fixed, default=self._max_batch)
 
-    def check(self, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, bool] | None) -> None:
+    def check(self, inputs: Mapping[str, np.ndarray], outputs: Collection[str] | None) -> None:
         """Raise OipError(400) naming what the model takes, where a request does not fit it."""
         takes = "; ".join(str(spec) for spec in self.inputs)
         specs = {spec.name: spec for spec in self.inputs}
@@ -92,7 +92,7 @@ class OnnxModel:
             raise OipError(f"{len(body)} raw bytes do not fit {spec}") from error
 
     def infer(
-        self, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, bool] | None = None
+        self, inputs: Mapping[str, np.ndarray], outputs: Collection[str] | None = None
     ) -> dict[str, np.ndarray]:
         """Run the model; raises OipError(400) for a misfit and OipError(500) where it fails."""
         self.check(inputs, outputs)

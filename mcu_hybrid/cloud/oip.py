@@ -8,7 +8,7 @@ and its "binary tensor data" extension. Anything malformed raises OipError with 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from mcu_hybrid.cloud.oip_tensors import (
     DTYPES,
     MAX_DIMS,
     OipError,
+    TensorSpec,
     datatype_of,
     from_binary,
     from_json_data,
@@ -31,18 +32,67 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
 @dataclass(frozen=True)
+class ModelMetadata:
+    """What a server tells of a model; ``inputs`` may be empty where a server does not say.
+
+    ``limits`` are what it takes at most, by its own names for them.
+    """
+
+    name: str
+    platform: str
+    versions: tuple[str, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        """The answer to a request for it."""
+        return {
+            "name": self.name,
+            "versions": list(self.versions),
+            "platform": self.platform,
+            "inputs": [spec.to_json() for spec in self.inputs],
+            "outputs": [spec.to_json() for spec in self.outputs],
+            "parameters": dict(self.limits),
+        }
+
+    @classmethod
+    def parse(cls, body: bytes) -> ModelMetadata:
+        """Read such an answer, of any server; raises OipError where it is none."""
+        try:
+            data = json_text.loads(body)
+            inputs, outputs = (
+                tuple(TensorSpec.parse(entry) for entry in data.get(side) or [])
+                for side in ("inputs", "outputs")
+            )
+            versions = tuple(str(version) for version in data.get("versions") or [])
+            return cls(str(data["name"]), str(data.get("platform", "")), versions, inputs, outputs)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise OipError(f"metadata cannot be read: {error!r}") from error
+
+
+@dataclass(frozen=True)
 class InferRequest:
-    """A decoded request; ``outputs`` maps each wanted output to "as binary", None wants all."""
+    """A request; ``outputs`` maps each wanted output to "as binary", None wants all.
+
+    ``model`` and ``version`` ("" = any) are not part of an HTTP body: its path has them.
+    """
 
     inputs: dict[str, np.ndarray]
     outputs: dict[str, bool] | None = None
     binary_default: bool = False
     id: str = ""
+    model: str = ""
+    version: str = ""
+
+    def binary(self, outputs: Iterable[str]) -> dict[str, bool]:
+        """How each output of the answer is to be sent, where the wire has a choice."""
+        return self.outputs or dict.fromkeys(outputs, self.binary_default)
 
 
 @dataclass(frozen=True)
 class InferResponse:
-    """A decoded response."""
+    """A response."""
 
     outputs: dict[str, np.ndarray]
     model_name: str = ""

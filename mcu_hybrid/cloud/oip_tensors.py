@@ -54,9 +54,15 @@ class TensorSpec:
             want in (-1, have) for want, have in zip(self.shape, shape, strict=True)
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The metadata entry."""
         return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
+
+    @classmethod
+    def parse(cls, entry: Any) -> TensorSpec:
+        """Read such an entry; KeyError, TypeError or ValueError where it is none."""
+        shape = tuple(int(size) for size in entry["shape"])
+        return cls(str(entry["name"]), str(entry["datatype"]), shape)
 
     def __str__(self) -> str:
         return f"{self.name}: {self.datatype} {list(self.shape)}"

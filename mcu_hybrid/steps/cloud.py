@@ -21,7 +21,7 @@ from mcu_hybrid.graph.pixels import UNIT, PixelForm
 from mcu_hybrid.routing.link_costs import LinkModel
 from mcu_hybrid.routing.tune.outcomes import MISSING
 from mcu_hybrid.steps.build import Model
-from mcu_hybrid.steps.serve import global_model, server_module
+from mcu_hybrid.steps.serve import global_model, serving
 
 Payload = Callable[[np.ndarray], np.ndarray]
 
@@ -62,7 +62,7 @@ def cloud_for(options: RunOptions, export: Path | None) -> Iterator[CloudClient]
     if export is None:
         raise InputError("there is no global model to serve", "give --cloud URL --model NAME")
     with (
-        server_module().serving(global_model(export), options.model) as url,
+        serving(global_model(export), options.model) as url,
         CloudClient(url, options.model, deadline_s=options.deadline_s) as client,
     ):
         yield client

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 from mcu_hybrid import extras, manifest
+from mcu_hybrid.cloud.fronts import Listen, front
+from mcu_hybrid.cloud.service import open_service
 from mcu_hybrid.errors import ManifestError
 
 GLOBAL = "global.onnx"
+FRONT = "http"
 
 
 def global_model(source: Path) -> Path:
@@ -32,32 +35,19 @@ def global_model(source: Path) -> Path:
 def serve(
     model: Path,
     name: str,
+    listen: Listen,
     *,
-    host: str,
-    port: int,
-    token: str | None,
-    max_body_bytes: int,
     max_batch: int,
     threads: int,
     on_ready: Callable[[str], None],
 ) -> None:
     """Serve until Ctrl-C or SIGTERM. Raises MissingTool where the web framework is not there."""
-    server_module().serve(
-        model,
-        name,
-        host=host,
-        port=port,
-        token=token,
-        max_body_bytes=max_body_bytes,
-        max_batch=max_batch,
-        threads=threads,
-        on_ready=on_ready,
-    )
-
-
-def server_module() -> Any:
-    """The server's code; raises MissingTool where a package that it needs is not installed."""
     extras.require("serving a model", "cloud")
-    from mcu_hybrid.cloud import server
+    service = open_service(model, name, threads=threads, max_batch=max_batch)
+    front(FRONT).serve(service, listen, on_ready)
 
-    return server
+
+def serving(model: Path, name: str) -> AbstractContextManager[str]:
+    """The same on a thread, for as long as a ``with`` block; yields the URL."""
+    extras.require("serving a model", "cloud")
+    return front(FRONT).serving(open_service(model, name, threads=1), Listen())

@@ -13,7 +13,7 @@ from tests.support.bad_rig import CLASSES, Refused, Steps, global_onnx
 from tests.support.cloud_rig import answering
 
 pytest.importorskip("fastapi")
-from mcu_hybrid.cloud.server import serving
+from tests.support.serve_rig import serving
 
 
 def run_at(steps: Steps, url: str, *more: object) -> tuple[object, ...]:

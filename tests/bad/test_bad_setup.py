@@ -180,10 +180,10 @@ def uninstalled(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
 
 
 def test_no_web_framework(steps: Steps, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = ("mcu_hybrid.cloud.server", "mcu_hybrid.cloud.app")
-    without(monkeypatch, "fastapi", *ours)
+    without(
+        monkeypatch, "fastapi", "mcu_hybrid.cloud.fronts.http", "mcu_hybrid.cloud.fronts.http_app"
+    )
     uninstalled(monkeypatch, "fastapi")
-    monkeypatch.delattr("mcu_hybrid.cloud.server", raising=False)
     for args in (("serve", "--model", steps.export), ("run", steps.build, "--out", "r")):
         told = refused(*args)
         assert told.kind == "MissingTool"

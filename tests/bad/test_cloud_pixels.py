@@ -18,7 +18,7 @@ from tests.support.bad_rig import CLASSES, SIDE, Refused, Steps
 
 pytest.importorskip("fastapi")
 pytest.importorskip("onnxruntime")
-from mcu_hybrid.cloud.server import serving
+from tests.support.serve_rig import serving
 
 onnx = pytest.importorskip("onnx")
 

@@ -19,13 +19,16 @@ import numpy as np
 import pytest
 
 from mcu_hybrid.cloud.client import CloudClient
+from mcu_hybrid.cloud.fronts import Listen, front
 from mcu_hybrid.cloud.oip import HEADER_LENGTH, decode_response, encode_request
 from mcu_hybrid.cloud.oip_tensors import DTYPES
+from mcu_hybrid.cloud.service import open_service
 from mcu_hybrid.errors import CloudError, CloudTimeout, ModelError
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("fastapi")
-server = pytest.importorskip("mcu_hybrid.cloud.server")
+
+from tests.support import serve_rig as server  # noqa: E402
 
 WEIGHTS = np.arange(12, dtype="f4").reshape(4, 3)
 X = np.array([[1, 2, 3, 4]], "f4")
@@ -308,22 +311,24 @@ def test_a_file_that_is_no_model(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ModelError, match=r"m\.onnx") as caught:
-        server.create_app(path, "m")
+        open_service(path, "m")
     assert caught.value.hint
 
 
 def test_a_port_in_use_is_named(dense: Path, url: str) -> None:
     port = urlsplit(url).port
     with pytest.raises(CloudError, match=f"cannot listen on 127.0.0.1:{port}") as caught:
-        server.serve(dense, "m", port=port)
+        front("http").serve(open_service(dense, "m"), Listen(port=port))
     assert "--port" in caught.value.hint
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_serve_runs_until_a_signal(dense: Path, sign: signal.Signals) -> None:
     code = (
-        "import sys; from pathlib import Path; from mcu_hybrid.cloud.server import serve\n"
-        "serve(Path(sys.argv[1]), 'm', port=0, on_ready=lambda url: print(url, flush=True))\n"
+        "import sys; from pathlib import Path; from mcu_hybrid.cloud.fronts import Listen, front\n"
+        "from mcu_hybrid.cloud.service import open_service\n"
+        "service = open_service(Path(sys.argv[1]), 'm')\n"
+        "front('http').serve(service, Listen(), lambda url: print(url, flush=True))\n"
         "print('ended', flush=True)"
     )
     process = subprocess.Popen(

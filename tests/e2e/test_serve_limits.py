@@ -13,11 +13,13 @@ import httpx
 import numpy as np
 import pytest
 
-from mcu_hybrid.cloud import guard
 from mcu_hybrid.cloud.oip import HEADER_LENGTH, encode_request
 
 onnx = pytest.importorskip("onnx")
-server = pytest.importorskip("mcu_hybrid.cloud.server")
+pytest.importorskip("fastapi")
+
+from mcu_hybrid.cloud.fronts import http_guard as guard  # noqa: E402
+from tests.support import serve_rig as server  # noqa: E402
 
 HEAD = b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n"
 

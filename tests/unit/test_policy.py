@@ -9,7 +9,7 @@ from mcu_hybrid.errors import CloudError
 from mcu_hybrid.routing.policy import Direct, NoCloud, Policy, Resting
 from mcu_hybrid.routing.query import Answer, Query
 from mcu_hybrid.routing.session import DeviceClock, HybridSession
-from tests.unit.test_session import Board, Cloud, query
+from tests.support.session_rig import Board, Cloud, query
 
 CLOCK = DeviceClock(us_per_tick=1.0)
 

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from mcu_hybrid.cloud.server import _bind
+from mcu_hybrid.cloud.fronts.http import _bind
 from mcu_hybrid.errors import CloudError
 
 

@@ -3,7 +3,7 @@
 uvicorn has no deadline for a request's head, and counts every open connection against its limit.
 Here a head has a deadline, and one client may hold only so many unfinished requests: past that, or
 when all places are taken, the one that has been unfinished longest goes. The body has a deadline of
-its own (app.py). No routes and no tensors here.
+its own (http_app.py). No routes and no tensors here.
 """
 
 from __future__ import annotations

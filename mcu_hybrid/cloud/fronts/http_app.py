@@ -1,15 +1,14 @@
-"""The FastAPI application: Open Inference Protocol v2 over HTTP for one ONNX model.
+"""The FastAPI application: the Open Inference Protocol v2 over HTTP, in front of a Service.
 
-Routes, limits and error replies. Tensors and messages are oip.py's, inference is model.py's,
-running it on a port is server.py's.
+Routes, limits and error replies. What is answered is service.py's, tensors and messages are
+oip.py's, running it on a port is http.py's.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import anyio
 from fastapi import Depends, FastAPI, Request
@@ -17,40 +16,19 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from mcu_hybrid import __version__
-from mcu_hybrid.cloud.model import MAX_BATCH, OnnxModel
-from mcu_hybrid.cloud.oip import (
-    HEADER_LENGTH,
-    InferRequest,
-    Message,
-    decode_request,
-    encode_response,
-)
+from mcu_hybrid.cloud.fronts.base import Listen
+from mcu_hybrid.cloud.oip import HEADER_LENGTH, Message, decode_request, encode_response
 from mcu_hybrid.cloud.oip_tensors import OipError
+from mcu_hybrid.cloud.service import Service
 
-MAX_BODY_BYTES = 16 << 20
 BODY_TIMEOUT_S = 30.0
 OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")  # probes of a supervisor carry no token
 
 
-def create_app(
-    model_path: Path,
-    name: str,
-    max_body_bytes: int = MAX_BODY_BYTES,
-    token: str | None = None,
-    threads: int = 0,
-    max_batch: int = MAX_BATCH,
-) -> FastAPI:
-    """The application; raises ModelError where the model cannot be opened.
-
-    Args:
-        max_body_bytes: larger requests are answered 413, whatever their Content-Length says.
-        token: a bearer token that every request but health must carry.
-        threads: threads per inference, 0 leaves it to onnxruntime.
-        max_batch: inputs of one request, where the model takes any number; more are a 400.
-    """
-    model = OnnxModel(model_path, threads=threads, max_batch=max_batch)
+def create_app(service: Service, listen: Listen) -> FastAPI:
+    """The application of a service."""
     app = FastAPI(
-        dependencies=[Depends(_token_check(token))],
+        dependencies=[Depends(_token_check(listen.token))],
         docs_url=None,  # the pages would load scripts from the network
         redoc_url=None,
         openapi_url=None,
@@ -58,8 +36,8 @@ def create_app(
     app.add_exception_handler(OipError, _oip_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _internal_error)
-    _add_metadata_routes(app, model, name, max_body_bytes)
-    _add_infer_routes(app, model, name, max_body_bytes)
+    _add_metadata_routes(app, service, listen.max_body_bytes)
+    _add_infer_routes(app, service, listen.max_body_bytes)
     return app
 
 
@@ -74,9 +52,9 @@ def _token_check(token: str | None) -> Callable[[Request], None]:
     return check
 
 
-def _add_metadata_routes(app: FastAPI, model: OnnxModel, name: str, max_body_bytes: int) -> None:
+def _add_metadata_routes(app: FastAPI, service: Service, max_body_bytes: int) -> None:
     @app.get("/v2")
-    async def server_metadata() -> dict[str, Any]:
+    async def server_metadata() -> dict[str, object]:
         return {"name": "mcu-hybrid", "version": __version__, "extensions": ["binary_tensor_data"]}
 
     @app.get("/v2/health/live")
@@ -89,61 +67,53 @@ def _add_metadata_routes(app: FastAPI, model: OnnxModel, name: str, max_body_byt
 
     @app.get("/v2/models")
     async def models() -> dict[str, list[str]]:
-        return {"models": [name]}
+        return {"models": [offered.name for offered in service.index()]}
 
     @app.post("/v2/repository/index")
     async def index() -> list[dict[str, str]]:
-        return [{"name": name, "version": model.version, "state": "READY"}]
+        return [
+            {"name": offered.name, "version": offered.version, "state": "READY"}
+            for offered in service.index()
+        ]
 
-    @app.get("/v2/models/{wanted}")
-    @app.get("/v2/models/{wanted}/versions/{version}")
-    async def metadata(wanted: str, version: str = "") -> dict[str, Any]:
-        _find(model, name, wanted, version)
-        return {
-            "name": name,
-            "versions": [model.version],
-            "platform": model.platform,
-            "inputs": [spec.to_json() for spec in model.inputs],
-            "outputs": [spec.to_json() for spec in model.outputs],
-            "parameters": {"max_batch_size": model.max_batch, "max_body_bytes": max_body_bytes},
-        }
+    @app.get("/v2/models/{model}")
+    @app.get("/v2/models/{model}/versions/{version}")
+    async def metadata(model: str, version: str = "") -> dict[str, object]:
+        told = service.metadata(model, version)
+        limits = {**told.limits, "max_body_bytes": max_body_bytes}
+        return replace(told, limits=limits).to_json()
 
-    @app.get("/v2/models/{wanted}/ready")
-    @app.get("/v2/models/{wanted}/versions/{version}/ready")
-    async def model_ready(wanted: str, version: str = "") -> dict[str, Any]:
-        _find(model, name, wanted, version)
-        return {"name": name, "ready": True}
+    @app.get("/v2/models/{model}/ready")
+    @app.get("/v2/models/{model}/versions/{version}/ready")
+    async def model_ready(model: str, version: str = "") -> dict[str, object]:
+        return {"name": service.metadata(model, version).name, "ready": True}
 
 
-def _add_infer_routes(app: FastAPI, model: OnnxModel, name: str, max_body_bytes: int) -> None:
-    @app.post("/v2/models/{wanted}/infer")
-    @app.post("/v2/models/{wanted}/versions/{version}/infer")
-    async def infer(request: Request, wanted: str, version: str = "") -> Response:
-        _find(model, name, wanted, version)
+def _add_infer_routes(app: FastAPI, service: Service, max_body_bytes: int) -> None:
+    @app.post("/v2/models/{model}/infer")
+    @app.post("/v2/models/{model}/versions/{version}/infer")
+    async def infer(request: Request, model: str, version: str = "") -> Response:
+        service.metadata(model, version)  # one that is not offered is said before the body is read
         body = await _read_body(request, max_body_bytes)
         length = request.headers.get(HEADER_LENGTH)
         # Parsing and inference both take time that the event loop must not lose.
-        message = await anyio.to_thread.run_sync(_answer, model, name, body, length)
+        message = await anyio.to_thread.run_sync(_answer, service, body, length, model, version)
         return Response(message.body, headers=message.headers)
 
 
-def _answer(model: OnnxModel, name: str, body: bytes, length: str | None) -> Message:
+def _answer(service: Service, body: bytes, length: str | None, model: str, version: str) -> Message:
     if length == "0":
-        request = InferRequest(model.raw_input(body), None, binary_default=True)
+        request = service.raw(body, model, version)
     else:
-        request = decode_request(body, length)
-    outputs = model.infer(request.inputs, request.outputs)
-    binary = request.outputs or dict.fromkeys(outputs, request.binary_default)
+        request = replace(decode_request(body, length), model=model, version=version)
+    response = service.infer(request)
     return encode_response(
-        outputs, binary, model_name=name, model_version=model.version, id=request.id
+        response.outputs,
+        request.binary(response.outputs),
+        model_name=response.model_name,
+        model_version=response.model_version,
+        id=response.id,
     )
-
-
-def _find(model: OnnxModel, name: str, wanted: str, version: str) -> None:
-    if wanted != name:
-        raise OipError(f"unknown model '{wanted}'; this server has '{name}'", 404)
-    if version not in ("", model.version):
-        raise OipError(f"model '{name}' has no version '{version}', only {model.version}", 404)
 
 
 async def _read_body(request: Request, limit: int) -> bytes:

@@ -1,6 +1,6 @@
-"""Running the model server: ``serve`` until a signal, ``serving`` behind a ``with`` block.
+"""The HTTP front: a Service on a port, until a signal or behind a ``with`` block.
 
-The application itself (routes, limits, errors) is app.py.
+The application itself (routes, limits, errors) is http_app.py.
 """
 
 from __future__ import annotations
@@ -13,17 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
-from mcu_hybrid.cloud.app import MAX_BODY_BYTES, create_app
-from mcu_hybrid.cloud.guard import MAX_CONNECTIONS, GuardedProtocol
-from mcu_hybrid.cloud.model import MAX_BATCH
+from mcu_hybrid.cloud.fronts.base import Front, Listen
+from mcu_hybrid.cloud.fronts.http_app import create_app
+from mcu_hybrid.cloud.fronts.http_guard import MAX_CONNECTIONS, GuardedProtocol
+from mcu_hybrid.cloud.service import Service
 from mcu_hybrid.errors import CloudError
-
-__all__ = ["MAX_BODY_BYTES", "create_app", "serve", "serving"]
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -86,38 +84,6 @@ def _server(app: FastAPI, log_level: str) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def serve(
-    model_path: Path,
-    name: str,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 8080,
-    max_body_bytes: int = MAX_BODY_BYTES,
-    token: str | None = None,
-    threads: int = 0,
-    max_batch: int = MAX_BATCH,
-    log_level: str = "warning",
-    on_ready: Callable[[str], None] | None = None,
-) -> None:
-    """Serve until SIGINT or SIGTERM; requests in work are finished first.
-
-    ``on_ready`` gets the URL once connections are taken.
-    """
-    app = create_app(model_path, name, max_body_bytes, token, threads, max_batch)
-    listener = _bind(host, port)
-    server = _server(app, log_level)
-    listener.listen(128)
-    try:
-        with _sigterm_ends(server):
-            if on_ready is not None:
-                on_ready(_url(listener))
-            server.run(sockets=[listener])
-    except KeyboardInterrupt:  # uvicorn raises the signal again after it has shut down
-        pass
-    finally:
-        listener.close()
-
-
 @contextmanager
 def _sigterm_ends(server: uvicorn.Server) -> Iterator[None]:
     """SIGTERM before and after uvicorn's own handling ends the server, not the process."""
@@ -135,29 +101,41 @@ def _sigterm_ends(server: uvicorn.Server) -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-@contextmanager
-def serving(
-    model_path: Path,
-    name: str,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    max_body_bytes: int = MAX_BODY_BYTES,
-    token: str | None = None,
-    threads: int = 1,
-    max_batch: int = MAX_BATCH,
-) -> Iterator[str]:
-    """A server on a thread of this process, for ``run`` and tests; yields its URL."""
-    app = create_app(model_path, name, max_body_bytes, token, threads, max_batch)
-    listener = _bind(host, port)
-    server = _server(app, "error")
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        while not server.started and thread.is_alive():
-            time.sleep(0.005)
-        yield _url(listener)
-    finally:
-        server.should_exit = True
-        thread.join(timeout=10)
-        listener.close()
+class HttpFront:
+    """The Open Inference Protocol v2 over HTTP/1.1."""
+
+    def serve(
+        self, service: Service, listen: Listen, on_ready: Callable[[str], None] | None = None
+    ) -> None:
+        """Serve until SIGINT or SIGTERM."""
+        listener = _bind(listen.host, listen.port)
+        server = _server(create_app(service, listen), listen.log_level)
+        listener.listen(128)
+        try:
+            with _sigterm_ends(server):
+                if on_ready is not None:
+                    on_ready(_url(listener))
+                server.run(sockets=[listener])
+        except KeyboardInterrupt:  # uvicorn raises the signal again after it has shut down
+            pass
+        finally:
+            listener.close()
+
+    @contextmanager
+    def serving(self, service: Service, listen: Listen) -> Iterator[str]:
+        """Serve on a thread meanwhile."""
+        listener = _bind(listen.host, listen.port)
+        server = _server(create_app(service, listen), "error")
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            while not server.started and thread.is_alive():
+                time.sleep(0.005)
+            yield _url(listener)
+        finally:
+            server.should_exit = True
+            thread.join(timeout=10)
+            listener.close()
+
+
+FRONT: Front = HttpFront()
