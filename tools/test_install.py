@@ -27,6 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TINY = "--base-epochs 1 --global-epochs 1 --base-width 4 --global-width 4 --qat no --threads 2"
 PORT = 8472
+DIGIT = "import numpy; numpy.save('digit.npy', numpy.zeros((8, 8, 1), numpy.uint8))"
 # In the order of a user's first hour; each works in the folder that the ones before have filled.
 VERBS = {
     "boards": "boards",
@@ -37,6 +38,7 @@ VERBS = {
     "build": "build runs/export --board native --out runs/build",
     "flash": "flash runs/build",
     "bench": "bench runs/build --runs 3 --out runs/bench",
+    "predict": "predict runs/build digit.npy --board native",
     "serve": f"serve --model runs/export --name global --port {PORT}",
     "run": "run runs/build --limit 20 --out runs/run",
     "tune": "tune runs/run --max-query-rate 50% --out runs/tune",
@@ -162,6 +164,7 @@ def every_verb(env: Path, work: Path, tally: Tally) -> None:
     """All verbs, in the full install."""
     listed = shell(env, "mcu-hybrid boards --json", work)
     tally.note("boards --json is JSON", "" if json.loads(listed.stdout) else listed.stdout, 0.0)
+    shell(env, f"python -c {shlex.quote(DIGIT)}", work)
     for verb in verbs_of(env, work):
         started = time.monotonic()
         line = f"mcu-hybrid {VERBS[verb]}"

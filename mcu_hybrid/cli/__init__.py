@@ -48,6 +48,7 @@ VERBS = {
     "flash": "Put firmware on a board (or start a virtual one).",
     "bench": "Measure a model on a board, and compare it with TFLM bit for bit.",
     "serve": "Serve an ONNX model over the Open Inference Protocol v2.",
+    "predict": "What is on an image, and who says so: base or cloud.",
     "run": "Stream data through the board, query the cloud, print the table.",
     "tune": "Targets (accuracy, latency, energy, queries) to a threshold; set it on the board.",
     "report": "One self-contained HTML page from the steps' folders.",

@@ -35,7 +35,17 @@ def run_int8(
     graph: Graph, x: np.ndarray, *, label: str = "int8 reference", on_event: OnEvent | None = None
 ) -> Int8Run:
     """Run uint8 images through the graph; the logits are what its routers read, else output 0."""
-    images = to_int8(graph, x)
+    return run_tensors(graph, to_int8(graph, x), label=label, on_event=on_event)
+
+
+def run_tensors(
+    graph: Graph,
+    images: np.ndarray,
+    *,
+    label: str = "int8 reference",
+    on_event: OnEvent | None = None,
+) -> Int8Run:
+    """Likewise of int8 inputs [N, ...], as the graph takes them."""
     rows: list[list[np.ndarray]] = []
     for i, image in enumerate(images):
         rows.append([out.ravel() for out in interp.run(graph, [image[None]])])
