@@ -7,7 +7,7 @@ cloud where there is one. Reading the images is in predict_inputs.py.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from mcu_hybrid import manifest
 from mcu_hybrid.cloud.client import CloudClient
 from mcu_hybrid.device.client import Inference
 from mcu_hybrid.errors import InputError, ModelError
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.export.agreement import run_tensors
 from mcu_hybrid.graph.pixels import PixelForm
 from mcu_hybrid.graph.types import Graph
@@ -31,7 +32,6 @@ from mcu_hybrid.steps.flash import on_board, open_for
 from mcu_hybrid.steps.predict_inputs import Sample, Source, graph_for, read_samples
 from mcu_hybrid.wire.messages import Decision, Router
 
-OnEvent = Callable[[str, int, int], None]
 HOST = "int8 reference on this machine"
 
 

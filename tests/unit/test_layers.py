@@ -16,7 +16,7 @@ FLOORS = (
     "tflm engines bench training export exits lowbit",
     "search report fleet",
     "steps",
-    "cli",
+    "api cli",
     "__main__",
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}
