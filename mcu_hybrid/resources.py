@@ -26,9 +26,9 @@ def kernels() -> Path:
 
 
 def kernel_sources(stem: str, kernel_dirs: Iterable[str]) -> tuple[Path, ...]:
-    """A kernel's C in the first folder that has it, and the assembly beside it; else nothing."""
+    """A kernel's assembly and C in the first folder that has either; nothing where none has."""
     for folder in (kernels() / name for name in kernel_dirs):
-        if (folder / f"{stem}.c").is_file():
-            beside = (folder / f"{stem}{suffix}" for suffix in (".S", ".c"))
-            return tuple(path for path in beside if path.is_file())
+        beside = (folder / f"{stem}{suffix}" for suffix in (".S", ".c"))
+        if found := tuple(path for path in beside if path.is_file()):
+            return found
     return ()

@@ -109,7 +109,7 @@ def measure(folder: str, work: Path) -> dict[str, Any]:
     """The table of one kernel folder (and the reference kernels), compiled in ``work``."""
     board = load_board(BOARDS[folder])
     folders = [resources.kernels() / name for name in board.core.kernel_dirs]
-    stems = sorted({path.stem for one in folders for path in one.glob("*.c")})
+    stems = sorted({path.stem for one in folders for path in one.glob("*.[cS]")})
     project = render_project(work, board, {}, kernels=stems)
     own, harness = Objects(), Objects()
     for path, built in _compile(project, board):

@@ -1,16 +1,8 @@
 /* Bounds tighter than int8, which the saturating stores of the fast kernels do not know. */
 #include "mh_small.h" /* before all others */
-#include "mh_dw.h"
+#include "mh_bound.h"
 
 void mh_bound_words(int8_t *out, int32_t words, uint32_t lo, uint32_t hi);
-
-/* clang-format off */
-__asm__(FUNCTION("mh_bound_words")
-        "push {r4}\n"
-        "1:\n ldr r4, [r0]\n ssub8 r12, r4, r2\n sel r4, r4, r2\n" /* at least lo */
-        "ssub8 r12, r4, r3\n sel r4, r3, r4\n str r4, [r0], #4\n"  /* at most hi */
-        "subs r1, r1, #1\n bne 1b\n pop {r4}\n bx lr\n" END);
-/* clang-format on */
 
 void mh_bound_s8(int8_t *out, int32_t bytes, int32_t lo, int32_t hi)
 {

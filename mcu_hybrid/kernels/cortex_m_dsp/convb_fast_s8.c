@@ -26,24 +26,6 @@ typedef struct {
 void mh_turn3_words(const int8_t *from, int8_t *to, int32_t step, int32_t pixels);
 void mh_turn3_exact(const int8_t *from, int8_t *to, int32_t step, int32_t pixels);
 
-/* clang-format off */
-#define FUNCTION(name)                                                                             \
-    ".pushsection .text." name ",\"ax\",%progbits\n.balign 4\n.thumb\n.syntax unified\n"           \
-    ".global " name "\n.type " name ", %function\n.thumb_func\n" name ":\n"
-#define END ".popsection\n"
-#define WORD "ldr r12, [r0], #3\n str r12, [r1]\n add r1, r2\n"
-#define EXACT "ldrh r12, [r0], #2\n strh r12, [r1]\n ldrb r12, [r0], #1\n strb r12, [r1, #2]\n add r1, r2\n"
-#define TURN(name, pixel)                                                                          \
-    __asm__(FUNCTION(name)                                                                         \
-        "subs r3, #4\n blo 2f\n"                                                                   \
-        "1:\n" pixel pixel pixel pixel "subs r3, #4\n bhs 1b\n"                                   \
-        "2:\n adds r3, #4\n beq 4f\n"                                                             \
-        "3:\n" pixel "subs r3, #1\n bne 3b\n"                                                     \
-        "4:\n bx lr\n" END)
-TURN("mh_turn3_words", WORD);
-TURN("mh_turn3_exact", EXACT);
-/* clang-format on */
-
 /* A row of the map to places step bytes apart. */
 static void turn_row(const gather *g, const int8_t *from, int32_t ky)
 {

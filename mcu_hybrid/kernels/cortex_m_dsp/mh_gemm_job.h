@@ -31,8 +31,6 @@
 
 #include <stdint.h>
 
-typedef void (*mh_code)(void); /* the address of code */
-
 typedef struct {
     const uint32_t *column; /* int16 inputs; those of three pixels alternate word by word */
     int32_t pairs;

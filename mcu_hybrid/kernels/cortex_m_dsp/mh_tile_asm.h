@@ -148,8 +148,8 @@
     FINE3 mh_tail3_fine\s\suffix, \gemm, \s
 .endm
 
-/* v = twice the true sum; r0 is one less where v is negative: ties go away from zero. lr is the shift
- * less one, r11 = (2 * zero point + 1) << lr brings the zero point and the rounding. */
+/* v = twice the true sum; r0 is one less where v is negative: ties go away from zero. lr is the
+ * shift less one, r11 = (2 * zero point + 1) << lr brings the zero point and the rounding. */
 .macro EXACT v, mul
     add r0, r11, \v, asr #31
     smmlar \v, \v, \mul, r0

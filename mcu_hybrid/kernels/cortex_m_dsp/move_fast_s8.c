@@ -4,39 +4,8 @@
 
 int8_t *mh_copy_bytes(int8_t *dst, const int8_t *src, int32_t bytes);
 int8_t *mh_fill_bytes(int8_t *dst, uint32_t four, int32_t bytes);
-/* Bytes from every step-th place. */
+/* Bytes from every step-th place. All three return the end of what they wrote. */
 int8_t *mh_pick_bytes(int8_t *dst, const int8_t *src, int32_t bytes, int32_t step);
-
-/* clang-format off */
-/* No alignment is asked for: LDR and STR do without it, LDM and STM would not. All return the end. */
-__asm__(FUNCTION("mh_copy_bytes")
-        "push {r4, r5}\n subs r2, r2, #16\n blt 2f\n"
-        "1:\n ldr r3, [r1], #16\n ldr r4, [r1, #-12]\n ldr r5, [r1, #-8]\n ldr r12, [r1, #-4]\n"
-        "str r3, [r0], #16\n str r4, [r0, #-12]\n str r5, [r0, #-8]\n str r12, [r0, #-4]\n"
-        "subs r2, r2, #16\n bge 1b\n"
-        "2:\n adds r2, r2, #12\n blt 4f\n"
-        "3:\n ldr r3, [r1], #4\n str r3, [r0], #4\n subs r2, r2, #4\n bge 3b\n"
-        "4:\n adds r2, r2, #4\n beq 6f\n"
-        "5:\n ldrb r3, [r1], #1\n strb r3, [r0], #1\n subs r2, r2, #1\n bne 5b\n"
-        "6:\n pop {r4, r5}\n bx lr\n" END);
-__asm__(FUNCTION("mh_fill_bytes")
-        "subs r2, r2, #16\n blt 2f\n"
-        "1:\n str r1, [r0], #16\n str r1, [r0, #-12]\n str r1, [r0, #-8]\n str r1, [r0, #-4]\n"
-        "subs r2, r2, #16\n bge 1b\n"
-        "2:\n adds r2, r2, #12\n blt 4f\n"
-        "3:\n str r1, [r0], #4\n subs r2, r2, #4\n bge 3b\n"
-        "4:\n adds r2, r2, #4\n beq 6f\n"
-        "5:\n strb r1, [r0], #1\n subs r2, r2, #1\n bne 5b\n"
-        "6:\n bx lr\n" END);
-__asm__(FUNCTION("mh_pick_bytes")
-        "push {r4, r5}\n subs r2, r2, #4\n blt 2f\n"
-        "1:\n ldrb r4, [r1]\n ldrb r5, [r1, r3]\n add r1, r1, r3, lsl #1\n strb r4, [r0]\n"
-        "strb r5, [r0, #1]\n ldrb r4, [r1]\n ldrb r5, [r1, r3]\n add r1, r1, r3, lsl #1\n"
-        "strb r4, [r0, #2]\n strb r5, [r0, #3]\n adds r0, r0, #4\n subs r2, r2, #4\n bge 1b\n"
-        "2:\n adds r2, r2, #4\n beq 4f\n"
-        "3:\n ldrb r4, [r1]\n add r1, r1, r3\n strb r4, [r0], #1\n subs r2, r2, #1\n bne 3b\n"
-        "4:\n pop {r4, r5}\n bx lr\n" END);
-/* clang-format on */
 
 mh_status mh_pad_fast_s8(const mh_pad_fast_params *p, const int8_t *in, int8_t *out, void *scratch)
 {

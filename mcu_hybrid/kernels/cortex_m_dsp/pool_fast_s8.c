@@ -1,46 +1,13 @@
 /* MAX_POOL_2D and AVERAGE_POOL_2D, and MEAN: four or eight channels at a time. */
 #include "mh_small.h" /* before all others */
 #include "mh_dw.h"
+#include "mh_ew_job.h"
 #include "mh_nn_fast_ew.h"
 
-/* The pixels of a window, or of any sum; read by the assembly. */
-typedef struct {
-    const int8_t *in;
-    int32_t step;     /* bytes from pixel to pixel */
-    int32_t columns;  /* at least 1 */
-    int32_t row_skip; /* bytes from behind the last pixel of a row to the next row */
-    int32_t rows;     /* at least 1 */
-} pool_window;
-
-void mh_max_8(const pool_window *w, int8_t *out);
-void mh_max_4(const pool_window *w, int8_t *out);
+void mh_max_8(const mh_pool_window *w, int8_t *out);
+void mh_max_4(const mh_pool_window *w, int8_t *out);
 /* Sums of four channels: channels 0 and 2, then 1 and 3, as halfwords. */
-void mh_sum_4(const pool_window *w, uint32_t sums[2]);
-
-/* clang-format off */
-#define MAX(acc, x) "ssub8 r12, " acc ", " x "\n sel " acc ", " acc ", " x "\n"
-__asm__(FUNCTION("mh_max_8")
-        "push {r4-r9}\n ldm r0, {r0, r2, r3, r8, r9}\n ldr r4, [r0]\n ldr r5, [r0, #4]\n"
-        "1:\n mov r7, r3\n"
-        "2:\n ldr r6, [r0]\n" MAX("r4", "r6") "ldr r6, [r0, #4]\n" MAX("r5", "r6")
-        "add r0, r0, r2\n subs r7, r7, #1\n bne 2b\n"
-        "add r0, r0, r8\n subs r9, r9, #1\n bne 1b\n"
-        "str r4, [r1]\n str r5, [r1, #4]\n pop {r4-r9}\n bx lr\n" END);
-__asm__(FUNCTION("mh_max_4")
-        "push {r4-r9}\n ldm r0, {r0, r2, r3, r8, r9}\n ldr r4, [r0]\n"
-        "1:\n mov r7, r3\n"
-        "2:\n ldr r6, [r0]\n" MAX("r4", "r6")
-        "add r0, r0, r2\n subs r7, r7, #1\n bne 2b\n"
-        "add r0, r0, r8\n subs r9, r9, #1\n bne 1b\n"
-        "str r4, [r1]\n pop {r4-r9}\n bx lr\n" END);
-__asm__(FUNCTION("mh_sum_4")
-        "push {r4-r9}\n ldm r0, {r0, r2, r3, r8, r9}\n mov r4, #0\n mov r5, #0\n"
-        "1:\n mov r7, r3\n"
-        "2:\n ldr r6, [r0]\n sxtab16 r4, r4, r6\n sxtab16 r5, r5, r6, ror #8\n"
-        "add r0, r0, r2\n subs r7, r7, #1\n bne 2b\n"
-        "add r0, r0, r8\n subs r9, r9, #1\n bne 1b\n"
-        "strd r4, r5, [r1]\n pop {r4-r9}\n bx lr\n" END);
-/* clang-format on */
+void mh_sum_4(const mh_pool_window *w, uint32_t sums[2]);
 
 static int32_t max_of(int32_t a, int32_t b)
 {
@@ -53,11 +20,12 @@ static int32_t min_of(int32_t a, int32_t b)
 }
 
 /* What an output pixel sees of the map. */
-static pool_window window_of(const mh_pool_fast_params *p, const int8_t *in, int32_t oy, int32_t ox)
+static mh_pool_window window_of(const mh_pool_fast_params *p, const int8_t *in, int32_t oy,
+                                int32_t ox)
 {
     const int32_t y0 = oy * p->stride_h - p->pad_top, x0 = ox * p->stride_w - p->pad_left;
     const int32_t y = max_of(y0, 0), x = max_of(x0, 0);
-    pool_window w;
+    mh_pool_window w;
     w.in = in + (y * p->in_w + x) * p->channels;
     w.step = p->channels;
     w.rows = min_of(y0 + p->kernel_h, p->in_h) - y;
@@ -73,7 +41,7 @@ mh_status mh_max_pool_fast_s8(const mh_pool_fast_params *p, const int8_t *in, in
     (void)scratch;
     for (int32_t oy = 0; oy < p->out_h; oy++) {
         for (int32_t ox = 0; ox < p->out_w; ox++) {
-            pool_window w = window_of(p, in, oy, ox);
+            mh_pool_window w = window_of(p, in, oy, ox);
             int32_t left = p->channels;
             for (; left >= 8; left -= 8) {
                 mh_max_8(&w, to);
@@ -133,7 +101,7 @@ mh_status mh_average_pool_fast_s8(const mh_pool_fast_params *p, const int8_t *in
     (void)scratch;
     for (int32_t oy = 0; oy < p->out_h; oy++) {
         for (int32_t ox = 0; ox < p->out_w; ox++) {
-            pool_window w = window_of(p, in, oy, ox);
+            mh_pool_window w = window_of(p, in, oy, ox);
             const quotient q = quotient_of(w.rows * w.columns);
             for (int32_t left = p->channels; left > 0; left -= 4) {
                 uint32_t sums[2];
@@ -158,7 +126,7 @@ static int8_t mean_of(const mh_mean_fast_params *p, int32_t sum)
 
 static void mean_wide(const mh_mean_fast_params *p, const int8_t *in, int8_t *out)
 {
-    pool_window w;
+    mh_pool_window w;
     w.in = in;
     w.step = p->inner;
     w.columns = p->count;

@@ -17,6 +17,8 @@
 
 #include <stddef.h>
 
+typedef void (*mh_code)(void); /* a LABEL's address */
+
 #define MH_FIELD(type, field, offset)                                                              \
     _Static_assert(offsetof(type, field) == (offset), #type "." #field ": not at " #offset)
 
@@ -37,7 +39,7 @@
     .popsection
 .endm
 
-/* A place in a function that others jump to: its address is taken, so it is marked as Thumb code. */
+/* A place in a function that others jump to; its address has the Thumb bit. */
 .macro LABEL name
     .global \name
     .type \name, %function
@@ -48,12 +50,14 @@
 /* The fields (words) that the next instruction loads or stores, in the order of its registers. */
 .macro FIELDS first, others:vararg
     .set .Lfield, \first
+    .ifnb \others
     .irp field, \others
         .set .Lfield, .Lfield + 4
         .if \field != .Lfield
-            .error "FIELDS: \field does not follow the field before it"
+        .error "FIELDS: \field does not follow the field before it"
         .endif
     .endr
+    .endif
 .endm
 
 #endif /* clang-format on */
