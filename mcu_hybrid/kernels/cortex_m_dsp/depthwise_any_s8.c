@@ -2,35 +2,8 @@
  * time, no scratch. For what the other kernels leave: dilation, large strides, odd factors. */
 #include "mh_dw.h"
 
-/* Four channels of one window; read by the assembly. */
-typedef struct {
-    const int8_t *in, *weights;
-    int32_t in_step, weights_step; /* from column to column */
-    int32_t columns, rows;         /* inside the map, at least 1 */
-    int32_t in_skip, weights_skip; /* from behind the last column to the next row */
-    uint32_t offset;               /* minus the zero point, twice */
-} window;
-
 /* Sums of channels 0, 2, 1, 3. */
-void mh_dw_window(const window *w, int32_t sums[4]);
-
-/* clang-format off */
-/* r1 in, r2 weights, r3 r4 steps, r5 columns, r6 rows, r7 offset, r8-r11 sums. */
-__asm__(FUNCTION("mh_dw_window")
-        "push {r0, r1, r4-r11, lr}\n"
-        "ldr r7, [r0, #32]\n ldm r0, {r1-r6}\n"
-        "mov r8, #0\n mov r9, #0\n mov r10, #0\n mov r11, #0\n"
-        "1:\n push {r6}\n mov r6, r5\n"
-        "2:\n ldr r0, [r1]\n ldr r12, [r2]\n"
-        "sxtab16 lr, r7, r0\n sxtab16 r0, r7, r0, ror #8\n"
-        "push {r6}\n sxtb16 r6, r12\n sxtb16 r12, r12, ror #8\n"
-        "smlabb r8, lr, r6, r8\n smlatt r9, lr, r6, r9\n"
-        "smlabb r10, r0, r12, r10\n smlatt r11, r0, r12, r11\n"
-        "pop {r6}\n add r1, r1, r3\n add r2, r2, r4\n subs r6, r6, #1\n bne 2b\n"
-        "pop {r6}\n ldr r0, [sp]\n ldrd r12, r0, [r0, #24]\n add r1, r1, r12\n add r2, r2, r0\n"
-        "subs r6, r6, #1\n bne 1b\n"
-        "pop {r0, r1}\n stm r1, {r8-r11}\n pop {r4-r11, pc}\n" END);
-/* clang-format on */
+void mh_dw_window(const mh_dw_window_job *w, int32_t sums[4]);
 
 static int32_t max_of(int32_t a, int32_t b)
 {
@@ -66,7 +39,7 @@ static void put(const mh_depthwise_conv2d_params *p, const int32_t sums[4], int3
 mh_status mh_dw_any_s8(const mh_depthwise_conv2d_params *p, const int8_t *in, int8_t *out,
                        void *scratch)
 {
-    window w;
+    mh_dw_window_job w;
     (void)scratch;
     w.in_step = p->dilation_w * p->in_c;
     w.weights_step = p->in_c;

@@ -3,37 +3,8 @@
 #define MH_DW_H
 
 #include "mh_bound.h"
+#include "mh_dw_job.h"
 #include "mh_nn_fast_dw.h"
-
-#define STRING2(x) #x
-#define STRING(x) STRING2(x)
-
-/* clang-format off */
-#define FUNCTION(name)                                                                             \
-    ".pushsection .text." name ",\"ax\",%progbits\n.balign 4\n.thumb\n.syntax unified\n"           \
-    ".global " name "\n.type " name ", %function\n.thumb_func\n" name ":\n"
-#define END ".popsection\n"
-#define LABEL(name) ".global " name "\n.type " name ", %function\n.thumb_func\n" name ":\n"
-/* clang-format on */
-
-/* Read by the assembly: the order of the fields is fixed.
- *
- * A row of four channels goes to four planes: first a word of padding and one pixel (lead), then
- * quads of pixels, then 0 to 3 more (tail, the last alone with padding). */
-typedef struct {
-    const int8_t *src;
-    int32_t pixel_bytes;
-    uint32_t *dst;
-    uint32_t offset;  /* added to the values: int16 twice */
-    int32_t lead;     /* 0 or 1 */
-    uint32_t padding; /* four times the input's zero point */
-    int32_t quad_bytes;
-    int32_t tail;
-    int32_t src_step; /* from behind the last pixel that was stepped over to the next row */
-    int32_t dst_step;
-    int32_t rows;
-    int32_t dst_skip; /* whole words of padding before a row; not read by the assembly */
-} mh_gather_job;
 
 /* Input columns that a tile of output columns reads. */
 typedef struct {
