@@ -2,23 +2,8 @@
 #ifndef MH_MVE_H
 #define MH_MVE_H
 
+#include "mh_mve_job.h"
 #include "mh_nn_mve.h"
-
-/* Read by the assembly: the order of the fields is fixed. */
-typedef struct {
-    const int8_t *end; /* of the first pixel's outputs, whole groups of four channels only */
-    int32_t passes;    /* through the four unrolled blocks */
-    const int8_t *pixel;
-    const int8_t *second;
-    int32_t blocks;
-    const uint32_t *stream;
-    int32_t out_c;
-    int32_t pixel_bytes;
-    int32_t pixels; /* an even number: pairs; any: singles */
-    int8_t *out;
-    int32_t group_bytes; /* bytes of outputs in whole groups */
-    int32_t zp;
-} mh_mve_job;
 
 typedef void (*mh_mve_start)(const mh_mve_job *job);
 
