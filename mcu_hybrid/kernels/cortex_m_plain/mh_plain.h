@@ -4,6 +4,10 @@
 
 #include "mh_nn_plain.h"
 
+#if defined(__thumb2__)
+#include "mh_plain_job.h"
+#endif
+
 /* No 32 x 32 -> 64 product: Armv6-M, or where a test asks for its arithmetic. */
 #if defined(__ARM_ARCH_6M__) && !defined(MH_PLAIN_NARROW)
 #define MH_PLAIN_NARROW 1
@@ -70,19 +74,6 @@ void mh_plain_dot1(const int8_t *x, const int8_t *weights, const int8_t *end, co
 
 #if defined(__thumb2__)
 #define MH_PLAIN_GROUPS 1
-
-/* Whole groups of 4 channels of two pixels, requantised. Read by the assembly: the order of the
- * fields is fixed. */
-typedef struct {
-    const int8_t *x0, *x1;
-    const int8_t *weights;
-    int32_t group_bytes; /* of weights */
-    const int32_t *constants;
-    int8_t *out;
-    int32_t to_second; /* from behind a byte of pixel 0 to that of pixel 1 */
-    int32_t groups;    /* 1 or more */
-    int32_t form;
-} mh_plain_job;
 
 void mh_plain_groups2(const mh_plain_job *job);
 #endif
