@@ -122,7 +122,7 @@ MH_FIELD(mh_dwp_job, stream, MH_DWP_JOB_STREAM);
 MH_FIELD(mh_dwp_job, unpacked, MH_DWP_JOB_UNPACKED);
 MH_FIELD(mh_dwp_job, words, MH_DWP_JOB_WORDS);
 MH_FIELD(mh_dwp_job, fill, MH_DWP_JOB_FILL);
-_Static_assert(sizeof(mh_dwp_job) == MH_DWP_JOB_BYTES, "mh_dwp_job: not of MH_DWP_JOB_BYTES");
+MH_SIZE(mh_dwp_job, MH_DWP_JOB_BYTES);
 
 #endif
 #endif

@@ -17,6 +17,7 @@
 #define MH_MVE_JOB_OUT 36
 #define MH_MVE_JOB_GROUP_BYTES 40
 #define MH_MVE_JOB_ZP 44
+#define MH_MVE_JOB_BYTES 48
 #define MH_MVE_JOB_ALL                                                                             \
     MH_MVE_JOB_END, MH_MVE_JOB_PASSES, MH_MVE_JOB_PIXEL, MH_MVE_JOB_SECOND, MH_MVE_JOB_BLOCKS,     \
         MH_MVE_JOB_STREAM, MH_MVE_JOB_OUT_C, MH_MVE_JOB_PIXEL_BYTES, MH_MVE_JOB_PIXELS,            \
@@ -53,6 +54,7 @@ MH_FIELD(mh_mve_job, pixels, MH_MVE_JOB_PIXELS);
 MH_FIELD(mh_mve_job, out, MH_MVE_JOB_OUT);
 MH_FIELD(mh_mve_job, group_bytes, MH_MVE_JOB_GROUP_BYTES);
 MH_FIELD(mh_mve_job, zp, MH_MVE_JOB_ZP);
+MH_SIZE(mh_mve_job, MH_MVE_JOB_BYTES);
 
 #endif
 #endif

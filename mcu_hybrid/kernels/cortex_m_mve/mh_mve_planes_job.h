@@ -59,6 +59,7 @@ MH_FIELD(mh_mve_planes_job, out_step, MH_MVE_PLANES_JOB_OUT_STEP);
 MH_FIELD(mh_mve_planes_job, zp, MH_MVE_PLANES_JOB_ZP);
 MH_FIELD(mh_mve_planes_job, lanes, MH_MVE_PLANES_JOB_LANES);
 MH_FIELD(mh_mve_planes_job, places, MH_MVE_PLANES_JOB_PLACES);
+MH_SIZE(mh_mve_planes_job, MH_MVE_PLANES_JOB_BYTES);
 
 #endif
 #endif

@@ -23,7 +23,7 @@
  * place. */
 #define FRAME(field) MH_MVE_JOB_##field
 #define FRAME_ENTRY FRAME(BLOCKS)
-#define FRAME_BYTES 48
+#define FRAME_BYTES MH_MVE_JOB_BYTES
 #define BLOCK_CODE 56 /* bytes of code of a block */
 
 /* One block of weights of a channel and its products with both pixels. */

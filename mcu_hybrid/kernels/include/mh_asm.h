@@ -5,7 +5,7 @@
  * MH_FIELD compares it with what the compiler made of the struct; FIELDS, before a load or store of
  * several registers, lists the fields that it takes and does not assemble where the struct has
  * another order. So a field that moves on one side alone is an error of the build. Places in the
- * stack frame have names in the same way. tests/unit/test_assembly.py refuses bare numbers.
+ * stack frame have names in the same way. tests/kernels/test_assembly.py refuses bare numbers.
  *
  * A line is one instruction, or several that do the same to neighbouring pixels, channels or
  * registers, with ";" between them.
@@ -21,6 +21,7 @@ typedef void (*mh_code)(void); /* a LABEL's address */
 
 #define MH_FIELD(type, field, offset)                                                              \
     _Static_assert(offsetof(type, field) == (offset), #type "." #field ": not at " #offset)
+#define MH_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type ": not of " #bytes)
 
 #else /* clang-format off */
 
