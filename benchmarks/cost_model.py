@@ -22,7 +22,7 @@ from pathlib import Path
 
 from mcu_hybrid.bench.result import BenchResult
 from mcu_hybrid.board.load import load_board
-from mcu_hybrid.steps.bench import BenchOptions, measure
+from mcu_hybrid.steps.bench import BenchOptions, bench_board
 from mcu_hybrid.steps.build import Build, build_step
 
 MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
@@ -70,7 +70,7 @@ def run(model: Path, board: str) -> list[Row]:
     """Build and bench one model."""
     with tempfile.TemporaryDirectory() as folder:
         build = build_step(model, load_board(board), Path(folder) / "build")
-        return rows_of(build, measure(build, BenchOptions(runs=1)))
+        return rows_of(build, bench_board(build, BenchOptions(runs=1)))
 
 
 def table(rows: Sequence[Row]) -> str:

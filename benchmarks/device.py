@@ -22,7 +22,7 @@ from benchmarks import device_figure, device_table
 from mcu_hybrid import __version__
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.machines import price
-from mcu_hybrid.steps.bench import BenchOptions, measure
+from mcu_hybrid.steps.bench import BenchOptions, bench_board
 from mcu_hybrid.steps.build import EngineOptions, build_step
 
 HERE = Path(__file__).resolve().parent
@@ -55,7 +55,7 @@ def run(name: str, board: str, runs: int = 3) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "build"
         built = build_step(MODELS / f"{model}.tflite", load_board(board), out, engine)
-        result = measure(built, BenchOptions(runs=runs)).to_json()
+        result = bench_board(built, BenchOptions(runs=runs)).to_json()
         result["model_macs"] = built.facts["macs"]
         result["requantise_forms"] = built.facts["requantise_forms"]
     return result

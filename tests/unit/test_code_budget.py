@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.errors import CapacityError
 from mcu_hybrid.ops.base import CStruct, KernelCall
+from tools.calibrate import code_size
 
 # Two kernels that share "core", one that brings its own, and a small one that replaces all.
 SECTIONS = {
@@ -108,12 +108,11 @@ def _tool(name: str) -> None:
         pytest.skip(f"{name} is not installed")
 
 
-def test_sizes_are_those_of_the_compiler_here(root: Path) -> None:
+def test_sizes_are_those_of_the_compiler_here() -> None:
     _tool("arm-none-eabi-gcc")
-    script = runpy.run_path(str(root / "benchmarks" / "code_size.py"))
     known = json.loads(TABLE.read_text("utf-8"))
-    assert known.keys() == script["BOARDS"].keys()
-    for folder, here in script["tables"]().items():
+    assert known.keys() == code_size.BOARDS.keys()
+    for folder, here in code_size.tables().items():
         there = known[folder]
         assert there["sections"].keys() == here["sections"].keys()
         assert there["params"] == here["params"]
@@ -122,7 +121,7 @@ def test_sizes_are_those_of_the_compiler_here(root: Path) -> None:
         off = sum(
             abs(size - there["sections"][key][0]) for key, (size, _) in here["sections"].items()
         )
-        assert off <= 0.03 * total, f"{folder}: run tools/calibrate/code_size.py --write"
+        assert off <= 0.03 * total, f"{folder}: run python -m tools.calibrate.code_size --write"
 
 
 def _run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:

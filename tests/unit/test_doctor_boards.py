@@ -31,7 +31,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     device(tmp_path, "1-2", idVendor="1366", idProduct="0101", serial="000683", **node)
     device(tmp_path, "1-3", idVendor="0483", idProduct="5740", serial="1234", **node)
     device(tmp_path, "1-4", idVendor="046d", idProduct="c077", **node)
-    ports = [
+    listed = [
         SimpleNamespace(
             device="/dev/ttyACM0", vid=0x483, pid=0x374B, serial_number="066F", description="STLink"
         ),
@@ -42,7 +42,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             device="/dev/ttyS0", vid=None, pid=None, serial_number=None, description="n/a"
         ),
     ]
-    monkeypatch.setattr(list_ports, "comports", lambda: ports)
+    monkeypatch.setattr(list_ports, "comports", lambda: listed)
     monkeypatch.setattr(ports.os, "access", lambda *_: True)
     return tmp_path
 

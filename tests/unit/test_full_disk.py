@@ -48,7 +48,7 @@ def test_raw_outputs_are_whole_or_not_there(tmp_path: Path) -> None:
     samples.write_outputs(path, [[b"before"]])
     code = (
         "from pathlib import Path\n"
-        "from mcu_hybrid.harness import samples\n"
+        "from mcu_hybrid.bench import samples\n"
         "try:\n"
         f"    samples.write_outputs(Path({str(path)!r}), [[bytes(5000)]])\n"
         "except OSError as error:\n"

@@ -146,7 +146,7 @@ def test_the_checklist_names_tests_that_exist(root: Path) -> None:
 
 def test_the_docs_show_the_committed_result(root: Path) -> None:
     page = (root / "docs" / "hybrid.md").read_text("utf-8")
-    text = (root / "benchmarks" / "results" / "hybrid_reduced.json").read_text("utf-8")
+    text = (root / "experiments" / "results" / "hybrid_reduced.json").read_text("utf-8")
     assert show.into_docs(page, json.loads(text)) == page
     assert page.count(show.BEGIN) == page.count(show.END) == 1
 

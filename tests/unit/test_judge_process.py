@@ -160,7 +160,7 @@ def test_the_process_ends_with_its_parent(end: str, tmp_path: Path) -> None:
     text = f"""
 import os, signal, sys
 import numpy as np
-from mcu_hybrid.harness import judge_process
+from mcu_hybrid.reference import judge_process
 from mcu_hybrid.reference.judge import Judge
 judge = Judge(open({str(tmp_path / "m.tflite")!r}, "rb").read())
 print(judge_process._running._process.pid, flush=True)
