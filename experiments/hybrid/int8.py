@@ -13,7 +13,6 @@ from torch import nn
 
 from experiments.hybrid.plan import BOARD
 from mcu_hybrid.board.load import load_board
-from mcu_hybrid.compiler.lowering import predicted_instructions
 from mcu_hybrid.compiler.passes import run_passes
 from mcu_hybrid.compiler.read.tflite import ModelFile, read_tflite
 from mcu_hybrid.compiler.report import weights_bytes
@@ -81,12 +80,11 @@ def edge_facts(file: ModelFile) -> dict[str, Any]:
     """What the device's part costs on the budget's board: instructions, arena, weights."""
     board = load_board(BOARD)
     graph = graph_of(file)
-    made = compile_model(Model(b"", file, graph), board, EngineOptions())
-    counts = [count or 0 for count in predicted_instructions(made.lowered)]
+    program = compile_model(Model(b"", file, graph), board, EngineOptions()).program
     return {
-        "instructions": sum(counts),
-        "arena_bytes": made.plan.arena_bytes,
-        "weights_bytes": weights_bytes(made.graph, made.lowered),
+        "instructions": program.instructions,
+        "arena_bytes": program.plan.arena_bytes,
+        "weights_bytes": weights_bytes(program),
     }
 
 

@@ -26,7 +26,7 @@ SLACK = 0.01  # without a budget: instructions that may be spent on smaller code
 _MODEL, _LAYER, _ACT = 180, 41, 28
 _ON_DEMAND = {"bound_s8": "mh_bound_s8", "gemm_odd_s8": "mh_gemm_last_channel"}  # weak references
 
-Lowered = tuple[Choice | None, ...]
+Kernels = tuple[Choice | None, ...]
 Banned = frozenset[str]
 NOTHING: Banned = frozenset()
 
@@ -58,9 +58,9 @@ class CodeTable:
         """Their sum."""
         return sum(self.sections[key][0] for key in sections)
 
-    def predicted(self, lowered: Lowered) -> int:
+    def predicted(self, kernels: Kernels) -> int:
         """Bytes of code of the whole firmware, constants left out."""
-        calls = [choice.call for choice in lowered if choice is not None]
+        calls = [choice.call for choice in kernels if choice is not None]
         used = frozenset[str]().union(*map(self.closure, calls))
         return self.harness + _MODEL + self.bytes(used) + sum(map(self._glue, calls))
 
@@ -80,7 +80,7 @@ class Budgeted:
     with the fewest instructions would take.
     """
 
-    lowered: Lowered
+    kernels: Kernels
     banned: Banned
     code_bytes: int
     instructions: int
@@ -117,7 +117,7 @@ def pick(choice: Choice, banned: Banned, table: CodeTable) -> Choice:
     )
 
 
-def choose(lowered: Lowered, table: CodeTable, budget: int | None = None) -> Budgeted:
+def choose(kernels: Kernels, table: CodeTable, budget: int | None = None) -> Budgeted:
     """The fewest instructions within ``budget`` bytes of code.
 
     Without a budget: the smallest code for SLACK more instructions than the fewest.
@@ -125,7 +125,7 @@ def choose(lowered: Lowered, table: CodeTable, budget: int | None = None) -> Bud
     Raises:
         CapacityError: the smallest code that the search found is larger than the budget.
     """
-    search = _Search(lowered, table)
+    search = _Search(kernels, table)
     first = search.state(NOTHING)
     if budget is None:
         best = search.down(first, most=round(first.instructions * (1 + SLACK)))
@@ -140,7 +140,7 @@ def choose(lowered: Lowered, table: CodeTable, budget: int | None = None) -> Bud
             have=budget,
         )
     return Budgeted(
-        best.lowered,
+        best.kernels,
         best.banned,
         best.code_bytes,
         best.instructions,
@@ -152,7 +152,7 @@ def choose(lowered: Lowered, table: CodeTable, budget: int | None = None) -> Bud
 @dataclass(frozen=True)
 class _State:
     banned: Banned
-    lowered: Lowered
+    kernels: Kernels
     code_bytes: int
     instructions: int
 
@@ -160,12 +160,12 @@ class _State:
 class _Search:
     """Gives up sections, the best bargain first."""
 
-    def __init__(self, lowered: Lowered, table: CodeTable) -> None:
-        self.lowered, self.table = lowered, table
+    def __init__(self, kernels: Kernels, table: CodeTable) -> None:
+        self.kernels, self.table = kernels, table
 
     def state(self, banned: Banned) -> _State:
         """What is chosen without some sections."""
-        chosen = tuple(c and pick(c, banned, self.table) for c in self.lowered)
+        chosen = tuple(c and pick(c, banned, self.table) for c in self.kernels)
         instructions = sum(c.instructions or 0 for c in chosen if c is not None)
         return _State(banned, chosen, self.table.predicted(chosen), instructions)
 
@@ -174,7 +174,7 @@ class _Search:
         seen: set[tuple[int, ...]] = set()
         for section in sorted(self._avoidable(state)):
             found = self.state(state.banned | {section})
-            key = tuple(map(id, found.lowered))
+            key = tuple(map(id, found.kernels))
             if found.code_bytes < state.code_bytes and key not in seen:
                 seen.add(key)
                 yield found
@@ -183,7 +183,7 @@ class _Search:
         """Sections in use that no layer depends on."""
         used: set[str] = set()
         needed: set[str] = set()
-        for layer, now in zip(self.lowered, state.lowered, strict=True):
+        for layer, now in zip(self.kernels, state.kernels, strict=True):
             if layer is not None and now is not None:
                 used |= self.table.closure(now.call)
                 ways = [self.table.closure(way.call) for way in (layer, *layer.others)]

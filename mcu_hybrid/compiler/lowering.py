@@ -1,4 +1,4 @@
-"""Which C call each operator becomes on a core; shared by the plan, the emitter and the report.
+"""Which C call each operator becomes on a core; what comes of it is a Program (program.py).
 
 A core's kernel folders say what it can run: the first fast module that matches an operator gives
 its call, else the operator's own ``lower`` (the reference kernel).
@@ -6,13 +6,12 @@ its call, else the operator's own ``lower`` (the reference kernel).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mcu_hybrid.compiler import cost
 from mcu_hybrid.compiler.code_budget import NOTHING, Banned, code_table, pick
-from mcu_hybrid.compiler.schedule.call import Call, StreamCall
+from mcu_hybrid.compiler.schedule.call import StreamCall
 from mcu_hybrid.compiler.schedule.lower import Strips, lower_stream
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.registry import FAST, LEAN, Match
@@ -20,16 +19,28 @@ from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import operator, stream
 
 REFERENCE = ("ref",)
-Lowered = tuple[Choice | None, ...]
 
 
-def lower_graph(graph: Graph, kernel_dirs: Sequence[str] = REFERENCE, core: str = "") -> Lowered:
-    """One entry per operator; None where nothing runs (the output is a view of input 0).
+@dataclass(frozen=True)
+class Step:
+    """An operator and what it runs as; None: nothing runs, the output is a view of input 0."""
+
+    op: Op
+    kernel: Choice | None
+
+
+Steps = Sequence[Step]
+
+
+def lower_graph(
+    graph: Graph, kernel_dirs: Sequence[str] = REFERENCE, core: str = ""
+) -> tuple[Step, ...]:
+    """One step per operator, each the fastest of these kernels.
 
     ``core``: whose instructions are predicted; "" is the usual core of these folders.
     """
     lower_op = lowerer(kernel_dirs, core)
-    return tuple(lower_op(graph, op) for op in graph.ops)
+    return tuple(Step(op, lower_op(graph, op)) for op in graph.ops)
 
 
 def lowerer(
@@ -94,29 +105,3 @@ def _lower(graph: Graph, op: Op, matches: Sequence[Match]) -> Choice | None:
         if found is not None:
             return found
     return Choice(call, own.scratch_bytes(graph, op), own.inplace(graph, op), None, {})
-
-
-def layers(graph: Graph, lowered: Lowered) -> Iterator[tuple[Op, Call]]:
-    """The operators that run, in order: the layers that the firmware counts."""
-    for op, choice in zip(graph.ops, lowered, strict=True):
-        if choice is not None:
-            yield op, choice.call
-
-
-def kernel_stems(lowered: Lowered) -> tuple[str, ...]:
-    """File stems of the kernels that the calls need, sorted."""
-    calls = [choice.call for choice in lowered if choice is not None]
-    return tuple(sorted({stem for call in calls for stem in (call.source, *call.also)}))
-
-
-def predicted_instructions(lowered: Lowered) -> list[int | None]:
-    """The cost model's count for each layer, None where a reference kernel has none."""
-    return [choice.instructions for choice in lowered if choice is not None]
-
-
-def requantise_forms(lowered: Lowered) -> dict[str, int]:
-    """Channels per form of requantisation, over all layers of fast kernels."""
-    total: Counter[str] = Counter()
-    for choice in lowered:
-        total.update(choice.forms if choice is not None else {})
-    return dict(sorted(total.items()))

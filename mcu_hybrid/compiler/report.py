@@ -1,4 +1,4 @@
-"""Plain data about a planned graph: layers, flash by layer, memory over time, what it asks for."""
+"""Plain data about a program: layers, flash by layer, memory over time, what it asks for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mcu_hybrid.compiler.arena.plan import MemoryPlan
-from mcu_hybrid.compiler.lowering import Lowered, kernel_stems, layers, lower_graph
+from mcu_hybrid.compiler.program import Layer, Program
 from mcu_hybrid.compiler.schedule.call import Call, kernel_calls
 from mcu_hybrid.compiler.schedule.rows import rows_made
 from mcu_hybrid.graph.types import Graph, Op
@@ -18,24 +18,25 @@ TABLE_ALIGN = 4  # of every table in the generated C
 NAMED = 3  # how many of the largest a message names
 
 
-def layer_rows(graph: Graph, lowered: Lowered | None = None) -> list[dict[str, Any]]:
+def layer_rows(program: Program) -> list[dict[str, Any]]:
     """One row per layer that runs, in the firmware's order: name, op, macs, out_bytes.
 
-    ``macs`` are those that the layer executes: of ``graph`` as it is here, folded or not.
+    ``macs`` are those that the layer executes: of the graph as it is here, folded or not.
     """
     return [
         {
-            "name": op.name,
-            "op": op.kind,
-            "macs": executed_macs(graph, op),
-            "out_bytes": graph.tensor(call.outs[0]).bytes,
+            "name": layer.op.name,
+            "op": layer.op.kind,
+            "macs": executed_macs(program.graph, layer),
+            "out_bytes": program.graph.tensor(layer.call.outs[0]).bytes,
         }
-        for op, call in layers(graph, _or_reference(graph, lowered))
+        for layer in program.layers
     ]
 
 
-def executed_macs(graph: Graph, op: Op) -> int:
+def executed_macs(graph: Graph, layer: Layer) -> int:
     """Multiply-accumulates of one layer; a stream's rows count as often as they are computed."""
+    op = layer.op
     if not stream.STREAM.serves(op):
         return int(operator(op.kind).macs(graph, op))
     made = rows_made(graph, op.attrs.run, op.attrs.rows, op.attrs.keep)
@@ -49,46 +50,56 @@ def model_macs(graph: Graph) -> int:
     return sum(int(operator(op.kind).macs(graph, op)) for op in graph.ops)
 
 
-def stream_rows(graph: Graph, lowered: Lowered) -> list[dict[str, Any]]:
+def stream_rows(program: Program) -> list[dict[str, Any]]:
     """One row per stream: its layer number, operators, and how it is cut."""
     return [
         {
             "layer": n,
-            "operators": [part.kind for part in op.attrs.run],
-            "rows": op.attrs.rows,
-            "keeps_rows": op.attrs.keep,
+            "operators": [part.kind for part in layer.op.attrs.run],
+            "rows": layer.op.attrs.rows,
+            "keeps_rows": layer.op.attrs.keep,
         }
-        for n, (op, _) in enumerate(layers(graph, lowered))
-        if op.kind == "STREAM"
+        for n, layer in program.streams
     ]
 
 
-def flash_rows(graph: Graph, lowered: Lowered | None = None) -> list[dict[str, Any]]:
+def flash_rows(program: Program) -> list[dict[str, Any]]:
     """Bytes of tables per layer; a table that several layers share counts at the first."""
     seen: set[tuple[str, bytes]] = set()
-    rows = []
-    for n, (op, call) in enumerate(layers(graph, _or_reference(graph, lowered))):
-        size = 0
-        for table in _tables(graph, call):
-            key = (table.ctype, table.data.tobytes())
-            if key not in seen:
-                seen.add(key)
-                size += -(-table.data.nbytes // TABLE_ALIGN) * TABLE_ALIGN
-        rows.append({"layer": n, "name": op.name, "op": op.kind, "bytes": size})
-    return rows
+    return [
+        {
+            "layer": n,
+            "name": layer.op.name,
+            "op": layer.op.kind,
+            "bytes": table_bytes(program.graph, layer.call, seen),
+        }
+        for n, layer in enumerate(program.layers)
+    ]
 
 
-def weights_bytes(graph: Graph, lowered: Lowered | None = None) -> int:
+def table_bytes(graph: Graph, call: Call, seen: set[tuple[str, bytes]]) -> int:
+    """Bytes of a call's tables without those that were ``seen``; they are then."""
+    size = 0
+    for table in _tables(graph, call):
+        key = (table.ctype, table.data.tobytes())
+        if key not in seen:
+            seen.add(key)
+            size += -(-table.data.nbytes // TABLE_ALIGN) * TABLE_ALIGN
+    return size
+
+
+def weights_bytes(program: Program) -> int:
     """Flash that weights and all other tables take."""
-    return sum(row["bytes"] for row in flash_rows(graph, lowered))
+    return sum(row["bytes"] for row in flash_rows(program))
 
 
-def plan_json(graph: Graph, plan: MemoryPlan, lowered: Lowered | None = None) -> dict[str, Any]:
+def plan_json(program: Program) -> dict[str, Any]:
     """The memory map over time: one entry per layer, one box per buffer.
 
     A buffer lives from layer ``first_op`` to ``last_op``, both included; -1 is the host's writing
     of the input, the number of layers its reading of the outputs.
     """
+    plan = program.plan
     return {
         "arena_bytes": plan.arena_bytes,
         "lower_bound_bytes": plan.lower_bound_bytes,
@@ -96,8 +107,8 @@ def plan_json(graph: Graph, plan: MemoryPlan, lowered: Lowered | None = None) ->
         "scratch_bytes": plan.scratch_bytes,
         "peak_op": plan.peak_op,
         "ops": [
-            {"name": op.name, "op": op.kind, "live_bytes": _live(plan, n)}
-            for n, (op, _) in enumerate(layers(graph, _or_reference(graph, lowered)))
+            {"name": layer.op.name, "op": layer.op.kind, "live_bytes": _live(plan, n)}
+            for n, layer in enumerate(program.layers)
         ],
         "buffers": [
             {
@@ -113,26 +124,23 @@ def plan_json(graph: Graph, plan: MemoryPlan, lowered: Lowered | None = None) ->
     }
 
 
-def footprint(graph: Graph, plan: MemoryPlan, lowered: Lowered | None = None) -> Footprint:
+def footprint(program: Program) -> Footprint:
     """What the model asks of a board."""
-    lowered = _or_reference(graph, lowered)
-    run = [op for op, _ in layers(graph, lowered)]
-    fullest = sorted(range(len(run)), key=lambda n: (-_live(plan, n), n))[:NAMED]
-    heaviest = sorted(flash_rows(graph, lowered), key=lambda row: -row["bytes"])[:NAMED]
+    graph, plan, layers = program.graph, program.plan, program.layers
+    fullest = sorted(range(len(layers)), key=lambda n: (-_live(plan, n), n))[:NAMED]
+    flash = flash_rows(program)
+    heaviest = sorted(flash, key=lambda row: -row["bytes"])[:NAMED]
     return Footprint(
         arena_bytes=plan.arena_bytes,
-        weights_bytes=weights_bytes(graph, lowered),
-        layers=len(run),
-        kernels=kernel_stems(lowered),
+        weights_bytes=sum(row["bytes"] for row in flash),
+        layers=len(layers),
+        kernels=program.kernel_stems,
         largest_ram=tuple(
-            _named(n, kind_of(run[n]), _live(plan, n)) + _tensors(graph, plan, n) for n in fullest
+            _named(n, kind_of(layers[n].op), _live(plan, n)) + _tensors(graph, plan, n)
+            for n in fullest
         ),
         largest_flash=tuple(_named(r["layer"], r["op"], r["bytes"]) for r in heaviest),
     )
-
-
-def _or_reference(graph: Graph, lowered: Lowered | None) -> Lowered:
-    return lower_graph(graph) if lowered is None else lowered
 
 
 def kind_of(op: Op) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mcu_hybrid.compiler.lowering import Lowered, layers, lower_graph, predicted_instructions
-from mcu_hybrid.compiler.report import flash_rows, layer_rows
+from mcu_hybrid.compiler.program import Program
+from mcu_hybrid.compiler.report import flash_rows, layer_rows, table_bytes
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import operator
 from mcu_hybrid.routing import mechanisms
@@ -18,22 +18,17 @@ from mcu_hybrid.routing import mechanisms
 _LINK = "ROUTE_FEATURES"
 
 
-def router_costs(graph: Graph, lowered: Lowered | None = None) -> list[dict[str, Any]]:
+def router_costs(program: Program) -> list[dict[str, Any]]:
     """One row per router that the model has; none where it has no route features.
 
     A row has ``router``, ``layers`` (numbers, as the firmware counts them), ``macs``,
     ``constant_bytes``, ``predicted_instructions`` and ``predicted_share`` of the base's own
     instructions (both None where the cost model does not know a layer).
-
-    Args:
-        lowered: what each operator runs as; None takes the reference kernels and predicts nothing.
     """
-    calls = lower_graph(graph) if lowered is None else lowered
-    run = [op for op, _ in layers(graph, calls)]
-    known = [None] * len(run) if lowered is None else predicted_instructions(lowered)
-    sizes = [int(row["bytes"]) for row in flash_rows(graph, calls)]
-    macs = [int(row["macs"]) for row in layer_rows(graph, calls)]
-    return _rows(graph, run, macs, sizes, known)
+    run = [layer.op for layer in program.layers]
+    sizes = [int(row["bytes"]) for row in flash_rows(program)]
+    macs = [int(row["macs"]) for row in layer_rows(program)]
+    return _rows(program.graph, run, macs, sizes, program.predicted)
 
 
 def network_costs(graph: Graph, run: Sequence[Op]) -> list[dict[str, Any]]:
@@ -44,8 +39,9 @@ def network_costs(graph: Graph, run: Sequence[Op]) -> list[dict[str, Any]]:
         constants = (graph.tensor(t) for t in op.inputs if t >= 0)
         sizes.append(sum(t.data.nbytes for t in constants if t.data is not None))
     for n, op in enumerate(run):
-        if op.kind == _LINK:  # its tables are parameters
-            sizes[n] = sum(row["bytes"] for row in flash_rows(graph.with_(ops=(op,))))
+        call = operator(op.kind).lower(graph, op) if op.kind == _LINK else None
+        if call is not None:  # its tables are parameters
+            sizes[n] = table_bytes(graph, call, set())
     return _rows(graph, run, macs, sizes, [None] * len(run))
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from mcu_hybrid.board.load import Board
 from mcu_hybrid.compiler import code_budget, report
-from mcu_hybrid.compiler.arena.plan import MemoryPlan, plan
 from mcu_hybrid.compiler.code_budget import Budgeted
-from mcu_hybrid.compiler.lowering import Lowered, leaner, lower_graph, lowerer
+from mcu_hybrid.compiler.lowering import Step, leaner, lower_graph, lowerer
 from mcu_hybrid.compiler.passes import optimise
+from mcu_hybrid.compiler.program import Program, assemble, program_of
 from mcu_hybrid.compiler.read.tflite import ModelFile
 from mcu_hybrid.compiler.schedule.choose import choose, is_as_fast
-from mcu_hybrid.compiler.schedule.search import Schedule, schedules
+from mcu_hybrid.compiler.schedule.search import schedules
 from mcu_hybrid.errors import CapacityError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.firmware.fit import STATICS_BYTES, arena_room
@@ -34,16 +34,14 @@ class Model:
 
 @dataclass(frozen=True)
 class Compiled:
-    """The optimised graph, what each operator runs as, and where everything lies.
+    """The program, and what it was chosen from.
 
-    ``front`` has the schedules that were compared, fastest first; empty where none were. ``code``
+    ``front`` has the programs that were compared, fastest first; empty where none were. ``code``
     is the choice of kernels under the code budget; None for the reference kernels.
     """
 
-    graph: Graph
-    lowered: Lowered
-    plan: MemoryPlan
-    front: tuple[Schedule, ...] = ()
+    program: Program
+    front: tuple[Program, ...] = ()
     code: Budgeted | None = None
 
     def facts(self) -> dict[str, Any]:
@@ -52,12 +50,12 @@ class Compiled:
             {
                 "arena_bytes": s.plan.arena_bytes,
                 "instructions": s.instructions,
-                "streams": len(s.cuts),
-                "is_chosen": s.plan is self.plan,
+                "streams": len(s.streams),
+                "is_chosen": s is self.program,
             }
             for s in self.front
         ]
-        facts = {"streams": report.stream_rows(self.graph, self.lowered), "front": points}
+        facts = {"streams": report.stream_rows(self.program), "front": points}
         return facts if self.code is None else facts | self.code.facts()
 
 
@@ -113,36 +111,36 @@ def compile_graph(
         CapacityError: no schedule stays within ``options.ram_limit``.
     """
     if options.kernels == "ref":
-        lowered = lower_graph(graph)
-        made = Compiled(graph, lowered, plan(graph, lowered))
+        made = Compiled(program_of(graph))
         _require(made, options, 0)
         return made
     graph = optimise(graph, fold_dead=options.fold_dead)
     dirs, core = board.core.kernel_dirs, board.core.name
     fastest = lower_graph(graph, dirs, core)
-    code = code_budget.choose(fastest, code_budget.code_table(dirs), options.code_budget)
+    ways = tuple(step.kernel for step in fastest)
+    code = code_budget.choose(ways, code_budget.code_table(dirs), options.code_budget)
     room = _room(board, options)
     lower_op, lean_ways = lowerer(dirs, core, code.banned), leaner(dirs, core)
     points = schedules(graph, lower_op, on_event, lean_ways)
     compared = _within_code(_compared(points, options, room), board, options)
-    whole = Schedule(graph, code.lowered, plan(graph, code.lowered), (), code.instructions)
+    whole = assemble(graph, tuple(map(Step, graph.ops, code.kernels)))
     found = choose(compared, options.optimize, room) or (compared or (whole,))[-1]
     for_speed = options.optimize == "speed"
     if for_speed and (len(compared) < 2 or _is_as_good(whole, found)):
         found, compared = whole if _is_as_good(whole, found) else found, ()
-    made = Compiled(found.graph, found.lowered, found.plan, compared, code)
+    made = Compiled(found, compared, code)
     _require(made, options, len(compared))
     return made
 
 
-def _is_as_good(whole: Schedule, found: Schedule) -> bool:
+def _is_as_good(whole: Program, found: Program) -> bool:
     """True where streams and leaner kernels buy neither speed nor bytes; they take code."""
     return is_as_fast(whole, found) and whole.plan.arena_bytes <= found.plan.arena_bytes
 
 
 def _compared(
-    points: Iterator[Schedule], options: EngineOptions, room: int | None
-) -> tuple[Schedule, ...]:
+    points: Iterator[Program], options: EngineOptions, room: int | None
+) -> tuple[Program, ...]:
     """The schedules among which the aim chooses, fastest first."""
     first = next(points)
     if options.optimize != "speed" or (room is not None and first.plan.arena_bytes > room):
@@ -151,13 +149,13 @@ def _compared(
 
 
 def _within_code(
-    found: tuple[Schedule, ...], board: Board, options: EngineOptions
-) -> tuple[Schedule, ...]:
+    found: tuple[Program, ...], board: Board, options: EngineOptions
+) -> tuple[Program, ...]:
     """Without those whose streams take more code than there is room for."""
     if options.code_budget is None:
         return found
     table = code_budget.code_table(board.core.kernel_dirs)
-    return tuple(s for s in found if table.predicted(s.lowered) <= options.code_budget)
+    return tuple(s for s in found if table.predicted(s.kernels) <= options.code_budget)
 
 
 def _room(board: Board, options: EngineOptions) -> int | None:
@@ -171,12 +169,13 @@ def _room(board: Board, options: EngineOptions) -> int | None:
 def _require(made: Compiled, options: EngineOptions, tried: int) -> None:
     if options.ram_limit is None:
         return
-    need = made.plan.arena_bytes + STATICS_BYTES
+    arena = made.program.plan.arena_bytes
+    need = arena + STATICS_BYTES
     if need <= options.ram_limit:
         return
     what = f"the smallest of {tried} schedules" if tried else "the only schedule"
     raise CapacityError(
-        f"{what} needs {need:,} B RAM (arena {made.plan.arena_bytes:,} + statics "
+        f"{what} needs {need:,} B RAM (arena {arena:,} + statics "
         f"{STATICS_BYTES:,}), the limit is {options.ram_limit:,} B",
         f"give --ram-limit {-(-need // 64) * 64} or more, or a smaller input or network",
         need=need,

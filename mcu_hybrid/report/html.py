@@ -124,7 +124,7 @@ class ReportData(TypedDict, total=False):
     built: dict[str, Any]  # the facts of a build's manifest
     plan: dict[str, Any]  # compiler.report.plan_json
     schedules: list[dict[str, Any]]  # engines.aot.Compiled.facts, "front"
-    requantise_forms: dict[str, int]  # compiler.lowering.requantise_forms
+    requantise_forms: dict[str, int]  # Program.requantise_forms
     quantisation: Quantisation
     capacity: list[BoardMemory]
     provenance: Provenance

@@ -13,8 +13,8 @@ from typing import Any
 from mcu_hybrid.board.load import Board
 from mcu_hybrid.compiler import cost, report
 from mcu_hybrid.compiler.code_budget import code_table
-from mcu_hybrid.compiler.lowering import predicted_instructions
-from mcu_hybrid.engines.aot import Compiled, EngineOptions, compile_graph
+from mcu_hybrid.compiler.program import Program
+from mcu_hybrid.engines.aot import EngineOptions, compile_graph
 from mcu_hybrid.errors import CapacityError, InputError
 from mcu_hybrid.firmware.fit import STATICS_BYTES, arena_room
 from mcu_hybrid.graph.types import Graph
@@ -91,8 +91,8 @@ def figures_of(graph: Graph, board: Board, limits: Limits) -> Figures:
     counts = _counts(made, board)
     known = [count for count in counts if count is not None]
     instructions = sum(known) if len(known) == len(counts) else None
-    weights = report.weights_bytes(made.graph, made.lowered)
-    code = code_table(board.core.kernel_dirs).predicted(made.lowered)
+    weights = report.weights_bytes(made)
+    code = code_table(board.core.kernel_dirs).predicted(made.kernels)
     time = _time(made, board, counts)
     return Figures(
         macs=report.model_macs(graph),
@@ -105,15 +105,15 @@ def figures_of(graph: Graph, board: Board, limits: Limits) -> Figures:
         weights_bytes=weights,
         code_bytes=code,
         flash_bytes=weights + code,
-        streams=len(report.stream_rows(made.graph, made.lowered)),
-        unmeasured=sum(c is None for c in predicted_instructions(made.lowered)),
+        streams=len(made.streams),
+        unmeasured=sum(c is None for c in made.predicted),
     )
 
 
-def _time(made: Compiled, board: Board, counts: list[int | None]) -> Time:
+def _time(made: Program, board: Board, counts: list[int | None]) -> Time:
     if None in counts:
         return unknown("a layer's instructions are not known")
-    layers = report.layer_rows(made.graph, made.lowered)
+    layers = report.layer_rows(made)
     return estimate(board, parts_of(layers, counts, sum(count or 0 for count in counts)))
 
 
@@ -131,15 +131,13 @@ def excess(figures: Figures, board: Board, limits: Limits) -> dict[str, float]:
     }
 
 
-def _counts(made: Compiled, board: Board) -> list[int | None]:
+def _counts(made: Program, board: Board) -> list[int | None]:
     """Instructions of each layer: as predicted, else of its fastest kernel that was measured."""
     found = []
-    for op, choice in zip(made.graph.ops, made.lowered, strict=True):
-        if choice is None:
-            continue
-        count = choice.instructions
+    for layer in made.layers:
+        op, count = layer.op, layer.kernel.instructions
         if count is None:
-            others = [o.instructions for o in choice.others if o.instructions is not None]
+            others = [o.instructions for o in layer.kernel.others if o.instructions is not None]
             is_stream = stream.STREAM.serves(op)
             plain = None if is_stream else operator(op.kind).lower(made.graph, op)
             own = cost.instructions(plain, board.core.name) if plain is not None else None
@@ -148,16 +146,16 @@ def _counts(made: Compiled, board: Board) -> list[int | None]:
     return found
 
 
-def _compiled(graph: Graph, board: Board, limits: Limits) -> Compiled:
+def _compiled(graph: Graph, board: Board, limits: Limits) -> Program:
     """As built for the board; the smallest schedule where none keeps the limit."""
     if limits.sram_bytes is None:
-        return compile_graph(graph, board, EngineOptions())
+        return compile_graph(graph, board, EngineOptions()).program
     stack = _beside_arena(board) - STATICS_BYTES
     try:
         options = EngineOptions(ram_limit=max(1, limits.sram_bytes - stack))
-        return compile_graph(graph, board, options)
+        return compile_graph(graph, board, options).program
     except CapacityError:
-        return compile_graph(graph, board, EngineOptions(optimize="ram"))
+        return compile_graph(graph, board, EngineOptions(optimize="ram")).program
 
 
 def _beside_arena(board: Board) -> int:

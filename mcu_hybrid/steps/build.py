@@ -11,10 +11,9 @@ from typing import Any
 from mcu_hybrid import manifest
 from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.compiler import report
-from mcu_hybrid.compiler.arena.plan import plan
 from mcu_hybrid.compiler.emit.model import emit
-from mcu_hybrid.compiler.lowering import kernel_stems, predicted_instructions, requantise_forms
 from mcu_hybrid.compiler.passes import run_passes
+from mcu_hybrid.compiler.program import program_of
 from mcu_hybrid.compiler.read.tflite import fix_input_shapes, read_tflite
 from mcu_hybrid.compiler.router_cost import network_costs, router_costs
 from mcu_hybrid.engines.aot import EngineOptions, Model, TflmTree, compile_model
@@ -201,40 +200,39 @@ def _build_aot(work: _Work, folder: Path) -> _Made:
     if work.on_event:
         work.on_event("choose kernels", 0, 1)
     made = compile_model(work.model, work.board, work.engine, work.on_event)
-    need = report.footprint(made.graph, made.plan, made.lowered)
+    program = made.program
+    need = report.footprint(program)
     fit_gate(work.board, need, work.others)
-    answers = make_answers(work.model, made.graph, work.on_event)
+    answers = make_answers(work.model, program.graph, work.on_event)
     files = emit(
-        made.graph,
-        made.plan,
+        program,
         digest=bytes.fromhex(work.model.file.sha256),
         metadata=work.model.file.metadata,
         answers=answers.values,
-        lowered=made.lowered,
     )
-    project = render_project(folder, work.board, files, kernels=kernel_stems(made.lowered))
+    project = render_project(folder, work.board, files, kernels=program.kernel_stems)
     image = compiler.build(project, work.board, work.tools, on_event=work.on_event)
     check_elf(image, need, work.board)
     check_limit(image, work.engine.ram_limit)
-    layers = report.layer_rows(made.graph, made.lowered)
+    layers = report.layer_rows(program)
     facts = {
-        "arena_bytes": made.plan.arena_bytes,
-        "arena_lower_bound_bytes": made.plan.lower_bound_bytes,
-        "arena_is_optimal": made.plan.is_optimal,
+        "arena_bytes": program.plan.arena_bytes,
+        "arena_lower_bound_bytes": program.plan.lower_bound_bytes,
+        "arena_is_optimal": program.plan.is_optimal,
         "kernels": work.engine.kernels,
         "fold_dead": work.engine.fold_dead,
         "optimize": work.engine.optimize,
         "ram_limit": work.engine.ram_limit,
         "code_budget": work.engine.code_budget,
         **made.facts(),
-        "requantise_forms": requantise_forms(made.lowered),
-        **_predicted(work, predicted_instructions(made.lowered), layers),
-        "routers": router_costs(made.graph, made.lowered),
+        "requantise_forms": program.requantise_forms,
+        **_predicted(work, program.predicted, layers),
+        "routers": router_costs(program),
         "layers": layers,
-        "notes": list(made.graph.notes),
+        "notes": list(program.graph.notes),
         **answers.facts(),
     }
-    return image, report.plan_json(made.graph, made.plan, made.lowered), facts
+    return image, report.plan_json(program), facts
 
 
 def _predicted(
@@ -278,17 +276,18 @@ def _build_tflm(work: _Work, folder: Path) -> _Made:
     check_elf(image, need, work.board)
     check_limit(image, work.engine.ram_limit)
     layers = generate.layer_rows(model.graph)
+    ours = program_of(model.graph)
     facts = {
         "arena_bytes": need.arena_bytes,
         "ram_limit": work.engine.ram_limit,
         "tflm_library_sha256": tree.sha256,
-        "arena_lower_bound_bytes": plan(model.graph).lower_bound_bytes,
+        "arena_lower_bound_bytes": ours.plan.lower_bound_bytes,
         "layers": layers,
         "routers": network_costs(model.graph, split(model.graph).layers),
         "notes": list(model.graph.notes),
         **answers.facts(),
     }
-    return image, report.plan_json(model.graph, plan(model.graph)), facts
+    return image, report.plan_json(ours), facts
 
 
 def _facts(path: Path, work: _Work, image: FirmwareImage) -> dict[str, Any]:

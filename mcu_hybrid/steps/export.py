@@ -12,6 +12,7 @@ from typing import Any
 
 from mcu_hybrid import extras, manifest
 from mcu_hybrid.compiler.passes import run_passes
+from mcu_hybrid.compiler.program import program_of
 from mcu_hybrid.compiler.read.tflite import fix_input_shapes, read_tflite
 from mcu_hybrid.compiler.router_cost import router_costs
 from mcu_hybrid.errors import InputError
@@ -136,7 +137,7 @@ def exporter() -> ModuleType:
 
 def _costs(path: Path) -> list[dict[str, Any]]:
     """What each router of the model costs, as far as that depends on no board."""
-    rows = router_costs(read_graph(path.read_bytes(), path.name))
+    rows = router_costs(program_of(read_graph(path.read_bytes(), path.name)))
     return [{key: row[key] for key in ("router", "macs", "constant_bytes")} for row in rows]
 
 

@@ -17,9 +17,9 @@ from mcu_hybrid.bench.result import BenchModel
 from mcu_hybrid.bench.samples import default_inputs
 from mcu_hybrid.board.load import Board, load_board
 from mcu_hybrid.compiler import report
-from mcu_hybrid.compiler.arena.plan import plan
 from mcu_hybrid.compiler.emit.model import emit
 from mcu_hybrid.compiler.passes.link_route import link_route
+from mcu_hybrid.compiler.program import program_of
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.device.client import Device, DeviceError, DeviceFault
 from mcu_hybrid.errors import LinkError, ProtocolError
@@ -95,9 +95,9 @@ def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     tflite, metadata = tiny_hybrid()
     model = read_tflite(tflite, "tiny.tflite")
     graph = link_route(model.graph, model.metadata)
-    planned = plan(graph)
-    files = emit(graph, planned, digest=bytes.fromhex(model.sha256), metadata=model.metadata)
-    kernels = report.footprint(graph, planned).kernels
+    program = program_of(graph)
+    files = emit(program, digest=bytes.fromhex(model.sha256), metadata=model.metadata)
+    kernels = report.footprint(program).kernels
     image = firmware(tmp_path_factory.mktemp(board.name), board, files, kernels)
     with running(board, image) as device:
         yield Rig(board, device, graph, image, tflite, metadata, model.sha256)
@@ -196,7 +196,7 @@ def test_any_window_gives_the_same_bytes(rig: Rig) -> None:
 
 
 def test_bench(rig: Rig) -> None:
-    rows = report.layer_rows(rig.graph)
+    rows = report.layer_rows(program_of(rig.graph))
     model = BenchModel(rig.sha256, rows, rig.image.code_bytes, rig.image.weights_bytes)
     judge = Judge(rig.tflite, rig.metadata)
     events: list[tuple[str, int, int]] = []
@@ -226,7 +226,7 @@ def test_bench(rig: Rig) -> None:
 
 def test_a_board_that_answers_over_a_socket_is_not_measured(rig: Rig) -> None:
     """An emulator that runs a real board's image says what the board would say."""
-    rows = report.layer_rows(rig.graph)
+    rows = report.layer_rows(program_of(rig.graph))
     model = BenchModel(rig.sha256, rows, rig.image.code_bytes, rig.image.weights_bytes)
     told = rig.device.hello()
     rig.device._hello = replace(told, board="stm32h7", tick_instructions=0)
@@ -252,7 +252,7 @@ def test_one_wrong_value_is_counted(rig: Rig) -> None:
         return outputs
 
     judge.run = wrong  # type: ignore[method-assign]
-    rows = report.layer_rows(rig.graph)
+    rows = report.layer_rows(program_of(rig.graph))
     model = BenchModel(rig.sha256, rows, rig.image.code_bytes, rig.image.weights_bytes)
     result = bench(rig.device, rig.board, model, images(3), judge=judge)
     assert (result.exact, result.differing_outputs) == (False, 3)
@@ -264,12 +264,12 @@ def test_a_hybrid_whose_features_come_from_the_host(tmp_path: Path) -> None:
     board = load_board("native")
     tflite, metadata = tiny_hybrid()
     model = read_tflite(tflite, "tiny.tflite")
-    planned = plan(model.graph)
-    files = emit(model.graph, planned, digest=bytes.fromhex(model.sha256), metadata=metadata)
-    footprint = report.footprint(model.graph, planned)
+    program = program_of(model.graph)
+    files = emit(program, digest=bytes.fromhex(model.sha256), metadata=metadata)
+    footprint = report.footprint(program)
     image = firmware(tmp_path, board, files, footprint.kernels)
     with running(board, image) as device:
-        rows = report.layer_rows(model.graph)
+        rows = report.layer_rows(program)
         what = BenchModel(model.sha256, rows, image.code_bytes, image.weights_bytes)
         result = bench(device, board, what, images(4), judge=Judge(tflite, metadata))
         assert result.exact and [len(part) for part in result.outputs[0]] == [CLASSES, 1]

@@ -47,7 +47,8 @@ def draw(
         graph = MAKERS[maker](rng)
     (op,) = graph.ops
     ops.operator(op.kind).check(graph, op)
-    (choice,) = lower_graph(graph, tuple(kernel_dirs), core)
+    (step,) = lower_graph(graph, tuple(kernel_dirs), core)
+    choice = step.kernel
     if choice is None:
         return None
     choice = (choice, *choice.others)[int(rng.integers(1 + len(choice.others)))]

@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from mcu_hybrid import resources
-from mcu_hybrid.compiler.arena.plan import plan
 from mcu_hybrid.compiler.emit.known_answers import KnownAnswer, input_bytes
 from mcu_hybrid.compiler.emit.model import emit
-from mcu_hybrid.compiler.lowering import kernel_stems, lower_graph
 from mcu_hybrid.compiler.passes import optimise
+from mcu_hybrid.compiler.program import program_of
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.reference.judge import Judge
@@ -134,15 +133,9 @@ def _write(
     sources = [arm_rig.FILES / "models.c", folder / "table.c"]
     for n, model in enumerate(models):
         graph = change(model.graph, n)
-        lowered = lower_graph(graph, kernel_dirs)
-        stems.update(kernel_stems(lowered))
-        files = emit(
-            graph,
-            plan(graph, lowered),
-            digest=bytes(32),
-            answers=model.answers,
-            lowered=lowered,
-        )
+        program = program_of(graph, kernel_dirs)
+        stems.update(program.kernel_stems)
+        files = emit(program, digest=bytes(32), answers=model.answers)
         (folder / f"m{n}").mkdir(exist_ok=True)
         for name, text in files.items():
             (folder / f"m{n}" / name).write_text(text, "utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mcu_hybrid.compiler.arena.plan import MemoryPlan
-from mcu_hybrid.compiler.lowering import layers, lower_graph
+from mcu_hybrid.compiler.lowering import lower_graph
 from mcu_hybrid.graph.types import ABSENT, Graph, Op, Tensor
 from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.base import RawOp
@@ -98,7 +98,8 @@ def run_in_arena(graph: Graph, plan: MemoryPlan, inputs: list[np.ndarray]) -> li
 
     for tensor, data in zip(graph.inputs, inputs, strict=True):
         view(tensor)[...] = data
-    for n, (op, _) in enumerate(layers(graph, lower_graph(graph))):
+    running = (step.op for step in lower_graph(graph) if step.kernel is not None)
+    for n, op in enumerate(running):
         operands = [
             None if t == ABSENT else graph.tensor(t).data if graph.tensor(t).is_const else view(t)
             for t in op.inputs

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcu_hybrid.compiler.arena.plan import MemoryPlan
-from mcu_hybrid.compiler.lowering import Lowered
+from mcu_hybrid.compiler.program import Program
 from mcu_hybrid.compiler.schedule.call import KernelAct, Place, StreamCall
 from mcu_hybrid.compiler.schedule.lower import strip
 from mcu_hybrid.compiler.schedule.rows import reach_of, steps_of
@@ -18,12 +17,12 @@ from mcu_hybrid.ops import operator
 
 
 class Arena:
-    """A poisoned arena and the graph that runs in it."""
+    """A poisoned arena and the program that runs in it."""
 
-    def __init__(self, graph: Graph, plan: MemoryPlan) -> None:
-        self.graph, self.plan = graph, plan
+    def __init__(self, program: Program) -> None:
+        self.program, self.graph, self.plan = program, program.graph, program.plan
         rng = np.random.default_rng(1)
-        self.bytes = rng.integers(-128, 128, plan.arena_bytes).astype(np.int8)
+        self.bytes = rng.integers(-128, 128, self.plan.arena_bytes).astype(np.int8)
 
     def whole(self, tensor: int) -> np.ndarray:
         found = self.graph.tensor(tensor)
@@ -36,23 +35,20 @@ class Arena:
         found = self.graph.tensor(tensor)
         return found.data if found.is_const else self.whole(tensor)
 
-    def run(self, lowered: Lowered, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    def run(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
         for tensor, data in zip(self.graph.inputs, inputs, strict=True):
             self.whole(tensor)[...] = data
-        layer = 0
-        for op, choice in zip(self.graph.ops, lowered, strict=True):
-            if choice is None:
-                continue
-            if isinstance(choice.call, StreamCall):
-                self.stream(op, choice.call, self.plan.scratch_offsets.get(layer, 0))
+        for n, layer in enumerate(self.program.layers):
+            op = layer.op
+            if isinstance(layer.call, StreamCall):
+                self.stream(op, layer.call, layer.places.scratch or 0)
             else:
                 results = operator(op.kind).reference(
                     self.graph, op, [self.operand(t) for t in op.inputs]
                 )
-                self.poison(layer, choice.scratch_bytes)
+                self.poison(n, layer.kernel.scratch_bytes)
                 for tensor, data in zip(op.outputs, results, strict=True):
                     self.whole(tensor)[...] = data
-            layer += 1
         return [self.whole(tensor).copy() for tensor in self.graph.outputs]
 
     def poison(self, layer: int, size: int) -> None:

@@ -74,7 +74,7 @@ def test_a_budget_is_kept_with_few_instructions() -> None:
     lowered = (first, second)
     fastest = FIXED + glue(2) + 1100 + 900
     one = choose(lowered, TABLE_OF_TEST, fastest - 1)
-    assert [c.call.function for c in one.lowered] == ["mh_a", "mh_tiny"]  # type: ignore[union-attr]
+    assert [c.call.function for c in one.kernels] == ["mh_a", "mh_tiny"]  # type: ignore[union-attr]
     assert one.instructions == 2100 and one.code_bytes == FIXED + glue(2) + 1130
     assert choose(lowered, TABLE_OF_TEST, fastest).instructions == 2000
     least = FIXED + glue(2) + 30
@@ -97,7 +97,7 @@ def test_every_kernel_of_a_model_was_measured(shared: Path) -> None:
     graph = optimise(read_tflite(data, "mcunet_vww1").graph, fold_dead=True)
     dirs = load_board("mps2-an500").core.kernel_dirs
     table = code_table(dirs)
-    for choice in lower_graph(graph, dirs):
+    for choice in (step.kernel for step in lower_graph(graph, dirs)):
         for one in (choice, *choice.others) if choice is not None else ():
             assert f"{one.call.source}.{one.call.function}" in table.sections
             assert one.call.params.ctype in table.params

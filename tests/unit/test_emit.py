@@ -11,11 +11,11 @@ import pytest
 
 from mcu_hybrid import resources
 from mcu_hybrid.compiler import report
-from mcu_hybrid.compiler.arena.plan import plan
 from mcu_hybrid.compiler.emit import ctext
 from mcu_hybrid.compiler.emit.known_answers import KnownAnswer, input_bytes, known_answers
 from mcu_hybrid.compiler.emit.model import emit
 from mcu_hybrid.compiler.passes import run_passes
+from mcu_hybrid.compiler.program import program_of
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph, Tensor
@@ -33,16 +33,16 @@ SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
 def text_of(graph: Graph, **metadata: object) -> str:
-    return emit(graph, plan(graph), digest=DIGEST, metadata=metadata, answers=ANSWERS)["model.c"]
+    return emit(program_of(graph), digest=DIGEST, metadata=metadata, answers=ANSWERS)["model.c"]
 
 
 def run_c(graph: Graph, folder: Path, inputs: list[np.ndarray]) -> list[np.ndarray]:
     """Compile model.c with its kernels and the test's main; check known answers; return outputs."""
-    p = plan(graph)
-    for name, text in emit(graph, p, digest=DIGEST).items():
+    program = program_of(graph)
+    for name, text in emit(program, digest=DIGEST).items():
         (folder / name).write_text(text)
     (folder / "mh_messages.h").write_text(messages.c_header())
-    kernels = [resources.kernels() / "ref" / f"{s}.c" for s in report.footprint(graph, p).kernels]
+    kernels = [resources.kernels() / "ref" / f"{s}.c" for s in report.footprint(program).kernels]
     app = resources.root("firmware_templates") / "app"
     include = [f"-I{path}" for path in (resources.kernels() / "include", app, folder)]
     main = Path(__file__).with_name("model_main.c")
@@ -89,7 +89,7 @@ def tiny() -> Graph:
 
 def test_golden_text(root: Path) -> None:
     """Set MH_UPDATE_GOLDEN=1 to write it anew; read the difference before committing."""
-    files = emit(tiny(), plan(tiny()), digest=DIGEST, answers=ANSWERS)
+    files = emit(program_of(tiny()), digest=DIGEST, answers=ANSWERS)
     for name, text in files.items():
         golden = root / "tests" / "golden" / f"tiny_{name}"
         if os.environ.get("MH_UPDATE_GOLDEN"):
@@ -105,11 +105,11 @@ def test_names_cannot_end_a_comment(tmp_path: Path) -> None:
 
 
 def test_views_are_no_layers() -> None:
-    rows = report.layer_rows(tiny())
+    rows = report.layer_rows(program_of(tiny()))
     assert [row["op"] for row in rows] == ["RELU", "ADD", "CONCATENATION"]
     assert (
         "#define MH_MODEL_LAYERS 3"
-        in emit(tiny(), plan(tiny()), digest=DIGEST, answers=ANSWERS)["model.h"]
+        in emit(program_of(tiny()), digest=DIGEST, answers=ANSWERS)["model.h"]
     )
 
 
@@ -128,7 +128,7 @@ def test_a_linked_hybrid_runs_as_c(tmp_path: Path) -> None:
         "deployed": {"router": 1, "threshold": 12},
     }
     graph = run_passes(b.graph([logits, score]), metadata)
-    text = emit(graph, plan(graph), digest=DIGEST, metadata=metadata, answers=ANSWERS)["model.c"]
+    text = emit(program_of(graph), digest=DIGEST, metadata=metadata, answers=ANSWERS)["model.c"]
     for line in (".logits = 0u", ".route = 1u", ".scores = 2u", ".threshold = 12"):
         assert line in text
     inputs = random_inputs(graph, 4)
@@ -143,8 +143,8 @@ def test_equal_tables_are_stored_once() -> None:
     (y,) = b.op("RELU", [x], [(1, 8)])
     graph = b.graph([y])
     assert text_of(graph).count("[256]") == 1
-    assert [row["bytes"] for row in report.flash_rows(graph)] == [256, 0]
-    assert report.weights_bytes(graph) == 256
+    assert [row["bytes"] for row in report.flash_rows(program_of(graph))] == [256, 0]
+    assert report.weights_bytes(program_of(graph)) == 256
 
 
 def test_hybrid_fields_come_from_the_metadata() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from mcu_hybrid import nets
 from mcu_hybrid.compiler.passes import run_passes
+from mcu_hybrid.compiler.program import program_of
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.compiler.router_cost import network_costs, router_costs
 from mcu_hybrid.errors import InputError, ModelError, UnsupportedOp
@@ -280,7 +281,7 @@ def test_the_int8_score_is_the_float_heads(made):
 
 def test_costs_of_a_router_with_z(made):
     _, graph, _ = linked(made)
-    rows = {row["router"]: row for row in router_costs(graph)}
+    rows = {row["router"]: row for row in router_costs(program_of(graph))}
     hidden = len(made[0].router.head.b1)
     inputs = 1 + CLASSES + 16
     assert rows["learned"]["macs"] == hidden * inputs + hidden
@@ -291,7 +292,7 @@ def test_costs_of_a_router_with_z(made):
     by_network = {row["router"]: row for row in network_costs(graph, graph.ops)}
     assert by_network["learned"]["macs"] == rows["learned"]["macs"]
     plain = graph.with_(ops=tuple(op for op in graph.ops if op.kind == "CONV_2D"))
-    assert router_costs(plain) == []
+    assert router_costs(program_of(plain)) == []
 
 
 def test_the_engine_tflm_says_that_it_has_no_such_router(made):

@@ -8,7 +8,7 @@ import pytest
 
 from mcu_hybrid.board.load import list_boards, load_board
 from mcu_hybrid.compiler import report
-from mcu_hybrid.compiler.arena.plan import plan
+from mcu_hybrid.compiler.program import program_of
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import CapacityError
 from mcu_hybrid.firmware.fit import fit_gate, needs
@@ -19,7 +19,7 @@ SMALL = Footprint(1_000, 2_000, 3, ("conv2d_s8",))
 
 def footprint(shared: Path, name: str) -> Footprint:
     graph = read_tflite((shared / "models" / f"{name}.tflite").read_bytes(), name).graph
-    return report.footprint(graph, plan(graph))
+    return report.footprint(program_of(graph))
 
 
 CANDIDATES = ("mps2-an386", "mps2-an500", "netduinoplus2", "nrf52840dk", "stm32f7", "stm32h7")
@@ -82,13 +82,14 @@ def test_largest_are_the_fullest_layers(shared: Path) -> None:
 
 def _flash(shared: Path) -> list[dict[str, int]]:
     data = (shared / "models" / "kws_ref_model.tflite").read_bytes()
-    return report.flash_rows(read_tflite(data, "kws").graph)
+    return report.flash_rows(program_of(read_tflite(data, "kws").graph))
 
 
 def test_plan_json_is_a_map_over_time(shared: Path) -> None:
     graph = read_tflite((shared / "models" / "kws_ref_model.tflite").read_bytes(), "kws").graph
-    data = report.plan_json(graph, plan(graph))
+    program = program_of(graph)
+    data = report.plan_json(program)
     assert max(op["live_bytes"] for op in data["ops"]) <= data["lower_bound_bytes"]
     assert data["ops"][data["peak_op"]]["live_bytes"] == max(o["live_bytes"] for o in data["ops"])
     assert all(b["offset"] + b["bytes"] <= data["arena_bytes"] for b in data["buffers"])
-    assert [op["op"] for op in data["ops"]] == [row["op"] for row in report.layer_rows(graph)]
+    assert [op["op"] for op in data["ops"]] == [row["op"] for row in report.layer_rows(program)]

@@ -11,8 +11,8 @@ import pytest
 
 from mcu_hybrid.board.load import Board, load_board
 from mcu_hybrid.compiler import report
-from mcu_hybrid.compiler.arena.plan import plan
 from mcu_hybrid.compiler.emit.model import emit
+from mcu_hybrid.compiler.program import program_of
 from mcu_hybrid.errors import CapacityError, InputError, McuHybridError, MissingTool, ToolError
 from mcu_hybrid.firmware import toolchain
 from mcu_hybrid.firmware.build import build
@@ -40,9 +40,9 @@ def board_of(tmp_path: Path) -> Board:
 
 
 def render(root: Path, board: Board, graph: Graph) -> tuple[Project, Footprint]:
-    p = plan(graph)
-    need = report.footprint(graph, p)
-    files = emit(graph, p, digest=bytes(32))
+    program = program_of(graph)
+    need = report.footprint(program)
+    files = emit(program, digest=bytes(32))
     return render_project(root, board, files, kernels=need.kernels), need
 
 

@@ -26,11 +26,11 @@ BESIDE_ARENA_BYTES = 2_600  # statics and stack of ours
 def test_micro_speech_takes_less_ram_than_tflm(shared: Path) -> None:
     model = read_model(shared / "models" / "micro_speech_quantized.tflite")
     board = load_board("mps2-an500")
-    speed = compile_model(model, board, EngineOptions())
-    ram = compile_model(model, board, EngineOptions(optimize="ram"))
+    speed = compile_model(model, board, EngineOptions()).program
+    ram = compile_model(model, board, EngineOptions(optimize="ram")).program
     assert ram.plan.arena_bytes + BESIDE_ARENA_BYTES < TFLM_RAM_BYTES < speed.plan.arena_bytes
     assert ram.plan.scratch_bytes < speed.plan.scratch_bytes / 4
-    assert not any(op.kind == "STREAM" for op in ram.graph.ops)
+    assert not ram.streams
 
 
 def test_no_scratch_is_bought_at_any_price(shared: Path) -> None:
@@ -47,7 +47,7 @@ def test_lean_schedules_are_exact(seed: int) -> None:
     inputs = random_inputs(graph, seed)
     expected = interp.run(graph, inputs)
     for made in front(graph, lowerer(DSP), lean_ways=leaner(DSP)):
-        got = Arena(made.graph, made.plan).run(made.lowered, inputs)
+        got = Arena(made).run(inputs)
         for want, have in zip(expected, got, strict=True):
             np.testing.assert_array_equal(have, want)
 
@@ -58,7 +58,7 @@ def test_lean_ways_take_less_scratch_somewhere() -> None:
     for seed in range(10):
         graph = optimise(random_cnn(seed))
         usual = lower_graph(graph, DSP)
-        for op, choice in zip(graph.ops, usual, strict=True):
+        for op, choice in ((step.op, step.kernel) for step in usual):
             if choice is not None:
                 found += any(
                     way.scratch_bytes < choice.scratch_bytes for way in leaner(DSP)(graph, op)

@@ -17,7 +17,7 @@ from mcu_hybrid.steps.build import read_model
 def _rows(model: Path, **options: object) -> int:
     board = load_board("mps2-an500")
     made = compile_model(read_model(model), board, EngineOptions(**options))  # type: ignore[arg-type]
-    return sum(row["macs"] for row in report.layer_rows(made.graph, made.lowered))
+    return sum(row["macs"] for row in report.layer_rows(made.program))
 
 
 def test_folding_changes_what_is_executed_alone(shared: Path) -> None:
@@ -32,22 +32,24 @@ def test_rows_that_no_window_sees_are_not_executed(shared: Path) -> None:
     path = shared / "models" / "field" / "mltk_image_example1.tflite"
     given = read_model(path).graph
     made = compile_model(read_model(path), load_board("mps2-an500"), EngineOptions())
-    stream = next(op for op in made.graph.ops if op.kind == "STREAM")
-    whole = sum(ops.operator(part.kind).macs(made.graph, part) for part in stream.attrs.run)
-    last = stream.attrs.run[-2]
-    unseen = ops.operator(last.kind).macs(made.graph, last) // 9
-    assert made.graph.tensor(last.outputs[0]).shape[1] == 9
-    assert report.executed_macs(made.graph, stream) <= whole - unseen
+    graph = made.program.graph
+    (_, stream), *_ = made.program.streams
+    whole = sum(ops.operator(part.kind).macs(graph, part) for part in stream.op.attrs.run)
+    last = stream.op.attrs.run[-2]
+    unseen = ops.operator(last.kind).macs(graph, last) // 9
+    assert graph.tensor(last.outputs[0]).shape[1] == 9
+    assert report.executed_macs(graph, stream) <= whole - unseen
     assert _rows(path) < report.model_macs(given)
 
 
 def test_rows_that_are_computed_twice_count_twice(shared: Path) -> None:
     path = shared / "models" / "vww_96_int8.tflite"
     made = compile_model(read_model(path), load_board("mps2-an500"), EngineOptions(optimize="ram"))
-    for op in made.graph.ops:
-        if op.kind == "STREAM" and not op.attrs.keep:
-            whole = sum(ops.operator(part.kind).macs(made.graph, part) for part in op.attrs.run)
-            assert report.executed_macs(made.graph, op) > whole
+    graph = made.program.graph
+    for _, layer in made.program.streams:
+        if not layer.op.attrs.keep:
+            whole = sum(ops.operator(part.kind).macs(graph, part) for part in layer.op.attrs.run)
+            assert report.executed_macs(graph, layer) > whole
 
 
 def test_bench_says_which_macs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from mcu_hybrid import resources
 from mcu_hybrid.compiler import report
-from mcu_hybrid.compiler.arena.plan import plan
 from mcu_hybrid.compiler.emit import ctext
 from mcu_hybrid.compiler.emit.known_answers import known_answers
 from mcu_hybrid.compiler.emit.model import emit
+from mcu_hybrid.compiler.program import program_of
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.wire import messages
 from tests.support.tflite_builder import OpSpec, Spec, build
@@ -61,7 +61,7 @@ def test_generated_code_compiles_with_any_name(tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         folder.mkdir()
         graph = read_tflite(build(specs, steps, [0], [last]), "net???/\n*/.tflite").graph
-        files = emit(graph, plan(graph), digest=bytes(32), answers=known_answers(graph, (1,)))
+        files = emit(program_of(graph), digest=bytes(32), answers=known_answers(graph, (1,)))
         for file, text in files.items():
             (folder / file).write_text(text)
         (folder / "mh_messages.h").write_text(messages.c_header())
@@ -70,4 +70,4 @@ def test_generated_code_compiles_with_any_name(tmp_path: Path) -> None:
         argv = ["gcc", *FLAGS, *include, "-fsyntax-only", str(folder / "model.c")]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        assert report.footprint(graph, plan(graph)).layers == last
+        assert report.footprint(program_of(graph)).layers == last

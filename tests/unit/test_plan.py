@@ -11,15 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcu_hybrid.compiler.arena.place import place
-from mcu_hybrid.compiler.arena.plan import plan
+from mcu_hybrid.compiler.arena.plan import MemoryPlan
 from mcu_hybrid.compiler.arena.spans import ALIGN, Span, aligned
+from mcu_hybrid.compiler.program import program_of
 from mcu_hybrid.compiler.read.tflite import read_tflite
+from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.reference import interp
 from tests.support.random_graph import Builder, random_graph, random_inputs, run_in_arena
 
 span = st.tuples(st.integers(-1, 12), st.integers(0, 8), st.integers(1, 5000)).map(
     lambda t: Span(t[0], t[0] + t[1], t[2])
 )
+
+
+def plan(graph: Graph) -> MemoryPlan:
+    """With the reference kernels."""
+    return program_of(graph).plan
 
 
 @settings(max_examples=150, deadline=None)

@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mcu_hybrid.compiler.arena.plan import plan
 from mcu_hybrid.compiler.emit.stream import Line, blocks
-from mcu_hybrid.compiler.lowering import lowerer
+from mcu_hybrid.compiler.lowering import Step, lower_graph, lowerer
 from mcu_hybrid.compiler.passes import optimise
+from mcu_hybrid.compiler.program import Program, assemble, program_of
 from mcu_hybrid.compiler.schedule import search
 from mcu_hybrid.compiler.schedule.candidates import Cut, cuts, runs, stream_of, with_streams
 from mcu_hybrid.compiler.schedule.choose import BALANCED_COST, choose
@@ -34,15 +34,13 @@ def test_streams_run_in_their_arena(seed: int, folders: tuple[str, ...]) -> None
     chosen = cut_at_random(graph, seed)
     made = with_streams(graph, chosen)
     verify(made, after="with_streams")
-    lower_op = lowerer(folders)
-    lowered = tuple(lower_op(made, op) for op in made.ops)
-    p = plan(made, lowered)
+    program = program_of(made, folders)
     inputs = random_inputs(graph, seed)
     expected = interp.run(graph, inputs)
     assert all(
         np.array_equal(a, b) for a, b in zip(expected, interp.run(made, inputs), strict=True)
     )
-    got = Arena(made, p).run(lowered, inputs)
+    got = Arena(program).run(inputs)
     for want, have in zip(expected, got, strict=True):
         np.testing.assert_array_equal(have, want, f"seed {seed}: {chosen}")
 
@@ -61,19 +59,22 @@ def test_a_slide_that_is_too_short_is_seen() -> None:
         graph = optimise(random_cnn(seed))
         chosen = cut_at_random(graph, seed)
         made = with_streams(graph, chosen)
-        lower_op = lowerer(DSP)
-        lowered = tuple(lower_op(made, op) for op in made.ops)
-        short = tuple(
-            replace(c, slide=max(c.slide - 64, 0)) if c is not None and c.slide else c
-            for c in lowered
-        )
-        if short == lowered:
+        steps = lower_graph(made, DSP)
+        short = tuple(_shorter(step) for step in steps)
+        if short == steps:
             continue
         inputs = random_inputs(graph, seed)
-        got = Arena(made, plan(made, short)).run(lowered, inputs)
+        got = Arena(assemble(made, short)).run(inputs)
         pairs = zip(interp.run(graph, inputs), got, strict=True)
         broken += any(not np.array_equal(a, b) for a, b in pairs)
     assert broken > 0
+
+
+def _shorter(step: Step) -> Step:
+    kernel = step.kernel
+    if kernel is None or not kernel.slide:
+        return step
+    return replace(step, kernel=replace(kernel, slide=max(kernel.slide - 64, 0)))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -117,7 +118,7 @@ def test_a_front_gets_smaller_and_slower_and_stays_exact(seed: int) -> None:
         assert after.plan.arena_bytes < before.plan.arena_bytes
         assert after.instructions >= before.instructions
     for made in schedules:
-        got = Arena(made.graph, made.plan).run(made.lowered, inputs)
+        got = Arena(made).run(inputs)
         for want, have in zip(expected, got, strict=True):
             np.testing.assert_array_equal(have, want)
 
@@ -136,7 +137,7 @@ def test_the_choice_follows_aim_and_limit() -> None:
     assert balanced.instructions <= BALANCED_COST * schedules[0].instructions
 
 
-def _front(seed: int) -> tuple[search.Schedule, ...]:
+def _front(seed: int) -> tuple[Program, ...]:
     return search.front(optimise(random_cnn(seed)), lowerer(DSP))
 
 

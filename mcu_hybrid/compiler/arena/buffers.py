@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcu_hybrid.compiler.arena.spans import Overwrites, Slides, Span, aligned
-from mcu_hybrid.compiler.lowering import Lowered
+from mcu_hybrid.compiler.lowering import Steps
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
 
 Pairs = tuple[tuple[int, int], ...]  # (input position, output position) that may share
@@ -32,10 +32,11 @@ class Buffer:
         return tuple(("tensor", tensor) for tensor in self.tensors)
 
 
-def joinable(graph: Graph, lowered: Lowered) -> tuple[frozenset[int], frozenset[int]]:
+def joinable(graph: Graph, steps: Steps) -> tuple[frozenset[int], frozenset[int]]:
     """Layers that may overwrite an input, and those of them whose output is as large."""
     can, equal = set(), set()
-    for op, time, choice in zip(graph.ops, _times(lowered), lowered, strict=True):
+    for time, step in zip(_times(steps), steps, strict=True):
+        op, choice = step.op, step.kernel
         if time is None or choice is None or not choice.inplace:
             continue
         can.add(time)
@@ -45,13 +46,14 @@ def joinable(graph: Graph, lowered: Lowered) -> tuple[frozenset[int], frozenset[
     return frozenset(can), frozenset(equal)
 
 
-def buffers_of(graph: Graph, lowered: Lowered, joins: frozenset[int]) -> list[Buffer]:
+def buffers_of(graph: Graph, steps: Steps, joins: frozenset[int]) -> list[Buffer]:
     """Join tensors that share a place: views, and the in-place outputs of the layers ``joins``."""
-    times = _times(lowered)
-    uses = _last_uses(graph, times)
+    times = _times(steps)
+    uses = _last_uses(graph, steps, times)
     root: dict[int, int] = {t: t for t in graph.inputs}
     first: dict[int, int] = dict.fromkeys(graph.inputs, -1)
-    for op, time, choice in zip(graph.ops, times, lowered, strict=True):
+    for time, step in zip(times, steps, strict=True):
+        op, choice = step.op, step.kernel
         if time is None or choice is None:
             if op.inputs[0] in root:  # else a view of a constant, which lies with the constant
                 root[op.outputs[0]] = root[op.inputs[0]]
@@ -70,14 +72,15 @@ def buffers_of(graph: Graph, lowered: Lowered, joins: frozenset[int]) -> list[Bu
         last = max(first[place_of], *(uses.get(t, -1) for t in group))
         size = max(graph.tensor(t).bytes for t in group)
         buffers.append(Buffer(Span(first[place_of], last, size), tuple(group)))
-    return buffers + _scratch(lowered, times)
+    return buffers + _scratch(steps, times)
 
 
-def slides_of(graph: Graph, lowered: Lowered, buffers: Sequence[Buffer]) -> Slides:
+def slides_of(graph: Graph, steps: Steps, buffers: Sequence[Buffer]) -> Slides:
     """Pairs of buffers (input that dies, output that is born) whose layer lets them overlap."""
     of = {tensor: n for n, buffer in enumerate(buffers) for tensor in buffer.tensors}
     slides: dict[tuple[int, int], int] = {}
-    for op, time, choice in zip(graph.ops, _times(lowered), lowered, strict=True):
+    for time, step in zip(_times(steps), steps, strict=True):
+        op, choice = step.op, step.kernel
         if time is None or choice is None or choice.slide is None:
             continue
         source, target = of.get(op.inputs[0]), of[op.outputs[0]]
@@ -89,14 +92,15 @@ def slides_of(graph: Graph, lowered: Lowered, buffers: Sequence[Buffer]) -> Slid
     return slides
 
 
-def overwrites_of(graph: Graph, lowered: Lowered, buffers: Sequence[Buffer]) -> Overwrites:
+def overwrites_of(graph: Graph, steps: Steps, buffers: Sequence[Buffer]) -> Overwrites:
     """Pairs of buffers (input that dies, output that is born) that may begin at one offset."""
-    times = _times(lowered)
-    uses = _last_uses(graph, times)
+    times = _times(steps)
+    uses = _last_uses(graph, steps, times)
     root = {tensor: buffer.tensors[0] for buffer in buffers for tensor in buffer.tensors}
     of = {tensor: n for n, buffer in enumerate(buffers) for tensor in buffer.tensors}
     pairs = set()
-    for op, time, choice in zip(graph.ops, times, lowered, strict=True):
+    for time, step in zip(times, steps, strict=True):
+        op, choice = step.op, step.kernel
         if time is None or choice is None:
             continue
         for pair in choice.inplace:
@@ -105,25 +109,26 @@ def overwrites_of(graph: Graph, lowered: Lowered, buffers: Sequence[Buffer]) -> 
     return frozenset(pairs)
 
 
-def _times(lowered: Lowered) -> list[int | None]:
+def _times(steps: Steps) -> list[int | None]:
     """The layer number of each operator, None for views."""
-    count = iter(range(len(lowered)))
-    return [None if call is None else next(count) for call in lowered]
+    count = iter(range(len(steps)))
+    return [None if step.kernel is None else next(count) for step in steps]
 
 
-def _scratch(lowered: Lowered, times: Sequence[int | None]) -> list[Buffer]:
+def _scratch(steps: Steps, times: Sequence[int | None]) -> list[Buffer]:
     return [
-        Buffer(Span(time, time, choice.scratch_bytes), (), time)
-        for choice, time in zip(lowered, times, strict=True)
-        if time is not None and choice is not None and choice.scratch_bytes > 0
+        Buffer(Span(time, time, step.kernel.scratch_bytes), (), time)
+        for step, time in zip(steps, times, strict=True)
+        if time is not None and step.kernel is not None and step.kernel.scratch_bytes > 0
     ]
 
 
-def _last_uses(graph: Graph, times: Sequence[int | None]) -> dict[int, int]:
+def _last_uses(graph: Graph, steps: Steps, times: Sequence[int | None]) -> dict[int, int]:
     """Last time at which a tensor's bytes are read, through views too; n for graph outputs."""
     end = len(times) - times.count(None)
     uses = dict.fromkeys(graph.outputs, end)
-    for op, time in reversed(list(zip(graph.ops, times, strict=True))):
+    for step, time in reversed(list(zip(steps, times, strict=True))):
+        op = step.op
         if time is None:
             read, last = op.inputs[:1], uses.get(op.outputs[0], -1)
         else:

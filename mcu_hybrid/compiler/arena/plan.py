@@ -1,9 +1,9 @@
 """The memory plan: where every activation and scratch buffer lies in the one static arena.
 
-A pure function of the graph. Time is counted in layers, as the firmware counts them: the operators
-that run, without views. Layer i runs at time i, graph inputs live from time -1, graph outputs to
-time n. Two buffers may share bytes only when no time sees both. Views alias their input; an
-operator that allows it overwrites an input that dies with it. Nothing here writes C.
+A pure function of the graph and its steps. Time is counted in layers, as the firmware counts them:
+the operators that run, without views. Layer i runs at time i, graph inputs live from time -1, graph
+outputs to time n. Two buffers may share bytes only when no time sees both. Views alias their input;
+an operator that allows it overwrites an input that dies with it. Nothing here writes C.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mcu_hybrid.compiler.arena.spans import (
     live_bound,
     live_bytes,
 )
-from mcu_hybrid.compiler.lowering import Lowered, lower_graph
+from mcu_hybrid.compiler.lowering import Steps
 from mcu_hybrid.graph.types import Graph
 
 
@@ -87,13 +87,12 @@ class _Try:
         return height(self.spans, self.offsets)
 
 
-def plan(graph: Graph, lowered: Lowered | None = None) -> MemoryPlan:
+def plan(graph: Graph, steps: Steps) -> MemoryPlan:
     """Place all activations and scratch; the smallest arena of several tries, 16-byte aligned.
 
-    ``lowered`` says what each operator runs as (scratch, in place); None: the reference kernels.
+    ``steps`` say what each operator runs as (scratch, in place).
     """
-    lowered = lower_graph(graph) if lowered is None else lowered
-    best, bound = _proved(graph, lowered, _search(graph, lowered))
+    best, bound = _proved(graph, steps, _search(graph, steps))
     buffers, offsets = best.buffers, best.offsets
     alive = list(live_bytes(best.spans, best.slides, best.overwrites))
     peak_op = max(alive, key=lambda item: item[1], default=(0, 0))[0]
@@ -112,35 +111,35 @@ def plan(graph: Graph, lowered: Lowered | None = None) -> MemoryPlan:
     )
 
 
-def _search(graph: Graph, lowered: Lowered) -> _Try:
+def _search(graph: Graph, steps: Steps) -> _Try:
     """The smallest arena of some ways to overwrite inputs.
 
     Overwriting an input joins two lifetimes, which may keep a large buffer alive for a small
     output: with it always, only between equal sizes, and never; then layer by layer, as long as
     that makes the arena smaller.
     """
-    can, equal = joinable(graph, lowered)
-    tries = [_try(graph, lowered, joins) for joins in (can, equal, frozenset[int]())]
+    can, equal = joinable(graph, steps)
+    tries = [_try(graph, steps, joins) for joins in (can, equal, frozenset[int]())]
     bound = min(live_bound(t.spans, t.slides) for t in tries)
     best = min(tries, key=lambda t: t.arena)
     for time in sorted(can):
         if best.arena <= bound:
             break
-        found = _try(graph, lowered, best.joins ^ {time})
+        found = _try(graph, steps, best.joins ^ {time})
         bound = min(bound, live_bound(found.spans, found.slides))
         best = min(best, found, key=lambda t: t.arena)
     return best
 
 
-def _proved(graph: Graph, lowered: Lowered, found: _Try) -> tuple[_Try, int]:
+def _proved(graph: Graph, steps: Steps, found: _Try) -> tuple[_Try, int]:
     """The best plan that is known, and the bytes below which there is none.
 
     Where ``found`` is above what the fullest layer needs, the optimiser places every tensor by
     itself and decides which inputs are overwritten; ``found`` is one of the plans it chooses from.
     """
-    buffers = tuple(buffers_of(graph, lowered, frozenset()))
-    slides = slides_of(graph, lowered, buffers)
-    overwrites = overwrites_of(graph, lowered, buffers)
+    buffers = tuple(buffers_of(graph, steps, frozenset()))
+    slides = slides_of(graph, steps, buffers)
+    overwrites = overwrites_of(graph, steps, buffers)
     spans = [buffer.span for buffer in buffers]
     if found.arena <= live_bound(spans, slides, overwrites):
         return found, found.arena
@@ -152,9 +151,9 @@ def _proved(graph: Graph, lowered: Lowered, found: _Try) -> tuple[_Try, int]:
     return found, best.lower_bound_bytes
 
 
-def _try(graph: Graph, lowered: Lowered, joins: frozenset[int]) -> _Try:
-    buffers = tuple(buffers_of(graph, lowered, joins))
-    slides = slides_of(graph, lowered, buffers)
+def _try(graph: Graph, steps: Steps, joins: frozenset[int]) -> _Try:
+    buffers = tuple(buffers_of(graph, steps, joins))
+    slides = slides_of(graph, steps, buffers)
     return _Try(joins, buffers, slides, tuple(place([b.span for b in buffers], slides)))
 
 

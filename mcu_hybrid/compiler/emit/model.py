@@ -1,4 +1,4 @@
-"""C text of a planned graph: tables, parameter structs, one call per layer.
+"""C text of a program: tables, parameter structs, one call per layer.
 
 All values are made here and arrive ready in the templates; the arithmetic is that of the operators'
 ``lower``, the places are those of the plan. Neither boards nor files are known here.
@@ -17,11 +17,11 @@ from mcu_hybrid import resources
 from mcu_hybrid.compiler.arena.plan import MemoryPlan
 from mcu_hybrid.compiler.emit import ctext, stream
 from mcu_hybrid.compiler.emit.known_answers import KnownAnswer, known_answers
-from mcu_hybrid.compiler.lowering import Lowered, layers, lower_graph
 from mcu_hybrid.compiler.passes.link_route import SCORES_NAME
-from mcu_hybrid.compiler.schedule.call import Call, Place, StreamCall
+from mcu_hybrid.compiler.program import Layer, Program
+from mcu_hybrid.compiler.schedule.call import Place, StreamCall
 from mcu_hybrid.errors import ModelError
-from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
 from mcu_hybrid.templates import source_template
 from mcu_hybrid.wire.messages import Router
@@ -31,8 +31,8 @@ ROUTERS = tuple(f"MH_ROUTER_{router.name}" for router in Router)
 
 
 @dataclass(frozen=True)
-class _Layer:
-    """What the template prints of one operator."""
+class _LayerText:
+    """What the template prints of one layer."""
 
     index: int
     comment: str
@@ -43,13 +43,11 @@ class _Layer:
 
 
 def emit(
-    graph: Graph,
-    plan: MemoryPlan,
+    program: Program,
     *,
     digest: bytes,
     metadata: Mapping[str, Any] | None = None,
     answers: Sequence[KnownAnswer] | None = None,
-    lowered: Lowered | None = None,
 ) -> dict[str, str]:
     """Return ``{"model.c": ..., "model.h": ...}``, the same text for the same model everywhere.
 
@@ -57,10 +55,10 @@ def emit(
         digest: sha256 of the .tflite file, 32 bytes.
         metadata: the model's own metadata (outputs of a hybrid, router and threshold at reset).
         answers: known answers of the self-test; None computes them with the reference interpreter.
-        lowered: what each operator runs as; must be what the plan was made for.
     """
     if len(digest) != 32:
         raise ValueError("the digest is a sha256: 32 bytes")
+    graph, plan = program.graph, program.plan
     answers = known_answers(graph) if answers is None else answers
     values = {
         "name": ctext.comment(graph.name),
@@ -70,7 +68,7 @@ def emit(
         "rows": _plan_rows(plan),
         "info": _info(graph, metadata or {}),
         "answers": [(f"{a.seed}u", f"0x{a.crc:08x}u") for a in answers],
-        **_Emitter(graph, plan, lower_graph(graph) if lowered is None else lowered).values(),
+        **_Emitter(program).values(),
     }
     return {name: _template(f"{name}.j2").render(values) for name in ("model.c", "model.h")}
 
@@ -78,25 +76,19 @@ def emit(
 class _Emitter:
     """Collects definitions in the order of their first use; equal tables are stored once."""
 
-    def __init__(self, graph: Graph, plan: MemoryPlan, lowered: Lowered) -> None:
-        self.graph, self.plan = graph, plan
-        self.lowered = lowered
-        self.views = {
-            op.outputs[0]: op.inputs[0]
-            for op, call in zip(graph.ops, self.lowered, strict=True)
-            if call is None
-        }
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.graph, self.plan = program.graph, program.plan
         self.tables: dict[tuple[str, bytes], str] = {}
         self.definitions: list[str] = []
 
     def values(self) -> dict[str, Any]:
         """The template's values that depend on operators and places."""
-        run = list(layers(self.graph, self.lowered))
-        if not run:
+        if not self.program.layers:
             raise ModelError(
                 "the model computes nothing", "export a model with layers", path=self.graph.name
             )
-        done = [self.layer(n, op, call) for n, (op, call) in enumerate(run)]
+        done = [self.layer(n, layer) for n, layer in enumerate(self.program.layers)]
         return {
             "layers": done,
             "inputs": self.buffers(self.graph.inputs),
@@ -104,24 +96,25 @@ class _Emitter:
             "definitions": self.definitions,
         }
 
-    def layer(self, n: int, op: Op, call: Call) -> _Layer:
-        """Define the operator's tables and params; return its call."""
-        what = f"op {n}  {op.kind}  {ctext.comment(op.name)}"
+    def layer(self, n: int, layer: Layer) -> _LayerText:
+        """Define the layer's tables and params; return its call."""
+        call = layer.call
+        what = f"op {n}  {layer.op.kind}  {ctext.comment(layer.op.name)}"
         if isinstance(call, StreamCall):
             text = self.stream(n, what, call)
         else:
             self.params(call.params, f"op{n}", f"/* {what} */\n")
-            arguments = ", ".join([f"&op{n}", *self.pointers(n, call), self.scratch(n)])
+            arguments = ", ".join([f"&op{n}", *self.pointers(n, call), self.scratch(layer)])
             text = f"{call.function}({arguments})"
         shapes = " -> ".join(
             " ".join(str(list(self.graph.tensor(t).shape)) for t in tensors)
             for tensors in (call.ins, call.outs)
         )
         places = " -> ".join(
-            ", ".join(str(self.plan.offsets.get(t, "flash")) for t in tensors)
-            for tensors in (call.ins, call.outs)
+            ", ".join("flash" if at is None else str(at) for at in offsets)
+            for offsets in (layer.places.ins, layer.places.outs)
         )
-        return _Layer(
+        return _LayerText(
             index=n,
             comment=what,
             places=f"{shapes}  arena {places}",
@@ -199,16 +192,16 @@ class _Emitter:
         """Where a tensor lies: in the arena, or a constant table."""
         if tensor in self.plan.offsets:
             return f"arena + {self.plan.offsets[tensor]}"
-        while tensor in self.views:
-            tensor = self.views[tensor]
+        while tensor in self.program.views:
+            tensor = self.program.views[tensor]
         found = self.graph.tensor(tensor)
         if found.data is None:
             raise ValueError(f"tensor '{found.name}' is neither planned nor constant")
         return self.table(CTable(found.name, f"{found.dtype}_t", found.data), f"const{tensor}")
 
-    def scratch(self, n: int) -> str:
+    def scratch(self, layer: Layer) -> str:
         """The layer's scratch argument."""
-        offset = self.plan.scratch_offsets.get(n)
+        offset = layer.places.scratch
         return "NULL" if offset is None else f"arena + {offset}"
 
     def buffers(self, tensors: Sequence[int]) -> list[tuple[str, int, str]]:

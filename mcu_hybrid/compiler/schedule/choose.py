@@ -1,10 +1,10 @@
-"""Which schedule of a front to take: the fastest that fits, the smallest, or a compromise."""
+"""Which program of a front to take: the fastest that fits, the smallest, or a compromise."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mcu_hybrid.compiler.schedule.search import Schedule
+from mcu_hybrid.compiler.program import Program
 
 AIMS = ("speed", "ram", "balanced")
 BALANCED_COST = 1.02  # instructions that a balanced schedule may take, over the fastest
@@ -14,8 +14,8 @@ SAME_SPEED = 1.002
 MUCH_SMALLER = 0.75  # an arena that is worth more streams at the same speed
 
 
-def choose(front: Sequence[Schedule], aim: str, limit: int | None = None) -> Schedule | None:
-    """The schedule for an aim whose arena has at most ``limit`` bytes; None where none has.
+def choose(front: Sequence[Program], aim: str, limit: int | None = None) -> Program | None:
+    """The program for an aim whose arena has at most ``limit`` bytes; None where none has.
 
     Args:
         front: fastest first, each with a smaller arena than the one before.
@@ -35,9 +35,9 @@ def choose(front: Sequence[Schedule], aim: str, limit: int | None = None) -> Sch
     near = [s for s in fitting if is_as_fast(s, front[0])] or fitting[:1]
     if near[-1].plan.arena_bytes <= MUCH_SMALLER * near[0].plan.arena_bytes:
         return near[-1]
-    return min(near, key=lambda s: len(s.cuts))
+    return min(near, key=lambda s: len(s.streams))
 
 
-def is_as_fast(schedule: Schedule, fastest: Schedule) -> bool:
+def is_as_fast(program: Program, fastest: Program) -> bool:
     """True where the predictions do not tell which of both takes fewer instructions."""
-    return schedule.instructions <= SAME_SPEED * fastest.instructions
+    return program.instructions <= SAME_SPEED * fastest.instructions

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mcu_hybrid.compiler.arena.plan import MemoryPlan, plan
 from mcu_hybrid.compiler.arena.spans import aligned
-from mcu_hybrid.compiler.lowering import Lowered
+from mcu_hybrid.compiler.lowering import Step
+from mcu_hybrid.compiler.program import Program, assemble
 from mcu_hybrid.compiler.schedule.candidates import Cut, cuts, runs, stream_of, with_streams
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.events import OnEvent
@@ -44,23 +44,12 @@ class Piece:
     choice: Choice | None
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """A graph with streams, what it runs as, its plan, and the predicted instructions."""
-
-    graph: Graph
-    lowered: Lowered
-    plan: MemoryPlan
-    cuts: tuple[Cut, ...]
-    instructions: int
-
-
 def front(
     graph: Graph,
     lower_op: LowerOp,
     on_event: OnEvent | None = None,
     lean_ways: LeanWays | None = None,
-) -> tuple[Schedule, ...]:
+) -> tuple[Program, ...]:
     """All that ``schedules`` gives."""
     return tuple(schedules(graph, lower_op, on_event, lean_ways))
 
@@ -70,8 +59,8 @@ def schedules(
     lower_op: LowerOp,
     on_event: OnEvent | None = None,
     lean_ways: LeanWays | None = None,
-) -> Iterator[Schedule]:
-    """Schedules, fastest first, each with a smaller arena than the one before.
+) -> Iterator[Program]:
+    """A program per schedule, fastest first, each with a smaller arena than the one before.
 
     One at a time: planning the memory of each is what takes long.
 
@@ -87,7 +76,7 @@ def schedules(
         path = _fastest(graph, pieces, limit)
         if path is None:
             break
-        made = _schedule(graph, lower_op, path)
+        made = _program(graph, path)
         if least is None or made.plan.arena_bytes < least:
             found, least = found + 1, made.plan.arena_bytes
             yield made
@@ -198,12 +187,11 @@ def _fastest(graph: Graph, pieces: Sequence[Piece], limit: int | None) -> list[P
     return path[::-1]
 
 
-def _schedule(graph: Graph, lower_op: LowerOp, path: Sequence[Piece]) -> Schedule:
+def _program(graph: Graph, path: Sequence[Piece]) -> Program:
     chosen = tuple(piece.cut for piece in path if piece.cut is not None)
     made = with_streams(graph, chosen) if chosen else graph
-    lowered = tuple(piece.choice for piece in path)
-    total = sum(piece.instructions for piece in path)
-    return Schedule(made, lowered, plan(made, lowered), chosen, total)
+    steps = (Step(op, piece.choice) for op, piece in zip(made.ops, path, strict=True))
+    return assemble(made, tuple(steps))
 
 
 class _Live:
