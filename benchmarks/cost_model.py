@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
-from mcu_hybrid.bench.result import BenchResult
+from mcu_hybrid.artifacts.bench import BenchResult
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.steps.bench import BenchOptions, bench_board
 from mcu_hybrid.steps.build import Build, build_step
@@ -58,9 +58,9 @@ class Row:
 def rows_of(build: Build, result: BenchResult) -> list[Row]:
     """The layers of a build, as its own facts predict them and as a bench counted them."""
     return [
-        Row(build.facts["model"], result.board, layer.name, layer.op, predicted, layer.instructions)
+        Row(build.facts.model, result.board, layer.name, layer.op, predicted, layer.instructions)
         for layer, predicted in zip(
-            result.layers, build.facts["predicted_instructions"], strict=True
+            result.layers, build.facts.aot.predicted_instructions, strict=True
         )
         if layer.instructions is not None
     ]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,14 @@ NAMES = (
 BOARDS = ("mps2-an500", "mps2-an386", "mps3-an547")
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What of a recorded layer its price depends on."""
+
+    op: str
+    macs: int
+
+
 def run(name: str, board: str, runs: int = 3) -> dict[str, Any]:
     """Bench one shared model on one virtual board; the layers' counts included."""
     model = device_table.model_of(name)
@@ -56,8 +65,9 @@ def run(name: str, board: str, runs: int = 3) -> dict[str, Any]:
         out = Path(folder) / "build"
         built = build_step(MODELS / f"{model}.tflite", load_board(board), out, engine)
         result = bench_board(built, BenchOptions(runs=runs)).to_json()
-        result["model_macs"] = built.facts["macs"]
-        result["requantise_forms"] = built.facts["requantise_forms"]
+        result["model_macs"] = built.facts.macs
+        assert built.facts.aot is not None
+        result["requantise_forms"] = dict(built.facts.aot.requantise_forms)
     return result
 
 
@@ -78,13 +88,12 @@ def reprice(row: dict[str, Any]) -> dict[str, Any]:
     """A recorded row with the times that its instructions are estimated at today."""
     board, layers = load_board(row["board"]), row["layers"]
     counts = [layer["instructions"] for layer in layers]
-    total = price.estimate(board, price.parts_of(layers, counts, row["instructions"]))
-    parts = price.parts_of(layers, counts, sum(counts))
-    keys = ("latency_us", "latency_low_us", "latency_high_us")
+    work = [_Work(layer["op"], layer["macs"]) for layer in layers]
+    total = price.estimate(board, price.parts_of(work, counts, row["instructions"]))
+    parts = price.parts_of(work, counts, sum(counts))
     for layer, part in zip(layers, parts, strict=False):
-        time = price.estimate(board, [part]).to_json()
-        layer.update({key: time[key] for key in keys})
-    return row | total.to_json()
+        layer.update(vars(price.estimate(board, [part]).span))
+    return row | vars(total.said())
 
 
 def _write(results: dict[str, dict[str, Any]], peers: dict[str, Any], targets: Any) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import device
+from mcu_hybrid.artifacts import store
+from mcu_hybrid.artifacts.bench import BenchResult
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.machines import price
 from mcu_hybrid.report.readme_figure import write_accuracy_coverage_svg
@@ -35,7 +37,7 @@ NAMES = (
 )
 
 
-def demo_table(run: dict[str, Any], bench: dict[str, Any]) -> str:
+def demo_table(run: dict[str, Any], bench: BenchResult) -> str:
     """The demo's table as markdown, with what it rests on."""
     mark = ", estimate" if run["latency_kind"] == "estimate" else ""
     lines = [
@@ -52,10 +54,10 @@ def demo_table(run: dict[str, Any], bench: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        f"`make demo`, one seed: {run['samples']} test inputs on `{bench['board']}`, "
-        f"{bench['instructions']:,} instructions an inference, arena {bench['arena_bytes']:,} B, "
+        f"`make demo`, one seed: {run['samples']} test inputs on `{bench.board}`, "
+        f"{bench.instructions:,} instructions an inference, arena {bench.arena_bytes:,} B, "
         f"every output equal to TFLM's. Thresholds: {run['calibration_samples']} other "
-        f"images. Latency: edge {price.text_of(bench)}; + {run['query_ms']:.1f} ms per query "
+        f"images. Latency: edge {price.text_of(bench.time)}; + {run['query_ms']:.1f} ms per query "
         "over the stated Wi-Fi link. With this few inputs a point is noise; "
         "`experiments/digits.py` averages seeds.",
     ]
@@ -117,7 +119,7 @@ def main() -> None:
     parser.add_argument("demo", type=Path, help="the folder that demo wrote")
     folder = parser.parse_args().demo
     run = json.loads((folder / "run" / "run.json").read_text())
-    bench = json.loads((folder / "bench" / "bench.json").read_text())
+    bench = store.result(BenchResult, folder / "bench")
     FIGURE.parent.mkdir(parents=True, exist_ok=True)
     write_accuracy_coverage_svg(run, FIGURE, "Handwritten digits: accuracy over coverage")
     text = put(README.read_text("utf-8"), "demo table", demo_table(run, bench))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mcu_hybrid.artifacts.build import RouterRow
-from mcu_hybrid.artifacts.codec import Artefact
-from mcu_hybrid.artifacts.times import Said
+from mcu_hybrid.artifacts.codec import Artefact, always_inlined, unwritten
+from mcu_hybrid.artifacts.times import Latency, Span
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +22,7 @@ class LayerTime:
     instructions: int | None
     share: float
     out_crc32: str = ""
-    latency_us: float | None = None
-    latency_low_us: float | None = None
-    latency_high_us: float | None = None
+    time: Span = always_inlined()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +50,7 @@ class SelfTestFacts:
     first_failing: int | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Mix:
     """Executed instructions by class; ``registers``: 32-bit ones moved by the *_multiple classes.
 
@@ -65,7 +63,7 @@ class Mix:
     m4_cycles: Mapping[str, int] | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class LayerMix:
     """The mix of one layer, with the glue of ``mh_model_run`` behind it."""
 
@@ -74,7 +72,7 @@ class LayerMix:
     mix: Mix
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ModelMix:
     """The mix of ``mh_model_run``; ``layers`` is None where the code does not show them.
 
@@ -95,10 +93,9 @@ class BenchResult(Artefact):
 
     ``differing_outputs`` counts output values that differ from the judge's, over all inferences.
     ``macs`` are those of the model as given, ``macs_executed`` those of the layers that run, after
-    folding. ``instructions`` is None on boards that count cycles or time. ``latency_us`` is what
-    ``latency_kind`` says: "measured" by a real board's counter, an "estimate" between
-    ``latency_low_us`` and ``latency_high_us``, or no board's time (None: a process of this machine,
-    or nothing is known; ``latency_basis`` says which). ``latency_is_estimate`` is kept from before.
+    folding. ``instructions`` is None on boards that count cycles or time. ``time`` is measured by
+    a real board's counter, an estimate with its range, or no board's (a process of this machine, or
+    nothing is known; its basis says which).
     ``routers`` are the build's rows with ``instructions`` (None on boards that do not count them)
     and ``share``, of what the base takes. ``mix`` is None where it was not asked for, or QEMU does
     not run the board.
@@ -117,12 +114,7 @@ class BenchResult(Artefact):
     instructions: int | None
     ticks: int
     tick_hz: int
-    latency_us: float | None
-    latency_low_us: float | None = None
-    latency_high_us: float | None = None
-    latency_kind: Said = ""
-    latency_is_estimate: bool = True
-    latency_basis: str = ""
+    time: Latency = always_inlined()
     arena_bytes: int
     sram_bytes: int
     stack_bytes: int
@@ -138,6 +130,7 @@ class BenchResult(Artefact):
     routers: tuple[RouterTime, ...] = ()
     mix: ModelMix | None = None
     not_compared: str | None = None
+    outputs: tuple[tuple[bytes, ...], ...] = unwritten()  # of each inference
 
 
 @dataclass(frozen=True, kw_only=True)

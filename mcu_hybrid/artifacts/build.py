@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mcu_hybrid.artifacts.codec import Artefact, inlined, left_out
-from mcu_hybrid.artifacts.times import Said
+from mcu_hybrid.artifacts.codec import Artefact, always_inlined, inlined, left_out
+from mcu_hybrid.artifacts.table import RouterSize
+from mcu_hybrid.artifacts.times import Latency
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,17 +22,14 @@ class LayerRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RouterRow:
+class RouterRow(RouterSize):
     """What a router takes; ``layers`` are numbers, as the firmware counts them.
 
     ``predicted_share`` is of the base's own instructions; None where the cost model does not know a
     layer.
     """
 
-    router: str
     layers: tuple[int, ...]
-    macs: int
-    constant_bytes: int
     predicted_instructions: int | None
     predicted_share: float | None
 
@@ -61,12 +59,7 @@ class Estimate:
     """What the cost model says of an inference: instructions, and a time with its range."""
 
     instructions: int
-    latency_us: float | None
-    latency_low_us: float | None = None
-    latency_high_us: float | None = None
-    latency_kind: Said = ""
-    latency_is_estimate: bool = True
-    latency_basis: str = ""
+    time: Latency = always_inlined()
 
 
 @dataclass(frozen=True, kw_only=True)

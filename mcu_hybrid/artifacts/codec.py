@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin,
 from mcu_hybrid.errors import ManifestError
 
 SCHEMA = "schema"
-_LEFT_OUT, _INLINED = "left_out", "inlined"
+_LEFT_OUT, _INLINED, _UNWRITTEN = "left_out", "inlined", "unwritten"
 _SCALARS = (str, int, float, bool, type(None))
 
 
@@ -32,6 +32,11 @@ class Artefact:
     step: ClassVar[str]
     file: ClassVar[str] = ""
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, keys in the order of the fields."""
+        found: dict[str, Any] = to_json(self)
+        return found
+
 
 A = TypeVar("A")
 
@@ -44,6 +49,21 @@ def left_out() -> Any:
 def inlined() -> Any:
     """A dataclass (or None) whose keys stand among those around it, or are not there at all."""
     return field(default=None, metadata={_INLINED: True})
+
+
+def always_inlined() -> Any:
+    """A dataclass whose keys stand among those around it."""
+    return field(metadata={_INLINED: True})
+
+
+def unwritten() -> Any:
+    """A field without a key: what is at hand only where the artefact was made."""
+    return field(default=(), repr=False, compare=False, metadata={_UNWRITTEN: True})
+
+
+def keys_of(kind: Any) -> list[Field[Any]]:
+    """The fields that have a key (an inlined one: keys), of a dataclass or of its type."""
+    return [one for one in fields(kind) if not one.metadata.get(_UNWRITTEN)]
 
 
 def key_of(one: Field[Any]) -> str:
@@ -93,7 +113,7 @@ def to_json(value: object) -> Any:
     if not is_dataclass(value) or isinstance(value, type):
         raise TypeError(f"{value!r} ({type(value).__name__}) is no plain data")
     found: dict[str, object] = {SCHEMA: value.schema} if isinstance(value, Artefact) else {}
-    for one in fields(value):
+    for one in keys_of(value):
         inner = getattr(value, one.name)
         if is_inlined(one):
             found |= {} if inner is None else to_json(inner)
@@ -142,11 +162,12 @@ def _made(kind: Any, data: object, at: str) -> Any:
 def _taken(kind: Any, rest: dict[str, object], at: str) -> Any:
     """The dataclass of its keys in ``rest``, which are taken out of it."""
     values: dict[str, object] = {}
-    for one in fields(kind):
+    for one in keys_of(kind):
         key = key_of(one)
         if is_inlined(one):
             inner = inlined_kind(kind, one)
-            if any(key_of(part) in rest for part in fields(inner)):
+            there = any(key_of(part) in rest for part in keys_of(inner))
+            if there or not may_be_missing(one):
                 values[one.name] = _taken(inner, rest, at)
         elif key in rest:
             values[one.name] = _read(types_of(kind)[one.name], rest.pop(key), _below(at, key))

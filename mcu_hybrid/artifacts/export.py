@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mcu_hybrid.artifacts.codec import Artefact, inlined, left_out
-from mcu_hybrid.artifacts.table import Deployed, Losses
+from mcu_hybrid.artifacts.table import Deployed, Losses, RouterSize
 from mcu_hybrid.artifacts.train import Remarks, TrainedData
 
 
@@ -88,15 +88,6 @@ class Agreement(_Exported, Artefact):
 
     step: ClassVar[str] = "export"
     file: ClassVar[str] = "agreement.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class RouterSize:
-    """What a router takes whatever the board."""
-
-    router: str
-    macs: int
-    constant_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)

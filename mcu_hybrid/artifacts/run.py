@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from mcu_hybrid.artifacts.codec import Artefact, inlined
+from mcu_hybrid.artifacts.codec import Artefact, always_inlined, inlined
 from mcu_hybrid.artifacts.export import Pixels
 from mcu_hybrid.artifacts.table import Curve, Deployed, Oracles, Row
-from mcu_hybrid.artifacts.times import Said
+from mcu_hybrid.artifacts.times import Rests
 from mcu_hybrid.artifacts.train import Remarks
 
 
@@ -91,9 +91,7 @@ class RunResult(Artefact):
     query_ms: float | None
     query_bytes: int
     answer_bytes: int
-    latency_kind: Said = ""
-    latency_is_estimate: bool = True
-    latency_basis: str = ""
+    rests: Rests = always_inlined()
     dataset: str
     data: RunData
     samples: int

@@ -77,6 +77,15 @@ class Deployed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RouterSize:
+    """What a router takes whatever the board."""
+
+    router: str
+    macs: int
+    constant_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SideLoss:
     """A hybrid in float or in int8, at one coverage; the oracle queries as much as the router."""
 

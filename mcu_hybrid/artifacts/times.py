@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Literal
 
 Kind = Literal["measured", "estimate"]
-# None: no board's time is known; "": a result of version 0.1, which does not say.
-Said = Kind | Literal[""] | None
+UNSAID: Literal[""] = ""  # a result of version 0.1 does not say what kind of time it has
 
 
-class Latency(Protocol):
-    """The keys of a time; ``latency_low_us`` and ``latency_high_us`` are an estimate's range."""
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """Microseconds, None where they are not known; the ends are an estimate's range."""
 
-    @property
-    def latency_us(self) -> float | None: ...
-    @property
-    def latency_low_us(self) -> float | None: ...
-    @property
-    def latency_high_us(self) -> float | None: ...
-    @property
-    def latency_kind(self) -> Said: ...
-    @property
-    def latency_is_estimate(self) -> bool: ...
-    @property
-    def latency_basis(self) -> str: ...
+    latency_us: float | None = None
+    latency_low_us: float | None = None
+    latency_high_us: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rests:
+    """What a time is: measured, an estimate, or (None) no board's; ``latency_basis`` says why."""
+
+    latency_kind: Kind | Literal[""] | None = UNSAID
+    latency_is_estimate: bool = True
+    latency_basis: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency(Rests, Span):
+    """A time and what it rests on."""

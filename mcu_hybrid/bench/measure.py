@@ -6,14 +6,21 @@ that was built, and the sizes of the image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from mcu_hybrid.artifacts.bench import (
+    BenchResult,
+    FlashUse,
+    LayerTime,
+    RouterTime,
+    SelfTestFacts,
+)
+from mcu_hybrid.artifacts.build import RouterRow
 from mcu_hybrid.bench import timing
-from mcu_hybrid.bench.result import BenchModel, BenchResult, LayerTime
+from mcu_hybrid.bench.model import BenchModel
 from mcu_hybrid.board.load import Board
 from mcu_hybrid.device.client import Device, Inference, Profile
 from mcu_hybrid.errors import ProtocolError
@@ -45,7 +52,7 @@ def bench(
     hello = device.hello()
     _require_model(hello, model)
     rows = model.layers
-    device.name_layers([str(row["name"]) for row in rows], [int(row["macs"]) for row in rows])
+    device.name_layers([row.name for row in rows], [row.macs for row in rows])
     tell = on_event or (lambda label, done, total: None)
     features = features_of(device, inputs[0], judge)
     self_test = device.self_test()
@@ -104,7 +111,7 @@ def _result(
 ) -> BenchResult:
     second, hello = runs.results[0], timer.hello
     counted = hello.tick_instructions > 0
-    executed = sum(int(row["macs"]) for row in model.layers)
+    executed = sum(row.macs for row in model.layers)
     return BenchResult(
         board=hello.board,
         core=hello.core,
@@ -116,16 +123,16 @@ def _result(
         instructions=second.instructions if counted else None,
         ticks=second.ticks,
         tick_hz=hello.tick_hz,
-        **timer.total(second.ticks, second.instructions).to_json(),
+        time=timer.total(second.ticks, second.instructions).said(),
         arena_bytes=hello.arena_bytes,
         sram_bytes=hello.static_ram_bytes + stats.stack_used_bytes,
         stack_bytes=stats.stack_used_bytes,
-        flash={"code_bytes": model.code_bytes, "weights_bytes": model.weights_bytes},
+        flash=FlashUse(code_bytes=model.code_bytes, weights_bytes=model.weights_bytes),
         layers=_layer_times(timer, profile, counted),
         runs=len(runs.results) + 1,
         ticks_min=min(result.ticks for result in runs.results),
         ticks_max=max(result.ticks for result in runs.results),
-        self_test=asdict(self_test),
+        self_test=SelfTestFacts(**vars(self_test)),
         exact=False if runs.differing_values else True if runs.judged else None,
         differing_outputs=runs.differing_values if runs.judged else None,
         not_compared=runs.reason,
@@ -202,28 +209,29 @@ def _layer_times(timer: timing.Timer, profile: Profile, counted: bool) -> tuple[
     rows = []
     for n, (row, time) in enumerate(zip(timer.work.layers, profile.rows, strict=True)):
         layer = LayerTime(
-            name=str(row["name"]),
-            op=str(row["op"]),
-            macs=int(row["macs"]),
+            name=row.name,
+            op=row.op,
+            macs=row.macs,
             ticks=time.ticks,
             instructions=time.instructions if counted else None,
             share=(time.instructions if counted else time.ticks) / total,
             out_crc32=f"{time.crc32:08x}",
+            time=timer.layer(n, time.ticks, time.instructions).span,
         )
-        rows.append(timing.layer_with(layer, timer.layer(n, time.ticks, time.instructions)))
+        rows.append(layer)
     return tuple(rows)
 
 
 def _router_costs(
-    rows: Sequence[Mapping[str, Any]], profile: Profile, counted: bool
-) -> tuple[dict[str, Any], ...]:
+    rows: Sequence[RouterRow], profile: Profile, counted: bool
+) -> tuple[RouterTime, ...]:
     """What the layers of each router took; the base are the layers of none of them."""
     spent = [row.instructions if counted else row.ticks for row in profile.rows]
-    routing = {n for row in rows for n in row["layers"]}
+    routing = {n for row in rows for n in row.layers}
     base = sum(value for n, value in enumerate(spent) if n not in routing) or 1
-    mine = [sum(spent[n] for n in row["layers"]) for row in rows]
+    mine = [sum(spent[n] for n in row.layers) for row in rows]
     return tuple(
-        {**row, "instructions": value if counted else None, "share": value / base}
+        RouterTime(**vars(row), instructions=value if counted else None, share=value / base)
         for row, value in zip(rows, mine, strict=True)
     )
 

@@ -8,11 +8,12 @@ held or not, as QEMU's own count does.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
+from mcu_hybrid.artifacts.bench import LayerMix, Mix, ModelMix
+from mcu_hybrid.artifacts.build import LayerRow
 from mcu_hybrid.bench import thumb
 from mcu_hybrid.bench.thumb import CLASSES, Cycles, Instruction
 from mcu_hybrid.board.load import Board
@@ -34,52 +35,17 @@ _MULTIPLE = tuple(name for name in CLASSES if name.endswith("_multiple"))
 _COLUMNS = (*CLASSES, *_MULTIPLE, *Cycles._fields)
 
 
-@dataclass(frozen=True)
-class Mix:
-    """Executed instructions by class; ``registers``: 32-bit ones moved by the *_multiple classes.
-
-    ``m4_cycles`` is None where the code has instructions that a Cortex-M4 does not know.
-    """
-
-    instructions: int
-    classes: dict[str, int]
-    registers: dict[str, int]
-    m4_cycles: dict[str, int] | None
-
-
-@dataclass(frozen=True)
-class LayerMix:
-    """The mix of one layer, with the glue of ``mh_model_run`` behind it."""
-
-    name: str
-    op: str
-    mix: Mix
-
-
-@dataclass(frozen=True)
-class ModelMix:
-    """The mix of ``mh_model_run``; ``layers`` is None where the code does not show them.
-
-    ``counted`` is what the firmware's own clock gave for the same inference.
-    """
-
-    total: Mix
-    counted: int
-    m4_basis: str | None
-    layers: tuple[LayerMix, ...] | None
-
-
 def measure(
     board: Board,
     image: FirmwareImage,
-    layers: Sequence[Mapping[str, Any]],
+    layers: Sequence[LayerRow],
     infer: Callable[[Device, Callable[[], None] | None], Inference],
     tools: Tools,
 ) -> ModelMix:
     """Trace an inference on a machine of its own.
 
     Args:
-        layers: rows with ``name`` and ``op``, in the order in which they run.
+        layers: in the order in which they run.
         infer: runs one inference, and calls the function that it is handed just before it runs.
 
     Raises:
@@ -128,14 +94,14 @@ def runs_on_m4(board: Board) -> bool:
 def count(
     trace: Trace,
     listing: Mapping[int, Instruction],
-    layers: Sequence[Mapping[str, Any]],
+    layers: Sequence[LayerRow],
     layer_stores: set[int],
     on_m4: bool,
 ) -> ModelMix:
     """Count along a trace.
 
     Args:
-        layers: rows with ``name`` and ``op``, in the order in which they run.
+        layers: in the order in which they run.
         layer_stores: addresses of the instructions that write the number of the layer.
         on_m4: price the instructions with the M4's table.
     """
@@ -160,7 +126,7 @@ def count(
 
 
 def _layer_mixes(
-    layers: Sequence[Mapping[str, Any]],
+    layers: Sequence[LayerRow],
     marks: Sequence[tuple[int, np.ndarray]],
     between: Callable[[int, int], np.ndarray],
     on_m4: bool,
@@ -170,7 +136,7 @@ def _layer_mixes(
     nothing = np.zeros(len(_COLUMNS))
     begins = [(0, nothing), *marks[1:], (end, nothing)]
     return [
-        LayerMix(str(row["name"]), str(row["op"]), _mix(between(at, to) - before + behind, on_m4))
+        LayerMix(row.name, row.op, _mix(between(at, to) - before + behind, on_m4))
         for row, (at, before), (to, behind) in zip(layers, begins[:-1], begins[1:], strict=True)
     ]
 

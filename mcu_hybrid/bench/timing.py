@@ -7,12 +7,12 @@ it says that it is. What the estimates are made of is in price.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
-from mcu_hybrid.bench.mix import ModelMix
-from mcu_hybrid.bench.result import BenchResult, LayerTime
+from mcu_hybrid.artifacts.bench import BenchResult, ModelMix
+from mcu_hybrid.artifacts.build import LayerRow
 from mcu_hybrid.board.load import Board
 from mcu_hybrid.link import is_serial_port
 from mcu_hybrid.machines import price
@@ -26,7 +26,7 @@ Source = Literal["counter", "instructions", "host", "unproved"]
 class Work:
     """The layers of a build, the instructions predicted for each, and whose code it is."""
 
-    layers: Sequence[Mapping[str, Any]]
+    layers: Sequence[LayerRow]
     predicted: Sequence[int | None] | None = None
     code: str = price.AOT
 
@@ -75,7 +75,7 @@ class Timer:
             count = self.work.predicted[number] if self.work.predicted else None
         if count is None:
             return price.unknown(self._unproved)
-        part = price.Part(count, row["macs"] if row["op"] == price.DENSE else None)
+        part = price.Part(count, row.macs if row.op == price.DENSE else None)
         return price.estimate(self.board, [part], self.work.code)
 
     def _counted(self, ticks: float) -> Time:
@@ -104,18 +104,12 @@ def with_mix(result: BenchResult, board: Board, mix: ModelMix, code: str) -> Ben
         cycles = (row.mix.m4_cycles or total)["estimate"]
         dense = layers[n].macs if row.op == price.DENSE else None
         parts.append(price.Part(row.mix.instructions, dense, cycles))
-        layers[n] = layer_with(layers[n], price.estimate(board, parts[-1:], code))
+        time = price.estimate(board, parts[-1:], code)
+        layers[n] = replace(layers[n], time=time.span)
     rest = price.Part(
         mix.total.instructions - sum(part.instructions for part in parts),
         None,
         total["estimate"] - sum(part.m4_cycles or 0.0 for part in parts),
     )
     time = price.estimate(board, [*parts, rest], code)
-    return replace(result, layers=tuple(layers), **time.to_json())
-
-
-def layer_with(layer: LayerTime, time: Time) -> LayerTime:
-    """The layer with its time."""
-    return replace(
-        layer, latency_us=time.us, latency_low_us=time.low_us, latency_high_us=time.high_us
-    )
+    return replace(result, layers=tuple(layers), time=time.said())

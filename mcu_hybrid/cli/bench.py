@@ -24,6 +24,7 @@ from mcu_hybrid.errors import McuHybridError
 from mcu_hybrid.machines.price import milliseconds, text_of
 
 if TYPE_CHECKING:
+    from mcu_hybrid.artifacts.bench import BenchResult, ModelMix
     from mcu_hybrid.steps.build import EngineOptions
 
 
@@ -88,123 +89,128 @@ def command(
     options = BenchOptions(runs, inputs, outputs, port, engine, board_dirs, mix, probe, virtual)
     with progress(as_json) as on_event:
         result = bench_step(source, board_name, options, out=out, on_event=on_event)
-    data = result.to_json()
     if as_json:
-        print_json(data)
+        print_json(result.to_json())
     else:
-        print_bench(data)
-    if data["exact"] is False:  # None: not compared
-        _end_inexact(data)
+        print_bench(result)
+    if result.exact is False:  # None: not compared
+        _end_inexact(result)
 
 
-def _end_inexact(data: dict) -> NoReturn:
+def _end_inexact(data: BenchResult) -> NoReturn:
     """The result is out already, as JSON too: so the error goes to stderr alone."""
     error = McuHybridError(
-        f"{data['differing_outputs']:,} output values differ from TFLM's "
-        f"({len(data['differing_inputs'])} of {data['runs'] - 1} inputs)",
+        f"{data.differing_outputs:,} output values differ from TFLM's "
+        f"({len(data.differing_inputs)} of {data.runs - 1} inputs)",
         "compare with the reference kernels: --kernels ref; if those agree, a fast kernel is wrong",
     )
     click.echo(f"error: {error}", err=True)
     sys.exit(1)
 
 
-def _print_layers(data: dict, unit: str) -> None:
+def _print_layers(data: BenchResult, unit: str) -> None:
     """One row per layer."""
     times, cycles = _layer_times(data), _layer_cycles(data)
+    cost = [row.ticks if row.instructions is None else row.instructions for row in data.layers]
     rows = [
         (
             number,
-            row["op"],
-            short(row["name"]),
-            f"{row['macs']:,}",
-            f"{row[unit]:,}",
-            f"{row[unit] / row['macs']:.2f}" if row["macs"] else "",
-            f"{100 * row['share']:.1f} %",
+            row.op,
+            short(row.name),
+            f"{row.macs:,}",
+            f"{cost[number]:,}",
+            f"{cost[number] / row.macs:.2f}" if row.macs else "",
+            f"{100 * row.share:.1f} %",
             *times[number : number + 1],
             *cycles[number : number + 1],
         )
-        for number, row in enumerate(data["layers"])
+        for number, row in enumerate(data.layers)
     ]
     columns = ["#", "operator", "layer", "MACs", unit, "per MAC", "share"]
     if times:
-        columns.append("ms" if data["latency_kind"] == "measured" else "ms, estimate (range)")
+        columns.append("ms" if data.time.latency_kind == "measured" else "ms, estimate (range)")
     columns += ["M4 cycles"] if cycles else []
-    table(f"{data['board']} ({data['core']}), engine {data['engine']}", columns, rows)
+    table(f"{data.board} ({data.core}), engine {data.engine}", columns, rows)
 
 
-def print_bench(data: dict) -> None:
+def print_bench(data: BenchResult) -> None:
     """The layers, the figures, and the instruction mix where there is one."""
-    unit = "instructions" if data["instructions"] is not None else "ticks"
+    unit = "instructions" if data.instructions is not None else "ticks"
     _print_layers(data, unit)
-    total = data[unit]
-    click.echo(f"{unit:<14}{total:>14,}   ({data['ticks']:,} ticks at {data['tick_hz']:,} Hz)")
+    total = data.ticks if data.instructions is None else data.instructions
+    click.echo(f"{unit:<14}{total:>14,}   ({data.ticks:,} ticks at {data.tick_hz:,} Hz)")
     for name, macs, what in (
-        ("MACs", data["macs"], "of the model"),
-        ("MACs executed", data["macs_executed"], "executed, after folding"),
+        ("MACs", data.macs, "of the model"),
+        ("MACs executed", data.macs_executed, "executed, after folding"),
     ):
         if macs:
             click.echo(f"{name:<14}{macs:>14,}   {total / macs:.2f} {unit} per MAC {what}")
-    click.echo(f"latency       {text_of(data)}")
+    click.echo(f"latency       {text_of(data.time)}")
     click.echo(
-        f"RAM           {data['sram_bytes']:>12,} B = {kib(data['sram_bytes'])} used: arena "
-        f"{data['arena_bytes']:,}, stack used {data['stack_bytes']:,} (measured), other statics "
-        f"{data['sram_bytes'] - data['arena_bytes'] - data['stack_bytes']:,}"
+        f"RAM           {data.sram_bytes:>12,} B = {kib(data.sram_bytes)} used: arena "
+        f"{data.arena_bytes:,}, stack used {data.stack_bytes:,} (measured), other statics "
+        f"{data.sram_bytes - data.arena_bytes - data.stack_bytes:,}"
     )
-    flash = data["flash"]
+    flash = data.flash
+    used = flash.code_bytes + flash.weights_bytes
     click.echo(
-        f"flash         {sum(flash.values()):>12,} B = {kib(sum(flash.values()))}: code "
-        f"{flash['code_bytes']:,}, weights {flash['weights_bytes']:,}"
+        f"flash         {used:>12,} B = {kib(used)}: code "
+        f"{flash.code_bytes:,}, weights {flash.weights_bytes:,}"
     )
-    for row in data["routers"]:
-        click.echo(router_line(row, row["instructions"], row["share"]).strip())
+    for row in data.routers:
+        click.echo(router_line(row, row.instructions, row.share).strip())
     click.echo(f"exact         {_exact(data):>14}")
-    if data.get("mix"):
-        print_mix(data["mix"])
+    if data.mix is not None:
+        print_mix(data.mix)
 
 
-def _layer_times(data: dict) -> list[str]:
+def _layer_times(data: BenchResult) -> list[str]:
     """Milliseconds of each layer with the range of an estimate; nothing where there are none."""
-    layers = data["layers"]
-    if data["latency_kind"] is None or any(row["latency_us"] is None for row in layers):
+    spans = [row.time for row in data.layers]
+    if data.time.latency_kind is None:
         return []
-    keys = ("latency_us", "latency_low_us", "latency_high_us")
-    return [milliseconds(*(row[key] for key in keys), unit=False) for row in layers]
+    texts = [
+        milliseconds(s.latency_us, s.latency_low_us, s.latency_high_us, unit=False)
+        for s in spans
+        if s.latency_us is not None
+    ]
+    return texts if len(texts) == len(spans) else []
 
 
-def _layer_cycles(data: dict) -> list[str]:
+def _layer_cycles(data: BenchResult) -> list[str]:
     """Cycles per layer by the Cortex-M4's table; nothing where they are not known."""
-    layers = (data.get("mix") or {}).get("layers") or ()
-    cycles = [layer["mix"]["m4_cycles"] for layer in layers]
+    layers = (data.mix and data.mix.layers) or ()
+    cycles = [layer.mix.m4_cycles for layer in layers]
     return [f"{known['estimate']:,}" for known in cycles if known]
 
 
-def print_mix(mix: dict) -> None:
+def print_mix(mix: ModelMix) -> None:
     """What one inference executes, class by class, and its cycles by the Cortex-M4's table."""
-    total = mix["total"]
+    total = mix.total
     rows = [
         (
             name.replace("_", " "),
             f"{count:,}",
-            f"{100 * count / total['instructions']:.1f} %",
-            f"{total['registers'][name]:,}" if name in total["registers"] else "",
+            f"{100 * count / total.instructions:.1f} %",
+            f"{total.registers[name]:,}" if name in total.registers else "",
         )
-        for name, count in total["classes"].items()
+        for name, count in total.classes.items()
         if count
     ]
     click.echo("")
     table("instruction mix", ("class", "instructions", "share", "registers"), rows)
-    cycles = total["m4_cycles"]
+    cycles = total.m4_cycles
     if cycles is not None:
         click.echo(
             f"M4 cycles     {cycles['estimate']:>14,}   {cycles['low']:,} to {cycles['high']:,}, "
-            f"{cycles['estimate'] / total['instructions']:.2f} per instruction: {mix['m4_basis']}"
+            f"{cycles['estimate'] / total.instructions:.2f} per instruction: {mix.m4_basis}"
         )
 
 
-def _exact(data: dict) -> str:
-    if data["exact"] is None:
-        return f"not compared: {data.get('not_compared') or 'there was no judge'}"
-    runs = data["runs"] - 1
-    if data["exact"]:
+def _exact(data: BenchResult) -> str:
+    if data.exact is None:
+        return f"not compared: {data.not_compared or 'there was no judge'}"
+    runs = data.runs - 1
+    if data.exact:
         return f"yes, {runs} inputs equal TFLM bit for bit"
-    return f"NO: {data['differing_outputs']:,} values differ from TFLM over {runs} inputs"
+    return f"NO: {data.differing_outputs:,} values differ from TFLM over {runs} inputs"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ from mcu_hybrid.cli.common import (
 from mcu_hybrid.machines.price import text_of
 
 if TYPE_CHECKING:
+    from mcu_hybrid.artifacts.build import BuildFacts, Estimate, SchedulePoint
+    from mcu_hybrid.artifacts.table import RouterSize
     from mcu_hybrid.steps.build import EngineOptions
 
 _ENGINE_OPTIONS = (
@@ -168,78 +170,79 @@ def command(
             on_event=on_event,
         )
     if as_json:
-        print_json({"out": str(out)} | made.facts)
+        print_json({"out": str(out)} | made.facts.to_json())
         return
     print_build(made.facts, out)
 
 
-def print_build(facts: dict, out: Path) -> None:
+def print_build(facts: BuildFacts, out: Path) -> None:
     """What was built and how full the board is."""
-    ram = facts["static_ram_bytes"] + facts["stack_bytes"]
-    click.echo(f"{facts['model']} for {facts['board']} ({facts['core']}, engine {facts['engine']})")
+    ram = facts.static_ram_bytes + facts.stack_bytes
+    click.echo(f"{facts.model} for {facts.board} ({facts.core}, engine {facts.engine})")
     click.echo(
-        f"  arena    {facts['arena_bytes']:>9,} B   proved lower bound "
-        f"{facts['arena_lower_bound_bytes']:,} B (this order of operators)"
+        f"  arena    {facts.arena_bytes:>9,} B   proved lower bound "
+        f"{facts.arena_lower_bound_bytes:,} B (this order of operators)"
     )
     click.echo(
         f"  RAM      {ram:>9,} B = {kib(ram)} reserved: arena and statics "
-        f"{facts['static_ram_bytes']:,} + stack {facts['stack_bytes']:,}{_of(facts, 'ram')}"
+        f"{facts.static_ram_bytes:,} + stack {facts.stack_bytes:,}{_of(facts.ram_capacity_bytes)}"
     )
     click.echo(
-        f"  flash    {facts['flash_bytes']:>9,} B = {kib(facts['flash_bytes'])}: code "
-        f"{facts['code_bytes']:,} + weights {facts['weights_bytes']:,}{_of(facts, 'flash')}"
+        f"  flash    {facts.flash_bytes:>9,} B = {kib(facts.flash_bytes)}: code "
+        f"{facts.code_bytes:,} + weights {facts.weights_bytes:,}{_of(facts.flash_capacity_bytes)}"
     )
     click.echo(
-        f"  MACs     {facts['macs']:>9,}     of the model; {facts['macs_executed']:,} executed, "
+        f"  MACs     {facts.macs:>9,}     of the model; {facts.macs_executed:,} executed, "
         "after folding"
     )
-    _print_estimate(facts.get("estimate"))
-    for row in facts.get("routers", []):
-        click.echo(router_line(row, row["predicted_instructions"], row["predicted_share"]))
-    _print_front(facts.get("front", []))
-    for note in facts["notes"]:
+    if facts.aot is not None:
+        _print_estimate(facts.aot.estimate)
+    for row in facts.routers:
+        click.echo(router_line(row, row.predicted_instructions, row.predicted_share))
+    if facts.aot is not None:
+        _print_front(facts.aot.front)
+    for note in facts.notes:
         click.echo(f"  note: {note}")
     click.echo(f"  {answers_line(facts)}")
-    click.echo(f"  build {facts['build_id']} in {out}")
+    click.echo(f"  build {facts.build_id} in {out}")
 
 
-def answers_line(facts: dict) -> str:
+def answers_line(facts: BuildFacts) -> str:
     """Who made the answers that the board's self-test compares with."""
-    reason = facts.get("known_answers_reason")
-    line = f"known answers by {facts.get('known_answers_by', 'our own interpreter')}"
+    reason = facts.known_answers_reason
+    line = f"known answers by {facts.known_answers_by}"
     return f"{line} ({reason})" if reason else line
 
 
-def router_line(row: dict, instructions: int | None, share: float | None) -> str:
+def router_line(row: RouterSize, instructions: int | None, share: float | None) -> str:
     """What a router costs, in a line."""
-    line = f"  {row['router']:<9}{row['macs']:>9,} MACs, constants {row['constant_bytes']:,} B"
+    line = f"  {row.router:<9}{row.macs:>9,} MACs, constants {row.constant_bytes:,} B"
     if instructions is not None and share is not None:
         line += f", {instructions:,} instructions = {100 * share:.2f} % of the base's"
     return line
 
 
-def _print_estimate(estimate: dict | None) -> None:
+def _print_estimate(estimate: Estimate | None) -> None:
     """What the cost model predicts of an inference; nothing where it does not know a layer."""
     if estimate is None:
         return
-    click.echo(f"  speed    {estimate['instructions']:>9,} instructions predicted")
-    click.echo(f"  time     {text_of(estimate)}")
+    click.echo(f"  speed    {estimate.instructions:>9,} instructions predicted")
+    click.echo(f"  time     {text_of(estimate.time)}")
 
 
-def _print_front(front: list[dict]) -> None:
+def _print_front(front: Sequence[SchedulePoint]) -> None:
     """The schedules that were compared: arena and instructions, the chosen one marked."""
     if not front:
         return
     click.echo("  schedules, fastest first:")
     for point in front:
-        more = point["instructions"] / front[0]["instructions"] - 1
-        mark = "  <- built" if point["is_chosen"] else ""
+        more = point.instructions / front[0].instructions - 1
+        mark = "  <- built" if point.is_chosen else ""
         click.echo(
-            f"    arena {point['arena_bytes']:>9,} B  {point['instructions']:>13,} instructions "
-            f"(+{100 * more:.1f} %)  {point['streams']} streams{mark}"
+            f"    arena {point.arena_bytes:>9,} B  {point.instructions:>13,} instructions "
+            f"(+{100 * more:.1f} %)  {point.streams} streams{mark}"
         )
 
 
-def _of(facts: dict, what: str) -> str:
-    have = facts[f"{what}_capacity_bytes"]
-    return f", of {kib(have)}" if have else ""
+def _of(capacity_bytes: int) -> str:
+    return f", of {kib(capacity_bytes)}" if capacity_bytes else ""

@@ -76,8 +76,8 @@ def command(
         way = Way(port, probe, flasher, recover, virtual, machine)
         done = flash_step(build, way, dry_run=dry_run, on_event=on_event)
     if as_json:
-        keys = ("known_answers_by", "known_answers_reason")
-        print_json(asdict(done) | {key: build.facts.get(key) for key in keys})
+        by, reason = build.facts.known_answers_by, build.facts.known_answers_reason
+        print_json(asdict(done) | {"known_answers_by": by, "known_answers_reason": reason})
         return
     for argv in done.commands:
         click.echo(shlex.join(argv))

@@ -9,6 +9,7 @@ from typing import Any
 
 import rich_click as click
 
+from mcu_hybrid.artifacts.times import Latency
 from mcu_hybrid.cli.common import (
     ROUTER_NAMES,
     board_dirs_option,
@@ -272,11 +273,19 @@ def _reasons(reasons: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
 
 
-def _edge(result: dict) -> dict:
+def _edge(result: dict) -> Latency:
     """The device's time in a run, with the keys of a bench."""
-    us = {f"latency_{n}us": result.get(f"edge_{n}ms") for n in ("", "low_", "high_")}
-    us = {key: None if ms is None else 1e3 * ms for key, ms in us.items()}
-    return us | {key: result[key] for key in ("latency_kind", "latency_basis")}
+    us, low, high = (
+        None if (ms := result.get(f"edge_{n}ms")) is None else 1e3 * ms
+        for n in ("", "low_", "high_")
+    )
+    return Latency(
+        latency_us=us,
+        latency_low_us=low,
+        latency_high_us=high,
+        latency_kind=result["latency_kind"],
+        latency_basis=result["latency_basis"],
+    )
 
 
 def _mark(result: dict) -> str:

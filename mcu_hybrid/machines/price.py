@@ -7,13 +7,13 @@ measured here. Who prints a time takes its text from here: no estimate is shown 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Protocol
 
+from mcu_hybrid.artifacts.times import UNSAID, Kind, Latency, Span
 from mcu_hybrid.board.types import Board, Core
 
-Kind = Literal["measured", "estimate"]
 AOT, REF, TFLM = "aot", "ref", "tflm"  # whose code runs: our kernels, reference kernels, CMSIS-NN
 MODELLED = "modelled from measured instruction timings, not measured on this board"
 DENSE = "FULLY_CONNECTED"  # reads each weight once, so it runs at the speed of the flash
@@ -35,16 +35,21 @@ class Time:
     kind: Kind | None
     basis: str
 
-    def to_json(self, prefix: str = "latency_") -> dict[str, Any]:
-        """The keys of bench.json and of a build's ``estimate``."""
-        return {
-            f"{prefix}us": self.us,
-            f"{prefix}low_us": self.low_us,
-            f"{prefix}high_us": self.high_us,
-            f"{prefix}kind": self.kind,
-            f"{prefix}is_estimate": self.kind == "estimate",
-            f"{prefix}basis": self.basis,
-        }
+    @property
+    def span(self) -> Span:
+        """The microseconds alone."""
+        return Span(latency_us=self.us, latency_low_us=self.low_us, latency_high_us=self.high_us)
+
+    def said(self) -> Latency:
+        """As bench.json and a build's ``estimate`` say it."""
+        return Latency(
+            latency_us=self.us,
+            latency_low_us=self.low_us,
+            latency_high_us=self.high_us,
+            latency_kind=self.kind,
+            latency_is_estimate=self.kind == "estimate",
+            latency_basis=self.basis,
+        )
 
     def board_ms(self) -> tuple[float | None, float | None, float | None]:
         """Milliseconds, and the range of an estimate; all None where they are no board's."""
@@ -76,21 +81,20 @@ def measured(us: float, basis: str) -> Time:
     return Time(us, None, None, "measured", basis)
 
 
-def time_of(data: Mapping[str, Any], prefix: str = "latency_") -> Time:
-    """The time that ``Time.to_json`` wrote; none of older versions', which were too good."""
-    if f"{prefix}kind" not in data:
-        return unknown(OLD if data else "")
-    us, low, high = (data.get(f"{prefix}{name}us") for name in ("", "low_", "high_"))
-    kind: Kind | None = data[f"{prefix}kind"]
-    basis = str(data.get(f"{prefix}basis", ""))
-    return Time(us if kind else None, low, high, kind, basis)
+def time_of(said: Latency | None) -> Time:
+    """The time that ``Time.said`` said; none of older versions', which were too good."""
+    if said is None or said.latency_kind == UNSAID:
+        return unknown("" if said is None else OLD)
+    kind = said.latency_kind
+    us = said.latency_us if kind else None
+    return Time(us, said.latency_low_us, said.latency_high_us, kind, said.latency_basis)
 
 
-def code_of(facts: Mapping[str, Any]) -> str:
-    """Whose code a build runs, from its facts: AOT, REF or TFLM."""
-    if facts.get("engine") == TFLM:
+def code_of(engine: str, kernels: str = "") -> str:
+    """Whose code a build runs: AOT, REF or TFLM."""
+    if engine == TFLM:
         return TFLM
-    return REF if facts.get("kernels") == REF else AOT
+    return REF if kernels == REF else AOT
 
 
 def cycles_per_instruction(core: Core, code: str = AOT) -> float | None:
@@ -136,8 +140,20 @@ def _basis(chip: str, clock_hz: int, cycles: tuple[float, float, float], total: 
     return f"{MODELLED} (estimate: {per}{clock_hz / 1e6:g} MHz, {chip})"
 
 
+class LayerWork(Protocol):
+    """What a layer's price depends on, besides its instructions."""
+
+    @property
+    def op(self) -> str:
+        """The operator's kind."""
+
+    @property
+    def macs(self) -> int:
+        """The multiply-accumulates that it executes."""
+
+
 def parts_of(
-    layers: Sequence[Mapping[str, Any]],
+    layers: Sequence[LayerWork],
     counts: Sequence[int | None] | None,
     total: float,
     m4_cycles: Sequence[float] | None = None,
@@ -145,17 +161,17 @@ def parts_of(
     """``total`` instructions as parts: a layer each, and what is left over.
 
     Args:
-        layers: rows with ``op`` and ``macs``, in the order in which they run.
+        layers: in the order in which they run.
         counts: each layer's instructions; where one is missing the MACs share the total out.
         m4_cycles: each layer's price by the Cortex-M4's table, where it is known.
     """
-    macs = sum(row["macs"] for row in layers) or 1
+    macs = sum(row.macs for row in layers) or 1
     if counts is None or None in counts or len(counts) != len(layers):
         counts, m4_cycles = None, None
     parts = []
     for n, row in enumerate(layers):
-        count = total * row["macs"] / macs if counts is None else counts[n] or 0
-        dense = row["macs"] if row["op"] == DENSE else None
+        count = total * row.macs / macs if counts is None else counts[n] or 0
+        dense = row.macs if row.op == DENSE else None
         parts.append(Part(count, dense, None if m4_cycles is None else m4_cycles[n]))
     return [*parts, Part(total - sum(part.instructions for part in parts))]
 
@@ -179,27 +195,25 @@ def milliseconds(
     return f"{text} ({low_us / 1e3:,.{digits}f}-{high_us / 1e3:,.{digits}f})"
 
 
-def text_of(data: Mapping[str, Any], prefix: str = "latency_") -> str:
-    """A time's line for readers, from the keys of ``Time.to_json``; "-" and why without one.
+def text_of(said: Latency) -> str:
+    """A time's line for readers; "-" and why without one.
 
     Results of older versions have no kind and no range: they are estimates.
     """
-    basis = data.get(f"{prefix}basis") or ""
-    us, kind = data.get(f"{prefix}us"), kind_of(data, prefix)
+    basis, us, kind = said.latency_basis, said.latency_us, kind_of(said)
     if us is None or kind is None:
         return f"-   {basis}".rstrip()
     if kind == "measured":
         return f"{us / 1e3:,.3f} ms, {basis}"
-    known = milliseconds(us, data.get(f"{prefix}low_us"), data.get(f"{prefix}high_us"))
+    known = milliseconds(us, said.latency_low_us, said.latency_high_us)
     return f"about {known}, {basis or 'estimate'}"
 
 
-def kind_of(data: Mapping[str, Any], prefix: str = "latency_") -> Kind | None:
+def kind_of(said: Latency) -> Kind | None:
     """What a result's time is; version 0.1 wrote no kind, and did not look at the link."""
-    if f"{prefix}kind" in data:
-        found: Kind | None = data[f"{prefix}kind"]
-        return found
-    basis = str(data.get(f"{prefix}basis", ""))
-    if data.get(f"{prefix}is_estimate", True):
+    if said.latency_kind != UNSAID:
+        return said.latency_kind
+    basis = said.latency_basis
+    if said.latency_is_estimate:
         return "estimate" if basis else None
     return None if basis.startswith(("host process", "measured: ticks at")) else "measured"

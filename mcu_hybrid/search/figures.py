@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mcu_hybrid.artifacts.build import LayerRow
 from mcu_hybrid.board.load import Board
 from mcu_hybrid.compiler import cost, report
 from mcu_hybrid.compiler.code_budget import code_table
@@ -113,7 +114,7 @@ def figures_of(graph: Graph, board: Board, limits: Limits) -> Figures:
 def _time(made: Program, board: Board, counts: list[int | None]) -> Time:
     if None in counts:
         return unknown("a layer's instructions are not known")
-    layers = report.layer_rows(made)
+    layers = [LayerRow(**row) for row in report.layer_rows(made)]
     return estimate(board, parts_of(layers, counts, sum(count or 0 for count in counts)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from mcu_hybrid import extras, manifest
+from mcu_hybrid.artifacts import store
+from mcu_hybrid.artifacts.bench import BenchFacts, BenchResult, ModelMix
 from mcu_hybrid.bench import measure, mix, samples, timing
-from mcu_hybrid.bench.result import BenchModel, BenchResult
+from mcu_hybrid.bench.model import BenchModel
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.device.client import Device, Inference
 from mcu_hybrid.errors import InputError, ModelError
@@ -27,8 +28,6 @@ from mcu_hybrid.steps.boards import open_for
 from mcu_hybrid.steps.build import DEFAULT_ENGINE, Build, EngineOptions, build_step
 from mcu_hybrid.steps.engine import require_build
 from mcu_hybrid.steps.flash import on_board
-
-RESULT = "bench.json"
 
 
 @dataclass(frozen=True)
@@ -71,9 +70,8 @@ def bench_step(
         if out is not None:
             with manifest.writing(out, "bench") as draft:
                 draft.sources["build" if build.folder == source else "model"] = source
-                text = json.dumps(result.to_json(), indent=1)
-                (draft.folder / RESULT).write_text(text + "\n")
-                draft.facts.update(exact=result.exact, board=result.board)
+                store.write(result, draft.folder)
+                draft.facts |= BenchFacts(exact=result.exact, board=result.board).to_json()
     return result
 
 
@@ -110,16 +108,7 @@ def bench_board(
         inputs = samples.read_inputs(options.inputs, shapes)
     if inputs is None:
         inputs = samples.default_inputs(shapes, max(1, options.runs))
-    model = BenchModel(
-        sha256=build.model.file.sha256,
-        layers=build.facts["layers"],
-        routers=build.facts.get("routers", ()),
-        code_bytes=build.image.code_bytes,
-        weights_bytes=build.image.weights_bytes,
-        predicted=build.facts.get("predicted_instructions"),
-        code=price.code_of(build.facts),
-        macs=build.facts.get("macs"),
-    )
+    model = _bench_model(build)
     extras.require("the comparison with TFLM", "bench")
     unknown = not_in_tflm(graph)
     told = f"TFLM has no {', '.join(unknown)}"
@@ -135,6 +124,20 @@ def bench_board(
     return timing.with_mix(result, build.board, counted, model.code)
 
 
+def _bench_model(build: Build) -> BenchModel:
+    facts = build.facts
+    return BenchModel(
+        sha256=build.model.file.sha256,
+        layers=facts.layers,
+        routers=facts.routers,
+        code_bytes=build.image.code_bytes,
+        weights_bytes=build.image.weights_bytes,
+        predicted=facts.aot.predicted_instructions if facts.aot else None,
+        code=price.code_of(facts.engine, facts.aot.kernels if facts.aot else ""),
+        macs=facts.macs,
+    )
+
+
 def _judge(build: Build) -> tuple[Judge | None, str | None]:
     """The judge, or why there is none: the board's figures are worth having without it too."""
     try:
@@ -145,7 +148,7 @@ def _judge(build: Build) -> tuple[Judge | None, str | None]:
 
 def _mix(
     build: Build, sample: Sequence[np.ndarray], judge: Judge | None, on_event: OnEvent | None
-) -> mix.ModelMix:
+) -> ModelMix:
     """On a virtual board of its own: the one that was measured is not slowed down by a log."""
 
     def infer(device: Device, before_run: Callable[[], None] | None) -> Inference:
@@ -154,7 +157,7 @@ def _mix(
 
     if on_event:
         on_event("instruction mix", 0, 1)
-    counted = mix.measure(build.board, build.image, build.facts["layers"], infer, Tools())
+    counted = mix.measure(build.board, build.image, build.facts.layers, infer, Tools())
     if on_event:
         on_event("instruction mix", 1, 1)
     return counted

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mcu_hybrid import manifest
+from mcu_hybrid.artifacts import store
+from mcu_hybrid.artifacts.build import BuildFacts, Estimate, LayerRow
+from mcu_hybrid.artifacts.codec import to_json
+from mcu_hybrid.artifacts.tune import TuneFacts
 from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.compiler import report
 from mcu_hybrid.compiler.emit.model import emit
@@ -46,7 +50,7 @@ class Build:
     board: Board
     model: Model
     image: FirmwareImage
-    facts: dict[str, Any]
+    facts: BuildFacts
 
 
 def model_path(source: Path) -> Path:
@@ -129,7 +133,8 @@ def build_step(
 
 def untuned_sha256(model: Model, build: Build | None) -> str:
     """The digest of the model as it was exported, whatever threshold a build gave it."""
-    return str((build.facts if build else {}).get("untuned_sha256", model.file.sha256))
+    untuned = build.facts.untuned_sha256 if build else None
+    return untuned or model.file.sha256
 
 
 def _with_route(model: Model, tuned: Path, path: Path) -> Model:
@@ -141,24 +146,24 @@ def _with_route(model: Model, tuned: Path, path: Path) -> Model:
     """
     from mcu_hybrid.export.metadata import with_metadata
 
-    facts = manifest.load(tuned, "tune").facts
-    if facts["model_sha256"] != model.file.sha256 or model.file.metadata is None:
+    facts = store.facts(TuneFacts, tuned)
+    if facts.model_sha256 != model.file.sha256 or model.file.metadata is None:
         raise InputError(
             f"was tuned for another model than {path}",
             "build from the export that it was tuned on, or run: mcu-hybrid tune again",
             path=tuned,
         )
-    data = with_metadata(model.data, {**model.file.metadata, "deployed": facts["deploy"]})
+    data = with_metadata(model.data, {**model.file.metadata, "deployed": to_json(facts.deploy)})
     file = read_tflite(data, path.name)
     return Model(data, file, run_passes(file.graph, file.metadata))
 
 
 def open_build(folder: Path, board_dirs: Sequence[Path] = ()) -> Build:
     """Open a build folder; raises ManifestError where it is stale."""
-    facts = dict(manifest.load(folder, "build").facts)
-    board = load_board(facts["board"], board_dirs)
+    facts = store.facts(BuildFacts, folder)
+    board = load_board(facts.board, board_dirs)
     model = read_model(folder / MODEL)
-    image = read_image(folder / "firmware.elf", folder / "firmware.map", facts["build_id"])
+    image = read_image(folder / "firmware.elf", folder / "firmware.map", facts.build_id)
     return Build(folder, board, model, image, facts)
 
 
@@ -242,12 +247,12 @@ def _predicted(
     known = [count for count in counts if count is not None]
     if len(known) < len(counts):
         return {"predicted_instructions": counts, "estimate": None}
-    code = price.code_of({"kernels": work.engine.kernels})
-    parts = price.parts_of(layers, counts, sum(known))
-    time = price.estimate(work.board, parts, code)
+    code = price.code_of("aot", work.engine.kernels)
+    parts = price.parts_of([LayerRow(**row) for row in layers], counts, sum(known))
+    said = price.estimate(work.board, parts, code).said()
     return {
         "predicted_instructions": counts,
-        "estimate": {"instructions": sum(known), **time.to_json()},
+        "estimate": to_json(Estimate(instructions=sum(known), time=said)),
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mcu_hybrid import nets
+from mcu_hybrid.artifacts.codec import to_json
 from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.compiler.cost import measured_core
 from mcu_hybrid.errors import BoardError
@@ -55,7 +56,7 @@ def calibrate_step(
         "error": said.instructions / counted - 1 if counted and said.instructions else None,
         "arena_bytes": measured.arena_bytes,
         "predicted_arena": said.arena_bytes,
-        "flash": measured.flash,
+        "flash": to_json(measured.flash),
         "predicted_flash_bytes": said.flash_bytes,
     }
     path = options.out / SEARCH

@@ -95,7 +95,7 @@ def demo_step(
         "arena_bytes": bench.arena_bytes,
         "rows": table_rows(run["rows"]),
         "report": str(page),
-        "bench": bench.to_json(),
+        "bench": bench,
         "run": run,
     }
 

@@ -9,8 +9,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
+from mcu_hybrid.artifacts.build import BuildFacts
 from mcu_hybrid.engines.aot import EngineOptions
 from mcu_hybrid.errors import InputError
 
@@ -45,20 +45,20 @@ def require_consistent(options: EngineOptions) -> None:
                 raise InputError(f"{text} does nothing with {used}", "leave one of them out")
 
 
-def require_build(facts: Mapping[str, Any], folder: Path, wanted: EngineOptions) -> None:
+def require_build(facts: BuildFacts, folder: Path, wanted: EngineOptions) -> None:
     """Raise InputError where a finished build was made with another option than one that is given.
 
     Args:
-        facts: of the build; an option that is not in it had its usual value, or no meaning.
+        facts: of the build; an option that the engine does not tell had its usual value.
         wanted: options that were not given (``wanted.given``) or are usual ones ask for nothing.
     """
-    is_tflm = facts.get("engine") == "tflm"
+    is_tflm = facts.engine == "tflm"
+    known = _options_of(facts)
     for name, written in _WRITTEN.items():
         value, usual = getattr(wanted, name), getattr(DEFAULT_ENGINE, name)
         if name not in wanted.given and value == usual:
             continue
-        key = "engine" if name == "name" else name
-        made = facts.get(key, usual)
+        made = known.get(name, usual)
         if is_tflm and name in _AOT_ONLY:
             raise InputError(
                 f"was built with --engine tflm, to which {written} means nothing",
@@ -81,10 +81,23 @@ def require_build(facts: Mapping[str, Any], folder: Path, wanted: EngineOptions)
     _require_library(facts, folder, wanted)
 
 
-def _require_library(facts: Mapping[str, Any], folder: Path, wanted: EngineOptions) -> None:
+def _options_of(facts: BuildFacts) -> dict[str, object]:
+    """Field of EngineOptions -> the value that the build was made with, of those that it tells."""
+    found: dict[str, object] = {"name": facts.engine, "ram_limit": facts.ram_limit}
+    if facts.aot is None:
+        return found
+    return found | {
+        "kernels": facts.aot.kernels,
+        "fold_dead": facts.aot.fold_dead,
+        "optimize": facts.aot.optimize,
+        "code_budget": facts.aot.code_budget,
+    }
+
+
+def _require_library(facts: BuildFacts, folder: Path, wanted: EngineOptions) -> None:
     if wanted.tflm is None:
         return
-    made = facts.get("tflm_library_sha256")
+    made = facts.tflm_library_sha256
     try:
         given = hashlib.sha256(wanted.tflm.library.read_bytes()).hexdigest()
     except OSError as error:

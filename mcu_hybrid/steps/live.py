@@ -123,7 +123,9 @@ class _Judged:
 def timer_of(build: Build, device: Device) -> timing.Timer:
     """How this build's times are known on the board at the other end of the link."""
     work = timing.Work(
-        build.facts["layers"], build.facts.get("predicted_instructions"), code_of(build.facts)
+        build.facts.layers,
+        build.facts.aot.predicted_instructions if build.facts.aot else None,
+        code_of(build.facts.engine, build.facts.aot.kernels if build.facts.aot else ""),
     )
     return timing.Timer(build.board, device.hello(), device.link.url, work)
 

@@ -24,8 +24,8 @@ def require_sound(build: Build, device: Device) -> None:
     Raises:
         ProtocolError: a byte differs, or an answer does.
     """
-    rows = build.facts["layers"]
-    device.name_layers([str(row["name"]) for row in rows], [int(row["macs"]) for row in rows])
+    rows = build.facts.layers
+    device.name_layers([row.name for row in rows], [row.macs for row in rows])
     for part in image_parts(build.image.elf, build.board):
         found = device.image_crc(part.address, part.bytes)
         if found != part.crc32:
@@ -35,7 +35,7 @@ def require_sound(build: Build, device: Device) -> None:
                 f"built {part.crc32:08x})",
                 _FLASH_AGAIN,
             )
-    if device.hello().init_status == 0 and build.facts.get("macs", 0) <= QUICK_MACS:
+    if device.hello().init_status == 0 and build.facts.macs <= QUICK_MACS:
         answers = device.self_test()
         if answers.first_failing is not None:
             raise ProtocolError(

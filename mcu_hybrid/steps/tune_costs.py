@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from mcu_hybrid import json_text, manifest
+from mcu_hybrid import manifest
+from mcu_hybrid.artifacts import store
+from mcu_hybrid.artifacts.bench import BenchResult
 from mcu_hybrid.errors import InputError, McuHybridError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.machines import price
@@ -22,7 +24,6 @@ from mcu_hybrid.routing.costs import Cost, Power, given_power, power_of
 from mcu_hybrid.routing.link_costs import DEFAULT, LinkModel
 from mcu_hybrid.routing.tune import settings
 from mcu_hybrid.routing.tune.payloads import payload
-from mcu_hybrid.steps import bench as bench_step
 from mcu_hybrid.steps.split import calibration_split
 from mcu_hybrid.steps.tune_inputs import CostOptions, Evidence
 
@@ -80,16 +81,18 @@ class _Figures:
 
 
 def _device_figures(evidence: Evidence, options: CostOptions, made: Costs) -> _Figures:
-    facts = evidence.build.facts if evidence.build else {}
-    estimate = facts.get("estimate") or {}
+    facts = evidence.build.facts if evidence.build else None
+    estimate = facts.aot.estimate if facts and facts.aot else None
     if options.bench is not None:
         figures = _benched(options.bench)
     else:
-        time, source = price.time_of(estimate), "predicted by the build, "
+        time = price.time_of(estimate.time if estimate else None)
+        source = "predicted by the build, "
         if evidence.run:
             time, source = _time_of_run(evidence.run), "run: "
         basis = f"{source}{time.basis}"
-        figures = _figures(time, estimate.get("instructions"), facts.get("macs"), basis)
+        instructions = estimate.instructions if estimate else None
+        figures = _figures(time, instructions, facts.macs if facts else None, basis)
     made.basis["edge_ms"], made.basis["edge"] = figures.ms, figures.basis
     low, high = figures.range_ms or (None, None)
     made.basis |= {"edge_low_ms": low, "edge_high_ms": high}
@@ -126,10 +129,10 @@ def _time_of_run(run: dict[str, Any]) -> price.Time:
 
 def _benched(folder: Path) -> _Figures:
     manifest.load(folder, "bench")
-    result = json_text.loads((folder / bench_step.RESULT).read_text())
-    time = price.time_of(result)
-    basis = f"bench on {result['board']}: {time.basis}"
-    return _figures(time, result["instructions"], result["macs"], basis)
+    result = store.result(BenchResult, folder)
+    time = price.time_of(result.time)
+    basis = f"bench on {result.board}: {time.basis}"
+    return _figures(time, result.instructions, result.macs, basis)
 
 
 def _power(evidence: Evidence, options: CostOptions, made: Costs) -> Power | None:

@@ -30,10 +30,10 @@ def test_every_layer_is_predicted(
     cost_model = importlib.import_module("cost_model")
     build, result = measured(shared / "models" / f"{name}.tflite", "mps2-an500")
     rows = cost_model.rows_of(build, result)
-    assert len(rows) == len(build.facts["layers"])
+    assert len(rows) == len(build.facts.layers)
     wrong = [row for row in rows if not row.is_right]
     assert not wrong, cost_model.table(wrong)
-    total = build.facts["estimate"]["instructions"]
+    total = build.facts.aot.estimate.instructions
     assert result.instructions is not None
     assert abs(total - result.instructions) <= 0.02 * result.instructions
 

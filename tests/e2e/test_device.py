@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mcu_hybrid.artifacts.build import LayerRow
 from mcu_hybrid.bench.measure import bench
-from mcu_hybrid.bench.result import BenchModel
+from mcu_hybrid.bench.model import BenchModel
 from mcu_hybrid.bench.samples import default_inputs
 from mcu_hybrid.board.load import Board, load_board
 from mcu_hybrid.compiler import report
@@ -196,7 +197,7 @@ def test_any_window_gives_the_same_bytes(rig: Rig) -> None:
 
 
 def test_bench(rig: Rig) -> None:
-    rows = report.layer_rows(program_of(rig.graph))
+    rows = [LayerRow(**row) for row in report.layer_rows(program_of(rig.graph))]
     model = BenchModel(rig.sha256, rows, rig.image.code_bytes, rig.image.weights_bytes)
     judge = Judge(rig.tflite, rig.metadata)
     events: list[tuple[str, int, int]] = []
@@ -226,7 +227,7 @@ def test_bench(rig: Rig) -> None:
 
 def test_a_board_that_answers_over_a_socket_is_not_measured(rig: Rig) -> None:
     """An emulator that runs a real board's image says what the board would say."""
-    rows = report.layer_rows(program_of(rig.graph))
+    rows = [LayerRow(**row) for row in report.layer_rows(program_of(rig.graph))]
     model = BenchModel(rig.sha256, rows, rig.image.code_bytes, rig.image.weights_bytes)
     told = rig.device.hello()
     rig.device._hello = replace(told, board="stm32h7", tick_instructions=0)
@@ -236,10 +237,10 @@ def test_a_board_that_answers_over_a_socket_is_not_measured(rig: Rig) -> None:
         seen = bench(rig.device, load_board("stm32h7"), known, images(1))
     finally:
         rig.device._hello = told
-    assert (blind.latency_us, blind.latency_kind) == (None, None)
-    assert "is no serial port" in blind.latency_basis
-    assert seen.latency_kind == "estimate" and seen.instructions is None
-    assert seen.latency_us is not None and seen.latency_us > len(rows) * 1000 * 1.13 / 480
+    assert (blind.time.latency_us, blind.time.latency_kind) == (None, None)
+    assert "is no serial port" in blind.time.latency_basis
+    assert seen.time.latency_kind == "estimate" and seen.instructions is None
+    assert seen.time.latency_us is not None and seen.time.latency_us > len(rows) * 1000 * 1.13 / 480
 
 
 def test_one_wrong_value_is_counted(rig: Rig) -> None:
@@ -252,7 +253,7 @@ def test_one_wrong_value_is_counted(rig: Rig) -> None:
         return outputs
 
     judge.run = wrong  # type: ignore[method-assign]
-    rows = report.layer_rows(program_of(rig.graph))
+    rows = [LayerRow(**row) for row in report.layer_rows(program_of(rig.graph))]
     model = BenchModel(rig.sha256, rows, rig.image.code_bytes, rig.image.weights_bytes)
     result = bench(rig.device, rig.board, model, images(3), judge=judge)
     assert (result.exact, result.differing_outputs) == (False, 3)
@@ -269,7 +270,7 @@ def test_a_hybrid_whose_features_come_from_the_host(tmp_path: Path) -> None:
     footprint = report.footprint(program)
     image = firmware(tmp_path, board, files, footprint.kernels)
     with running(board, image) as device:
-        rows = report.layer_rows(program)
+        rows = [LayerRow(**row) for row in report.layer_rows(program)]
         what = BenchModel(model.sha256, rows, image.code_bytes, image.weights_bytes)
         result = bench(device, board, what, images(4), judge=Judge(tflite, metadata))
         assert result.exact and [len(part) for part in result.outputs[0]] == [CLASSES, 1]

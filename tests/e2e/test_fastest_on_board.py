@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mcu_hybrid.bench.result import BenchResult
+from mcu_hybrid.artifacts.bench import BenchResult
 from mcu_hybrid.steps.bench import BenchOptions, bench_step
 from mcu_hybrid.steps.build import EngineOptions
 

@@ -59,7 +59,7 @@ def test_the_mix_is_the_whole_inference(name: str, board: str, shared: Path) -> 
         least = total.instructions - total.classes["system"] + sum(total.registers.values())
         assert cycles["low"] >= least
         # The table prices the time; a share of it is added for weights in the STM32F446's flash.
-        assert 1e-6 * 180e6 * (result.latency_us or 0) == pytest.approx(
+        assert 1e-6 * 180e6 * (result.time.latency_us or 0) == pytest.approx(
             cycles["estimate"] + 0.14 * total.instructions, rel=0.05
         )
 

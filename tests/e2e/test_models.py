@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mcu_hybrid.bench.result import BenchResult
+from mcu_hybrid.artifacts.bench import BenchResult
 from mcu_hybrid.bench.samples import golden_input
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.steps.bench import BenchOptions, bench_step
@@ -66,7 +66,7 @@ def measure(shared: Path, name: str, board: str, folder: Path, kernels: str = "f
 
     assert (result.board, result.model_sha256) == (board, golden["sha256"])
     assert result.exact is True and result.differing_outputs == 0
-    assert result.self_test["passed"] == result.self_test["total"] > 0
+    assert result.self_test.passed == result.self_test.total > 0
     assert output == int8_outputs(golden)
     return Measured(build, result, output, golden)
 
@@ -89,7 +89,7 @@ def test_outputs_on_the_virtual_cortex_m7(shared: Path, name: str, tmp_path: Pat
     layers = sum(layer.instructions or 0 for layer in result.layers)
     slack = 80 * (len(result.layers) + 1)
     assert layers - slack <= result.instructions <= 1.05 * layers + slack
-    assert result.latency_is_estimate and "estimate" in result.latency_basis
+    assert result.time.latency_is_estimate and "estimate" in result.time.latency_basis
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -114,9 +114,9 @@ def test_every_operator_of_the_reference_kernels(shared: Path, name: str, tmp_pa
 def test_keywords_on_the_cortex_m4_boards(shared: Path, board: str, tmp_path: Path) -> None:
     result = measure(shared, "kws_ref_model", board, tmp_path).result
     assert result.core == "cortex-m4"
-    assert result.latency_is_estimate
+    assert result.time.latency_is_estimate
 
 
 def test_on_the_host(shared: Path, tmp_path: Path) -> None:
     result = measure(shared, "hello_world_int8", "native", tmp_path).result
-    assert result.instructions is None and not result.latency_is_estimate
+    assert result.instructions is None and not result.time.latency_is_estimate

@@ -8,7 +8,8 @@ import click
 import pytest
 
 from mcu_hybrid import resources
-from mcu_hybrid.bench.result import BenchResult
+from mcu_hybrid.artifacts.bench import BenchResult
+from mcu_hybrid.artifacts.build import AotFacts
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.cli.common import SIZE
 from mcu_hybrid.steps.bench import BenchOptions, bench_board
@@ -27,12 +28,13 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _measured(
     model: Path, board: str, folder: Path, engine: EngineOptions
-) -> tuple[BenchResult, dict]:
+) -> tuple[BenchResult, AotFacts]:
     build = build_step(model, load_board(board), folder, engine)
     result = bench_board(build, BenchOptions(runs=2))
     assert result.exact is True
-    assert result.self_test["passed"] == result.self_test["total"]
-    return result, build.facts
+    assert result.self_test.passed == result.self_test.total
+    assert build.facts.aot is not None
+    return result, build.facts.aot
 
 
 def test_mcunet_within_60_kb_of_ram(shared: Path, tmp_path: Path) -> None:
@@ -44,9 +46,9 @@ def test_mcunet_within_60_kb_of_ram(shared: Path, tmp_path: Path) -> None:
     )
     assert result.sram_bytes <= limit  # arena, statics, and the stack that was used
     assert result.instructions is not None
-    fastest = facts["front"][0]["instructions"]
+    fastest = facts.front[0].instructions
     assert result.instructions <= 1.10 * fastest
-    predicted = sum(n for n in facts["predicted_instructions"] if n is not None)
+    predicted = sum(n for n in facts.predicted_instructions if n is not None)
     assert abs(result.instructions - predicted) <= (PREDICTED - 1) * predicted
 
 
@@ -57,11 +59,11 @@ def test_the_smallest_schedule_is_exact(
 ) -> None:
     model = shared / "models" / f"{name}.tflite"
     result, facts = _measured(model, board, tmp_path / "b", EngineOptions(optimize="ram"))
-    assert result.arena_bytes == min(point["arena_bytes"] for point in facts["front"])
-    assert [point["is_chosen"] for point in facts["front"]].count(True) == 1
-    if len(facts["front"]) > 1:
-        assert result.arena_bytes < facts["front"][0]["arena_bytes"]
-        assert facts["streams"] or name == "kws_ref_model"  # leaner kernels do it there
+    assert result.arena_bytes == min(point.arena_bytes for point in facts.front)
+    assert [point.is_chosen for point in facts.front].count(True) == 1
+    if len(facts.front) > 1:
+        assert result.arena_bytes < facts.front[0].arena_bytes
+        assert facts.streams or name == "kws_ref_model"  # leaner kernels do it there
 
 
 def test_a_board_that_is_too_small_for_the_fastest_gets_streams(
@@ -78,8 +80,8 @@ def test_a_board_that_is_too_small_for_the_fastest_gets_streams(
     (boards / "half.toml").write_text(board.replace("stm32f405rg-qemu", "half"))
     model = shared / "models" / "mcunet_vww1.tflite"
     build = build_step(model, load_board("half", [boards]), tmp_path / "b", board_dirs=[boards])
-    assert build.facts["streams"]
-    assert not build.facts["front"][0]["is_chosen"]
+    assert build.facts.aot.streams
+    assert not build.facts.aot.front[0].is_chosen
     assert build.image.ram_used + build.image.stack_bytes <= 64 * 1024
     assert bench_board(build, BenchOptions(runs=1, board_dirs=[boards])).exact is True
 

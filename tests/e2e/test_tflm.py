@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mcu_hybrid.bench.result import BenchResult, LayerTime
+from mcu_hybrid.artifacts.bench import BenchResult, LayerTime
 from mcu_hybrid.engines.aot import EngineOptions, TflmTree
 from mcu_hybrid.steps.bench import BenchOptions, bench_step
 from tests.support.cli_rig import call, fail
@@ -43,7 +43,7 @@ def test_tflm_and_aot_give_the_same_bytes(shared: Path, name: str) -> None:
     theirs = bench_step(model, BOARD, BenchOptions(runs=2, engine=EngineOptions("tflm", tree)))
     assert theirs.engine == "tflm" and theirs.exact and ours.exact
     assert theirs.outputs == ours.outputs
-    assert theirs.self_test["first_failing"] is None
+    assert theirs.self_test.first_failing is None
     assert theirs.macs == theirs.macs_executed == ours.macs
     assert not differing(ours, theirs)
 
@@ -74,7 +74,7 @@ def test_options_and_results_are_as_the_engines_test_uses_them(shared: Path) -> 
     ours = bench_step(model, "native", BenchOptions(runs=2, engine=OURS))
     fast = bench_step(model, "native", BenchOptions(runs=2))
     assert ours.engine == fast.engine == "aot"
-    assert ours.outputs == fast.outputs and ours.self_test["first_failing"] is None
+    assert ours.outputs == fast.outputs and ours.self_test.first_failing is None
     assert differing(ours, ours) == []
     broken = [LayerTime(**(vars(row) | {"out_crc32": "0"})) for row in ours.layers[:1]]
     changed = BenchResult(**(vars(ours) | {"layers": (*broken, *ours.layers[1:])}))

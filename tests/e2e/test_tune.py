@@ -139,7 +139,7 @@ def test_a_build_can_start_with_the_tuned_threshold(made: Path, tmp_path: Path) 
     assert (ran["router"], ran["deployed"]["threshold"]) == ("margin", told["threshold"])
     assert call("run", build, "--limit", 5, "--router", "learned", "--out", tmp_path / "run")
     call("tune", tmp_path / "run", "--max-query-rate", "50%", "--out", tuned)
-    assert open_build(build).facts["untuned_sha256"] == open_build(made / "build").model.file.sha256
+    assert open_build(build).facts.untuned_sha256 == open_build(made / "build").model.file.sha256
     call("build", made / "export", "--tuned", tuned, "--out", build)
 
 
@@ -165,7 +165,7 @@ def test_settings_and_payloads(made: Path, tmp_path: Path) -> None:
     build = open_build(made / "build").facts
     assert both["costs"]["macs"] == {
         "unit": "MACs",
-        "edge": build["macs"],
+        "edge": build.macs,
         "query": train["global_macs"],
     }
     assert both["expected"]["macs"]["value"] <= 300e3 and "bytes" not in both["expected"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from mcu_hybrid.artifacts.bench import BenchFacts, BenchResult
 from mcu_hybrid.artifacts.build import BuildFacts, Plan
-from mcu_hybrid.artifacts.codec import Artefact, types_of
+from mcu_hybrid.artifacts.codec import Artefact, keys_of, types_of
 from mcu_hybrid.artifacts.demo import DemoFacts
 from mcu_hybrid.artifacts.export import Agreement, ExportFacts
 from mcu_hybrid.artifacts.run import RunFacts, RunResult
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 def example(kind: type[T], **values: Any) -> T:
     """One with every field set: the first kind of a union, one item in a list."""
-    found = {one.name: _value(types_of(kind)[one.name]) for one in fields(kind)}  # type: ignore[arg-type]
+    found = {one.name: _value(types_of(kind)[one.name]) for one in keys_of(kind)}
     return kind(**found | values)
 
 

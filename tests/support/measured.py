@@ -6,7 +6,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from mcu_hybrid.bench.result import BenchResult
+from mcu_hybrid.artifacts.bench import BenchResult
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.steps.bench import BenchOptions, bench_board
 from mcu_hybrid.steps.build import Build, build_step

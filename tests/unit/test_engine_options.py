@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mcu_hybrid.artifacts.build import AotFacts, BuildFacts
 from mcu_hybrid.engines.aot import EngineOptions, TflmTree
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.steps.engine import given_options, require_build, require_consistent
+from tests.support.artefacts import example
 
-AOT = {
-    "engine": "aot",
-    "kernels": "fast",
-    "fold_dead": True,
-    "optimize": "ram",
-    "ram_limit": 65536,
-    "code_budget": None,
-}
-TFLM = {"engine": "tflm", "ram_limit": None}
+AOT = example(
+    BuildFacts,
+    engine="aot",
+    ram_limit=65536,
+    aot=example(AotFacts, kernels="fast", fold_dead=True, optimize="ram", code_budget=None),
+)
+TFLM = example(BuildFacts, engine="tflm", ram_limit=None, aot=None, tflm_library_sha256=None)
 FOLDER = Path("runs/build")
 
 
@@ -43,7 +44,7 @@ FOLDER = Path("runs/build")
     ],
 )
 def test_a_finished_build_is_what_was_asked_for(
-    facts: dict[str, Any], given: dict[str, Any], words: str | None
+    facts: BuildFacts, given: dict[str, Any], words: str | None
 ) -> None:
     wanted = EngineOptions(**given, given=frozenset(given))
     if words is None:
@@ -58,7 +59,7 @@ def test_another_library_is_refused(tmp_path: Path) -> None:
     library = tmp_path / "lib.a"
     library.write_bytes(b"one")
     wanted = EngineOptions("tflm", TflmTree(tmp_path, library))
-    made = TFLM | {"tflm_library_sha256": hashlib.sha256(b"one").hexdigest()}
+    made = replace(TFLM, tflm_library_sha256=hashlib.sha256(b"one").hexdigest())
     require_build(made, FOLDER, wanted)
     library.write_bytes(b"two")
     with pytest.raises(InputError, match="with another library than"):

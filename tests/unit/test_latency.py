@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,6 +11,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from mcu_hybrid.artifacts.bench import BenchResult, LayerMix, LayerTime, Mix, ModelMix
+from mcu_hybrid.artifacts.build import LayerRow
+from mcu_hybrid.artifacts.times import Latency
 from mcu_hybrid.bench.timing import Timer, Work
 from mcu_hybrid.board.load import board_names, load_board
 from mcu_hybrid.cli.bench import print_bench
@@ -19,12 +23,13 @@ from mcu_hybrid.link import is_serial_port
 from mcu_hybrid.machines import price
 from mcu_hybrid.routing import evaluate
 from mcu_hybrid.wire.payloads import Hello
+from tests.support.artefacts import example
 from tests.support.own_boards import write_boards
 
 KWS = 2_488_755  # instructions of kws_ref_model
 LAYERS = [
-    {"name": "conv", "op": "CONV_2D", "macs": 3000},
-    {"name": "dense", "op": "FULLY_CONNECTED", "macs": 1000},
+    LayerRow(name="conv", op="CONV_2D", macs=3000, out_bytes=0),
+    LayerRow(name="dense", op="FULLY_CONNECTED", macs=1000, out_bytes=0),
 ]
 
 
@@ -63,7 +68,7 @@ def test_cycles_and_range(board: str, code: str, cycles: float, low: float, high
 
 
 def test_the_wording() -> None:
-    told = price.text_of(price.estimate(load_board("stm32h7"), KWS).to_json())
+    told = price.text_of(price.estimate(load_board("stm32h7"), KWS).said())
     assert told.startswith(
         "about 5.9 ms (5.4-7.0), modelled from measured instruction timings, not measured on this "
         "board"
@@ -76,7 +81,7 @@ def test_a_core_without_timings_has_no_time() -> None:
         priced = board.core.name.startswith(("cortex-m7", "cortex-m4"))
         time = price.estimate(board, 1000)
         assert (time.us is not None) == (time.kind == "estimate") == priced, name
-        assert priced or price.text_of(time.to_json()).startswith("-   no cycles")
+        assert priced or price.text_of(time.said()).startswith("-   no cycles")
 
 
 def test_the_weights_of_a_fully_connected_layer_widen_the_range() -> None:
@@ -146,8 +151,8 @@ def test_a_wrong_flash_price_is_an_error(tmp_path: Path) -> None:
 def test_only_a_real_boards_counter_measures(board: str, url: str, kind: str | None) -> None:
     time = timer(board, url).total(480_000, 0)
     assert time.kind == kind
-    data = time.to_json()
-    assert data["latency_is_estimate"] == (kind == "estimate")
+    data = time.said()
+    assert data.latency_is_estimate == (kind == "estimate")
     printed = price.text_of(data)
     if kind == "measured":
         assert time.us == pytest.approx(1000) and printed.startswith("1.000 ms, measured")
@@ -199,36 +204,26 @@ def test_digits(us: float, low: float | None, high: float | None, text: str) -> 
 
 
 def test_results_of_the_first_version() -> None:
-    old = {"latency_us": 4100.0, "latency_is_estimate": True, "latency_basis": "estimate (+-15 %)"}
+    old = Latency(latency_us=4100.0, latency_basis="estimate (+-15 %)")
     assert price.kind_of(old) == "estimate" and price.time_of(old).us is None
-    seen = {"latency_us": 1.0, "latency_is_estimate": False}
-    assert price.kind_of(seen | {"latency_basis": "measured: ticks at 1 Hz"}) is None
-    assert price.kind_of(seen | {"latency_basis": "host process: ticks at 1 Hz"}) is None
+    seen = Latency(latency_us=1.0, latency_is_estimate=False)
+    assert price.kind_of(replace(seen, latency_basis="measured: ticks at 1 Hz")) is None
+    assert price.kind_of(replace(seen, latency_basis="host process: ticks at 1 Hz")) is None
 
 
-def bench(board: str, time: price.Time, cycles: dict[str, int] | None) -> dict[str, Any]:
-    found = load_board(board)
-    mix = {"instructions": 1000, "classes": {"alu": 1000}, "registers": {}, "m4_cycles": cycles}
-    layer = {"op": "CONV_2D", "name": "a", "macs": 10, "instructions": 1000, "share": 1.0}
-    return {
-        "board": board,
-        "core": found.core.name,
-        "engine": "aot",
-        "instructions": 1000,
-        "ticks": 25,
-        "tick_hz": 25_000_000,
-        "macs": 10,
-        "macs_executed": 10,
-        "layers": [layer | time.to_json()],
-        "sram_bytes": 1,
-        "arena_bytes": 1,
-        "stack_bytes": 1,
-        "flash": {"code_bytes": 1, "weights_bytes": 1},
-        "routers": [],
-        "exact": None,
-        "mix": {"total": mix, "m4_basis": "table", "layers": [{"mix": mix}]},
-        **time.to_json(),
-    }
+def bench(board: str, time: price.Time, cycles: dict[str, int] | None) -> BenchResult:
+    mix = Mix(1000, {"alu": 1000}, {}, cycles)
+    layer = example(LayerTime, op="CONV_2D", macs=10, instructions=1000, time=time.span)
+    return example(
+        BenchResult,
+        board=board,
+        core=load_board(board).core.name,
+        instructions=1000,
+        layers=(layer,),
+        time=time.said(),
+        exact=None,
+        mix=ModelMix(mix, 1000, "table", (LayerMix("a", "CONV_2D", mix),)),
+    )
 
 
 def test_bench_prints_milliseconds_a_layer(capsys: pytest.CaptureFixture[str]) -> None:

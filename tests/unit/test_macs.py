@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from mcu_hybrid import ops
+from mcu_hybrid.artifacts.bench import BenchResult
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.cli.bench import print_bench
 from mcu_hybrid.compiler import report
 from mcu_hybrid.engines.aot import EngineOptions, compile_model
 from mcu_hybrid.steps.build import read_model
+from tests.support.artefacts import example
 
 
 def _rows(model: Path, **options: object) -> int:
@@ -53,31 +55,8 @@ def test_rows_that_are_computed_twice_count_twice(shared: Path) -> None:
 
 
 def test_bench_says_which_macs(capsys: pytest.CaptureFixture[str]) -> None:
-    layer = {"op": "CONV_2D", "name": "a", "macs": 50, "instructions": 80, "share": 1.0}
-    layer |= {"latency_us": None}
-    print_bench(
-        {
-            "board": "b",
-            "core": "c",
-            "engine": "aot",
-            "layers": [layer],
-            "macs": 100,
-            "macs_executed": 50,
-            "instructions": 80,
-            "ticks": 80,
-            "tick_hz": 1,
-            "latency_us": None,
-            "latency_kind": None,
-            "latency_basis": "",
-            "sram_bytes": 1,
-            "arena_bytes": 1,
-            "stack_bytes": 0,
-            "flash": {"code_bytes": 1, "weights_bytes": 1},
-            "routers": [],
-            "exact": None,
-            "runs": 2,
-        }
-    )
+    made = example(BenchResult, macs=100, macs_executed=50, instructions=80, exact=None, mix=None)
+    print_bench(made)
     told = capsys.readouterr().out.splitlines()
     assert any("100   0.80 instructions per MAC of the model" in line for line in told)
     assert any("50   1.60 instructions per MAC executed" in line for line in told)

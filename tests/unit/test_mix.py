@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mcu_hybrid.artifacts.build import LayerRow
 from mcu_hybrid.bench import thumb
 from mcu_hybrid.bench.mix import count
 from mcu_hybrid.errors import ToolError
@@ -42,7 +43,7 @@ LISTING = """
      30c:\td1f9      \tbne.n\t302 <kernel+0x2>
      30e:\t4770      \tbx\tlr
 """
-LAYERS = [{"name": "first", "op": "CONV_2D"}, {"name": "second", "op": "CONV_2D"}]
+LAYERS = [LayerRow(name=name, op="CONV_2D", macs=0, out_bytes=0) for name in ("first", "second")]
 
 
 def one(text: str) -> thumb.Instruction:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from mcu_hybrid.artifacts.bench import BenchResult
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.machines import price
+from tests.support.artefacts import example
 from tests.support.report_sample import routing
 
 
@@ -76,15 +78,15 @@ def test_the_readme_has_todays_estimates(
 
 def test_the_demos_table_names_its_estimate(bench: Path) -> None:
     table = runpy.run_path(str(bench / "readme.py"))["demo_table"]
-    time = price.estimate(load_board("mps2-an500"), 62_536).to_json()
+    time = price.estimate(load_board("mps2-an500"), 62_536).said()
     run = routing() | {"latency_kind": "estimate"}
-    told = table(run, {"board": "b", "instructions": 62_536, "arena_bytes": 1} | time)
+    told = table(run, example(BenchResult, time=time))
     assert "| mean latency, estimate |" in told
     assert f"edge about 0.15 ms (0.14-0.18), {price.MODELLED}" in told
     rows = [row | {"latency_ms": None} for row in run["rows"]]
-    none = price.estimate(load_board("mps2-an385"), 62_536).to_json()
+    none = price.estimate(load_board("mps2-an385"), 62_536).said()
     bare = run | {"rows": rows, "latency_kind": None}
-    told = table(bare, {"board": "b", "instructions": 62_536, "arena_bytes": 1} | none)
+    told = table(bare, example(BenchResult, time=none))
     assert "| mean latency |" in told and "| - |" in told and "estimate" not in told
 
 
