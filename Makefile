@@ -1,6 +1,7 @@
 # make demo   the whole path on embedded data: train, export, build, flash, bench, run, report
 # make test   all tests and checks
 # make test-install  a stock environment by README's install line, and a bare one: every verb
+# make docs   the documentation as a site, in site/ (a test builds it too)
 # make setup  what both need: Debian packages, .venv, Python packages (a second call takes seconds)
 PYTHON ?= python3.11
 VENV := .venv
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 APT := gcc gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm clang-format
 
-.PHONY: demo test test-install setup apt lint check format docs bench clean
+.PHONY: demo test test-install setup apt lint format docs clean
 
 demo: setup
 	$(BIN)/mcu-hybrid demo --out runs/demo
@@ -44,5 +45,8 @@ format:
 	$(BIN)/ruff format .
 	@sh tools/clang_format.sh --fix
 
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 clean:
-	rm -rf build dist *.egg-info runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist site *.egg-info runs .pytest_cache .mypy_cache .ruff_cache

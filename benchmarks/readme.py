@@ -1,4 +1,7 @@
-"""Writes the README's tables and figure from a demo's folder and from benches of the shared models.
+"""Writes the tables of README and docs/results.md, and the figure of both.
+
+The demo's table and the figure come from a demo's folder, the device table from benches of the
+shared models.
 
     make demo && .venv/bin/python -m benchmarks.readme runs/demo
 
@@ -25,6 +28,7 @@ from mcu_hybrid.steps.bench import BenchOptions, bench_step
 BOARD = "mps2-an500"
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+RESULTS = ROOT / "docs" / "results.md"
 FIGURE = ROOT / "docs" / "img" / "accuracy-coverage.svg"
 MODELS = ROOT.parent / "shared" / "models"
 NAMES = (
@@ -59,7 +63,7 @@ def demo_table(run: dict[str, Any], bench: BenchResult) -> str:
         f"every output equal to TFLM's. Thresholds: {run['calibration_samples']} other "
         f"images. Latency: edge {price.text_of(bench.time)}; + {run['query_ms']:.1f} ms per query "
         "over the stated Wi-Fi link. With this few inputs a point is noise; "
-        "`experiments/digits.py` averages seeds.",
+        "`python -m experiments.digits` averages seeds.",
     ]
     return "\n".join(lines)
 
@@ -106,15 +110,16 @@ def device_table(results: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def put(text: str, mark: str, body: str) -> str:
-    """Replace what stands between a pair of markers."""
+def put(page: Path, mark: str, body: str) -> None:
+    """Replace what stands between a pair of markers of a page."""
     begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
     pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-    return pattern.sub(lambda _: f"{begin}\n{body}\n{end}", text)
+    text = pattern.sub(lambda _: f"{begin}\n{body}\n{end}", page.read_text("utf-8"))
+    page.write_text(text, "utf-8")
 
 
 def main() -> None:
-    """Update README.md and the figure in place."""
+    """Update README.md, docs/results.md and the figure in place."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("demo", type=Path, help="the folder that demo wrote")
     folder = parser.parse_args().demo
@@ -122,10 +127,9 @@ def main() -> None:
     bench = store.result(BenchResult, folder / "bench")
     FIGURE.parent.mkdir(parents=True, exist_ok=True)
     write_accuracy_coverage_svg(run, FIGURE, "Handwritten digits: accuracy over coverage")
-    text = put(README.read_text("utf-8"), "demo table", demo_table(run, bench))
+    put(RESULTS, "demo table", demo_table(run, bench))
     if MODELS.is_dir():
-        text = put(text, "device table", device_table(benched()))
-    README.write_text(text, "utf-8")
+        put(README, "device table", device_table(benched()))
 
 
 if __name__ == "__main__":
