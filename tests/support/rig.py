@@ -102,18 +102,13 @@ def run_c(
     source.write_text(_program(variants, calls))
     program = folder / "cases"
     include = resources.kernels() / "include"
-    sources = [_resolve(stem, kernel_dirs) for stem in stems]
+    sources = [path for stem in stems for path in resources.kernel_sources(stem, kernel_dirs)]
     argv = ["gcc", *FLAGS, f"-I{include}", str(source), *map(str, sources), "-o", str(program)]
     compiled = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert compiled.returncode == 0, compiled.stderr[:4000]
     done = subprocess.run([str(program)], capture_output=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr.decode("utf-8", "replace")[:4000]
     return _split(done.stdout, variants, calls)
-
-
-def _resolve(stem: str, kernel_dirs: Sequence[str]) -> Path:
-    candidates = (resources.kernels() / name / f"{stem}.c" for name in kernel_dirs)
-    return next(path for path in candidates if path.is_file())
 
 
 def _op(c: Case) -> Op:

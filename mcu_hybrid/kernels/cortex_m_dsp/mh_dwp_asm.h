@@ -205,10 +205,13 @@
 .macro CHANNEL form
     push {r4-r11, lr}
     sub sp, #FRAME_BYTES
+    .if FRAME_BYTES != 3 * 12 * 4 /* what is copied */
+    .error "mh_dwp_job has not 36 words"
+    .endif
     ldm r0!, {r1-r12}
     FIELDS FRAME(BEGIN)
     stm sp, {r1-r12}
-    add lr, sp, #FRAME(CARRY)
+    add lr, sp, #(12 * 4)
     ldm r0!, {r1-r12}
     stm lr!, {r1-r12}
     ldm r0, {r1-r12}

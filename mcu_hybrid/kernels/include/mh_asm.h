@@ -19,6 +19,7 @@
 
 typedef void (*mh_code)(void); /* a LABEL's address */
 
+/* _Static_assert is C11's; compilers take it in C99, too. */
 #define MH_FIELD(type, field, offset)                                                              \
     _Static_assert(offsetof(type, field) == (offset), #type "." #field ": not at " #offset)
 #define MH_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type ": not of " #bytes)
