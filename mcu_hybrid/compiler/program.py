@@ -17,6 +17,7 @@ from mcu_hybrid.compiler.lowering import REFERENCE, Steps, lower_graph
 from mcu_hybrid.compiler.schedule.call import Call
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops.stream import STREAM
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Program:
     @cached_property
     def streams(self) -> tuple[tuple[int, Layer], ...]:
         """The layers that are computed strip by strip of rows, with their numbers."""
-        return tuple((n, layer) for n, layer in enumerate(self.layers) if layer.op.kind == "STREAM")
+        return tuple((n, layer) for n, layer in enumerate(self.layers) if STREAM.serves(layer.op))
 
     @property
     def requantise_forms(self) -> dict[str, int]:

@@ -145,7 +145,7 @@ def footprint(program: Program) -> Footprint:
 
 def kind_of(op: Op) -> str:
     """The operator's kind for readers: a stream with what runs in it."""
-    if op.kind != "STREAM":
+    if not stream.STREAM.serves(op):
         return op.kind
     return "STREAM of " + ", ".join(part.kind for part in op.attrs.run)
 

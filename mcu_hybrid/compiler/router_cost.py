@@ -13,9 +13,8 @@ from mcu_hybrid.compiler.program import Program
 from mcu_hybrid.compiler.report import flash_rows, layer_rows, table_bytes
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import operator
+from mcu_hybrid.ops.route_features import ROUTE_FEATURES
 from mcu_hybrid.routing import mechanisms
-
-_LINK = "ROUTE_FEATURES"
 
 
 def router_costs(program: Program) -> list[dict[str, Any]]:
@@ -39,7 +38,7 @@ def network_costs(graph: Graph, run: Sequence[Op]) -> list[dict[str, Any]]:
         constants = (graph.tensor(t) for t in op.inputs if t >= 0)
         sizes.append(sum(t.data.nbytes for t in constants if t.data is not None))
     for n, op in enumerate(run):
-        call = operator(op.kind).lower(graph, op) if op.kind == _LINK else None
+        call = operator(op.kind).lower(graph, op) if ROUTE_FEATURES.serves(op) else None
         if call is not None:  # its tables are parameters
             sizes[n] = table_bytes(graph, call, set())
     return _rows(graph, run, macs, sizes, [None] * len(run))
@@ -52,7 +51,7 @@ def _rows(
     sizes: Sequence[int],
     known: Sequence[int | None],
 ) -> list[dict[str, Any]]:
-    link = next((n for n, op in enumerate(run) if op.kind == _LINK), None)
+    link = next((n for n, op in enumerate(run) if ROUTE_FEATURES.serves(op)), None)
     if link is None:
         return []
     behind = _behind(graph.ops, run[link].outputs[0])

@@ -18,15 +18,16 @@ from mcu_hybrid.compiler.read.cut import cut
 from mcu_hybrid.compiler.read.tflite import float_operators_taken, read_tflite, supported_kinds
 from mcu_hybrid.errors import McuHybridError, ModelError
 from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.ops.file_kinds import BIASED, CUSTOM
+from mcu_hybrid.ops.quantize import DEQUANTIZE, QUANTIZE
 
 _NAMES = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
 _TYPES = {v: k.lower() for k, v in vars(tflite.TensorType).items() if isinstance(v, int)}
 _BITS = {"float16": 16, "int16": 16, "float32": 32, "int32": 32, "uint32": 32, "int4": 4}
 _WIDE = ("int64", "uint64", "float64", "complex64")
 _NO_WEIGHTS = ("int32", "int64")  # constants of these types are shapes and axes, but for biases
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _REPLACE = "replace it in the network and export again; supported: "
-_EDGES = {"QUANTIZE": "inputs", "DEQUANTIZE": "outputs"}
+_EDGES = {QUANTIZE.kind: "inputs", DEQUANTIZE: "outputs"}
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,12 @@ class _Operator:
     outputs: tuple[int, ...]
 
 
+def _has_bias(kind: str) -> bool:
+    """True where an int32 constant may be a bias: it was learned."""
+    found = ops.OPS.get(kind)
+    return kind in BIASED or (found is not None and found.traits.weighted is not None)
+
+
 class _File:
     """One file while it is told."""
 
@@ -140,8 +147,8 @@ class _File:
         raw = self.raw.Operators(index)
         code = self.model.OperatorCodes(raw.OpcodeIndex())
         kind = _NAMES.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "UNKNOWN")
-        if kind == "CUSTOM":
-            kind = f"CUSTOM:{flatbuffer.text(code.CustomCode(), 'unnamed')}"
+        if kind == CUSTOM:
+            kind = f"{CUSTOM}:{flatbuffer.text(code.CustomCode(), 'unnamed')}"
         count = len(self.tensors)
         ins = [raw.Inputs(i) for i in range(raw.InputsLength())]
         outs = [raw.Outputs(i) for i in range(raw.OutputsLength())]
@@ -193,7 +200,7 @@ class _File:
         for op in some:
             for t in op.inputs:
                 tensor = self.tensors[t]
-                is_shape = tensor.dtype in _NO_WEIGHTS and op.kind not in _WEIGHTED
+                is_shape = tensor.dtype in _NO_WEIGHTS and not _has_bias(op.kind)
                 found |= {t} if tensor.stored_bytes and not is_shape else set()
         return found
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.ops.route_features import link_of
 from mcu_hybrid.reference import interp
 from mcu_hybrid.reference.images import to_int8
 from mcu_hybrid.routing import mechanisms
@@ -60,7 +61,7 @@ def run_tensors(
         for name, router in mechanisms.ROUTERS.items()
         if router.OUTPUT in outputs
     }
-    link = next((op for op in graph.ops if op.kind == "ROUTE_FEATURES"), None)
+    link = link_of(graph)
     position = graph.outputs.index(link.inputs[0]) if link is not None else 0
     return Int8Run(columns[position], scores)
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops import traits
+from mcu_hybrid.ops.quantize import QUANTIZE
+from mcu_hybrid.ops.softmax import SOFTMAX
 
-_VIEWS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "QUANTIZE")  # same values, same order
-_SQUASH = ("SOFTMAX", "LOGISTIC", "LOG_SOFTMAX")
 _NAMED = 60  # characters of a tensor's name in a message
 
 
@@ -55,10 +56,10 @@ def _of_output(graph: Graph, output: int, classes: int) -> End:
         )
     if tensor.elements != classes:
         return End(None, f"{end} with {tensor.elements} values, the data has {classes} classes")
-    if last is None or last.kind not in _SQUASH:
+    if last is None or not traits(last).squashes:
         return _checked(graph, output, end, _after_softmax(graph, output, classes), "")
     source = last.inputs[0]
-    if last.kind == "SOFTMAX" and graph.tensor(source).shape[-1] != classes:
+    if SOFTMAX.serves(last) and graph.tensor(source).shape[-1] != classes:
         shape = list(graph.tensor(source).shape)
         return End(None, f"{end} over the last axis of {shape}, which is not that of the classes")
     note = f"{last.kind} at the end: the routers read its input {_name(graph, source)} as logits"
@@ -82,7 +83,7 @@ def _checked(graph: Graph, logits: int, end: str, squashed: Op | None, note: str
 def _behind_views(graph: Graph, tensor: int) -> Op | None:
     """The operator that makes this tensor's values, views skipped."""
     op = graph.producer(tensor)
-    while op is not None and op.kind in _VIEWS:
+    while op is not None and (traits(op).view or QUANTIZE.serves(op)):
         before = graph.producer(op.inputs[0])
         if before is None:
             return op
@@ -98,7 +99,7 @@ def _after_softmax(graph: Graph, tensor: int, classes: int) -> Op | None:
         if len(ins) != 1:
             return None
         is_end = graph.tensor(op.outputs[0]).elements == classes
-        if op.kind in _SQUASH and is_end:
+        if traits(op).squashes and is_end:
             return op
         if not is_end:
             return None

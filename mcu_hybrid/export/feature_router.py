@@ -24,6 +24,8 @@ from mcu_hybrid.export.tflite import PROBES, Converted, convert
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets.checkpoint import Hybrid
 from mcu_hybrid.nets.penultimate import with_features
+from mcu_hybrid.ops.concatenation import CONCATENATION
+from mcu_hybrid.ops.fully_connected import FULLY_CONNECTED
 from mcu_hybrid.quant import QuantParams
 from mcu_hybrid.reference import interp
 from mcu_hybrid.reference.images import to_int8
@@ -71,7 +73,7 @@ def make(hybrid: Hybrid, x_fit: np.ndarray, half: float, read: ReadGraph) -> tup
 def _z_of(graph: Graph, hybrid: Hybrid) -> int:
     """The tensor that the layer of the logits reads."""
     op = graph.producer(graph.outputs[0])
-    if op is None or op.kind != "FULLY_CONNECTED":
+    if op is None or not FULLY_CONNECTED.serves(op):
         kind = "an input" if op is None else op.kind
         raise ModelError(f"the converter ends the base in {kind}, not FULLY_CONNECTED", _HINT)
     shape, wanted = graph.tensor(op.inputs[0]).shape, hybrid.router.features
@@ -163,7 +165,7 @@ class _File:
         """CONCATENATION of tensors of one scale."""
         options = self.schema.ConcatenationOptionsT()
         options.axis = axis
-        self._op("CONCATENATION", "ConcatenationOptions", options, ins, out, version=2)
+        self._op(CONCATENATION.kind, "ConcatenationOptions", options, ins, out, version=2)
 
     def dense(self, x: int, out: int, weights: np.ndarray, bias: np.ndarray, *, relu: bool) -> None:
         """FULLY_CONNECTED with symmetric int8 weights of one scale, and int32 bias."""
@@ -182,7 +184,7 @@ class _File:
         options = schema.FullyConnectedOptionsT()
         kinds = schema.ActivationFunctionType
         options.fusedActivationFunction = kinds.RELU if relu else kinds.NONE
-        self._op("FULLY_CONNECTED", "FullyConnectedOptions", options, ins, out, version=4)
+        self._op(FULLY_CONNECTED.kind, "FullyConnectedOptions", options, ins, out, version=4)
 
     def _op(
         self, kind: str, options_kind: str, options: Any, ins: list[int], out: int, version: int

@@ -38,6 +38,7 @@ from mcu_hybrid.graph.pixels import UNIT, PixelForm
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.nets.checkpoint import Splits
+from mcu_hybrid.ops.route_features import link_of
 from mcu_hybrid.reference.images import to_int8
 from mcu_hybrid.routing import mechanisms
 
@@ -161,7 +162,7 @@ def export_tflite(
     graph = read(data, path.name)
     route = Route(router, coverage)
     cloud = global_onnx, global_pixels
-    if any(op.kind == "ROUTE_FEATURES" for op in graph.ops):
+    if link_of(graph) is not None:
         return _repack(path, data, out_dir, read, splits, route, pixels, cloud, on_event)
     _checked(route)
     if splits is not None:

@@ -13,10 +13,11 @@ from typing import Protocol
 
 from mcu_hybrid.artifacts.times import UNSAID, Kind, Latency, Span
 from mcu_hybrid.board.types import Board, Core
+from mcu_hybrid.ops.fully_connected import FULLY_CONNECTED
 
 AOT, REF, TFLM = "aot", "ref", "tflm"  # whose code runs: our kernels, reference kernels, CMSIS-NN
 MODELLED = "modelled from measured instruction timings, not measured on this board"
-DENSE = "FULLY_CONNECTED"  # reads each weight once, so it runs at the speed of the flash
+DENSE = FULLY_CONNECTED.kind  # reads each weight once, so it runs at the speed of the flash
 DENSE_RANGE = 0.25
 OLD = "the time is an older version's, whose times were 15 to 45 % too good: make it again"
 HOST = "a process on this machine: its time is no board's"

@@ -141,6 +141,7 @@ class Traits:
     moves: bytes are moved or set to a constant, none is computed.
     reduces: an output is a mean or a maximum of inputs; of equal ones it is their value.
     view: the output is the input's bytes in their order, under another shape.
+    squashes: logits go in, and what comes out are none any more.
     monotone: see there.
     data_at: position of the operand that is moved or seen through.
     stateful: something lives from one inference to the next.
@@ -156,6 +157,7 @@ class Traits:
     moves: bool = False
     reduces: bool = False
     view: bool = False
+    squashes: bool = False
     monotone: Monotone = Monotone.NO
     data_at: int = 0
     stateful: bool = False

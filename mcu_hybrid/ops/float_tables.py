@@ -1,7 +1,7 @@
 """ELU, GELU and RELU_0_TO_1 int8: functions of one byte, defined by a table that is made here.
 
 ELU is TFLM's, bit for bit (it makes the same table, in float32). TFLM has no GELU and no
-RELU_0_TO_1: their definition is ours (docs/engine.md), and ``NOT_IN_TFLM`` names them, because
+RELU_0_TO_1: their definition is ours (docs/engine.md), and their traits say so, because
 nothing can be compared with TFLM then. Chains such as SiLU are compiler/passes/compose_tables.py.
 """
 
@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mcu_hybrid import ops
 from mcu_hybrid.errors import UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.base import KernelCall, Operands, Operator, RawOp, Tflm, Traits, tied_along
 from mcu_hybrid.ops.checks import where
 from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, inplace_unary, lower_table, to_int8
+from mcu_hybrid.ops.table import TABLE
 
 _INT32 = 2.0**31 - 256  # the zero point is still to be added
-NOT_IN_TFLM = ("GELU", "RELU_0_TO_1")
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,9 @@ def not_in_tflm(graph: Graph) -> tuple[str, ...]:
     """Kinds of operators that nobody can compare with TFLM, in the graph's order."""
     kinds: list[str] = []
     for op in graph.ops:
-        kinds += [op.kind] if op.kind in NOT_IN_TFLM else []
-        kinds += op.attrs.not_in_tflm if op.kind == "TABLE" else ()
+        traits = ops.traits(op)
+        kinds += [op.kind] if traits.in_files and traits.tflm is None else []
+        kinds += op.attrs.not_in_tflm if TABLE.serves(op) else ()
     return tuple(dict.fromkeys(kinds))
 
 

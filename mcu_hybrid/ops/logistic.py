@@ -59,6 +59,6 @@ LOGISTIC = Operator(
     reference=reference,
     lower=lower,
     inplace=inplace_unary,
-    traits=Traits(bytewise=True, pointwise=True, tflm=Tflm("AddLogistic")),
+    traits=Traits(bytewise=True, pointwise=True, squashes=True, tflm=Tflm("AddLogistic")),
     ties=tied_along,
 )

@@ -219,6 +219,11 @@ def read(raw: RawOp) -> Attrs:
     )
 
 
+def link_of(graph: Graph) -> Op[Attrs] | None:
+    """The operator of a linked graph that gives the routers what they read; None without one."""
+    return next((op for op in graph.ops if ROUTE_FEATURES.serves(op)), None)
+
+
 def check(graph: Graph, op: Op[Attrs]) -> None:
     """int8 logits [1, K] in; int8 [1, 1 + k] and int32 [1, 3] out; raises ModelError."""
     attrs: Attrs = op.attrs

@@ -124,5 +124,5 @@ SOFTMAX = Operator(
     reference=reference,
     lower=lower,
     inplace=inplace_unary,
-    traits=Traits(tflm=Tflm("AddSoftmax", has_int8=True)),
+    traits=Traits(squashes=True, tflm=Tflm("AddSoftmax", has_int8=True)),
 )

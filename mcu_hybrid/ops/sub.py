@@ -6,11 +6,13 @@ Its factors are in double precision, as ADD's and as in the TFLM that judges us 
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import numpy as np
 
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import broadcast
-from mcu_hybrid.ops.add import check_rescaling, combine, lower_sum, rescaling
+from mcu_hybrid.ops.add import ADD, check_rescaling, combine, lower_sum, rescaling
 from mcu_hybrid.ops.base import KernelCall, Monotone, Operands, Operator, Tflm, Traits
 from mcu_hybrid.ops.broadcast import ArithmeticAttrs
 
@@ -43,3 +45,8 @@ SUB = Operator(
     shapes=broadcast.shapes,
     ties=broadcast.ties,
 )
+
+
+def is_sum(op: Op[object]) -> TypeGuard[Op[ArithmeticAttrs]]:
+    """True for an addition or a subtraction, which kernels share."""
+    return ADD.serves(op) or SUB.serves(op)

@@ -16,13 +16,14 @@ import numpy as np
 
 from mcu_hybrid.errors import InputError, ModelError
 from mcu_hybrid.ops import route_features
+from mcu_hybrid.ops.quantize import DEQUANTIZE, QUANTIZE
 from mcu_hybrid.reference.judge_process import TflmModel, Unjudged, is_installed
 from mcu_hybrid.tflite_file import builtin_code, without_absent_bias
 
 __all__ = ["Judge", "Unjudged", "is_installed"]
 
 # Types that an edge may have beside int8, and the operator that gives them at an output.
-_ACROSS = {"float32": "DEQUANTIZE", "uint8": "QUANTIZE"}
+_ACROSS = {"float32": DEQUANTIZE, "uint8": QUANTIZE.kind}
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def _across(schema: Any, model: Any, graph: Any, index: int, is_input: bool, dty
     """The int8 tensor on the other side of the QUANTIZE or DEQUANTIZE at this edge, or None."""
     if dtype not in _ACROSS:
         return None
-    wanted = getattr(schema.BuiltinOperator, "QUANTIZE" if is_input else _ACROSS[dtype])
+    wanted = getattr(schema.BuiltinOperator, QUANTIZE.kind if is_input else _ACROSS[dtype])
     for position in range(graph.OperatorsLength()):
         op = graph.Operators(position)
         code = model.OperatorCodes(op.OpcodeIndex())

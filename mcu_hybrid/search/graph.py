@@ -8,7 +8,6 @@ it is requantised). tests/unit/test_search_graph.py holds the difference to a re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from mcu_hybrid.compiler.passes import run_passes
 from mcu_hybrid.graph.types import Graph, Op, Tensor
 from mcu_hybrid.nets.genome import Block, Genome, blocks, last_width, map_size
 from mcu_hybrid.ops import (
+    add,
     broadcast,
     conv2d,
     depthwise_conv2d,
@@ -26,6 +26,8 @@ from mcu_hybrid.ops import (
     route_features,
 )
 from mcu_hybrid.ops.activation import NONE, RELU, RELU6
+from mcu_hybrid.ops.average_pool2d import AVERAGE_POOL_2D
+from mcu_hybrid.ops.base import A, Operator
 from mcu_hybrid.ops.padding import SAME, VALID, Window
 from mcu_hybrid.quant import QuantParams
 from mcu_hybrid.reference.verify import verify
@@ -55,7 +57,7 @@ def graph_of(genome: Genome, channels: int, classes: int, router: int = ROUTER_H
         x = net.convolution(x, genome.head, 1, 1, activation)
     if map_size(genome) != (1, 1):
         x = net.pool(x)
-    x = net.add("RESHAPE", (x,), (1, last_width(genome)), None, reshape.Attrs())
+    x = net.add(reshape.RESHAPE, (x,), (1, last_width(genome)), None, reshape.Attrs())
     logits = net.dense(x, classes, NONE, _SIGNED, "logits")
     made = _linked(net, logits, classes, router) if router else net.graph((logits,))
     return made.with_(name=genome.describe())
@@ -69,7 +71,7 @@ def _block(net: _Net, x: int, block: Block, activation: int) -> int:
     if not block.residual:
         return made
     attrs = broadcast.ArithmeticAttrs(NONE)
-    return net.add("ADD", (x, made), net.shape(x), _SIGNED, attrs)
+    return net.add(add.ADD, (x, made), net.shape(x), _SIGNED, attrs)
 
 
 def _linked(net: _Net, logits: int, classes: int, hidden: int) -> Graph:
@@ -128,17 +130,17 @@ class _Net:
 
     def add(
         self,
-        kind: str,
+        own: Operator[A],
         inputs: tuple[int, ...],
         shape: Sequence[int],
         q: Kind | None,
-        attrs: Any,
+        attrs: A,
         name: str = "",
     ) -> int:
         """An operator; without ``q`` its output is quantised as its input."""
         out = self.tensor(shape, self.scaled(q) if q else self.quant(inputs[0]), name=name)
         self.moments[out] = q[2] if q else self.moments[inputs[0]]
-        self.ops.append(Op(kind, f"layer{len(self.ops)}", inputs, (out,), attrs))
+        self.ops.append(own.make(f"layer{len(self.ops)}", inputs, (out,), attrs))
         return out
 
     def convolution(self, x: int, after: int, kernel: int, stride: int, activation: int) -> int:
@@ -147,7 +149,7 @@ class _Net:
         weights = self.weights(x, (after, kernel, kernel, self.shape(x)[3]), axis=0)
         q = _SIGNED if activation == NONE else _POSITIVE
         out = (1, *window.out_size(_size(self.shape(x)), (kernel, kernel)), after)
-        return self.add("CONV_2D", (x, *weights), out, q, conv2d.Attrs(window, activation))
+        return self.add(conv2d.CONV_2D, (x, *weights), out, q, conv2d.Attrs(window, activation))
 
     def depthwise(self, x: int, kernel: int, stride: int, activation: int) -> int:
         window, x = self.window(x, kernel, stride)
@@ -155,18 +157,18 @@ class _Net:
         weights = self.weights(x, (1, kernel, kernel, channels), axis=3)
         out = (1, *window.out_size(_size(self.shape(x)), (kernel, kernel)), channels)
         attrs = depthwise_conv2d.Attrs(window, 1, activation)
-        return self.add("DEPTHWISE_CONV_2D", (x, *weights), out, _POSITIVE, attrs)
+        return self.add(depthwise_conv2d.DEPTHWISE_CONV_2D, (x, *weights), out, _POSITIVE, attrs)
 
     def dense(self, x: int, after: int, activation: int, q: Kind, name: str = "") -> int:
         weights = self.weights(x, (after, self.shape(x)[-1]), axis=0)
         attrs = fully_connected.Attrs(activation)
-        return self.add("FULLY_CONNECTED", (x, *weights), (1, after), q, attrs, name)
+        return self.add(fully_connected.FULLY_CONNECTED, (x, *weights), (1, after), q, attrs, name)
 
     def pool(self, x: int) -> int:
         """The mean over the whole map."""
         size = _size(self.shape(x))
         attrs = pooling.PoolAttrs(Window(size, (1, 1), VALID), size, NONE)
-        return self.add("AVERAGE_POOL_2D", (x,), (1, 1, 1, self.shape(x)[3]), None, attrs)
+        return self.add(AVERAGE_POOL_2D, (x,), (1, 1, 1, self.shape(x)[3]), None, attrs)
 
     def window(self, x: int, kernel: int, stride: int) -> tuple[Window, int]:
         """The window, and the map it reads: torch pads evenly, TFLite with stride 2 does not."""
@@ -177,7 +179,7 @@ class _Net:
         amounts = self.tensor(widths.shape, None, widths, "int32")
         padded = (1, shape[1] + 2 * half, shape[2] + 2 * half, shape[3])
         attrs = pad.Attrs((0, half, half, 0), (0, half, half, 0), None)
-        made = self.add("PAD", (x, amounts), padded, None, attrs)
+        made = self.add(pad.PAD, (x, amounts), padded, None, attrs)
         return Window((stride, stride), (1, 1), VALID), made
 
     def weights(self, x: int, shape: tuple[int, ...], axis: int) -> tuple[int, int]:

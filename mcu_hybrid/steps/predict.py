@@ -23,6 +23,7 @@ from mcu_hybrid.events import OnEvent
 from mcu_hybrid.export.agreement import run_tensors
 from mcu_hybrid.graph.pixels import PixelForm
 from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.ops.route_features import link_of
 from mcu_hybrid.routing import mechanisms
 from mcu_hybrid.routing.query import Answer, Query
 from mcu_hybrid.routing.session import DeviceClock, HybridSession
@@ -237,7 +238,7 @@ def scores_tensor(graph: Graph) -> int:
     Raises:
         ModelError: it is no list of one score a class, so that nothing in it is a class.
     """
-    link = next((op for op in graph.ops if op.kind == "ROUTE_FEATURES"), None)
+    link = link_of(graph)
     index = link.inputs[0] if link is not None else graph.outputs[0]
     tensor = graph.tensor(index)
     if tensor.dtype != "int8" or tensor.elements < 2 or tensor.elements != tensor.shape[-1]:

@@ -12,6 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
+from mcu_hybrid.ops import traits
+from mcu_hybrid.ops.average_pool2d import AVERAGE_POOL_2D
+from mcu_hybrid.ops.conv2d import CONV_2D
+from mcu_hybrid.ops.depthwise_conv2d import DEPTHWISE_CONV_2D
+from mcu_hybrid.ops.mean import MEAN
 
 _ALIGN = 16
 _CHANNEL_BYTES = 8  # multiplier and shift of an output channel
@@ -53,7 +58,7 @@ def _tail(graph: Graph) -> int:
 
 def _channels(graph: Graph, op: Op) -> int:
     """Output channels that have a multiplier of their own."""
-    if op.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+    if traits(op).weighted is None:
         return 0
     return graph.tensor(op.outputs[0]).shape[-1]
 
@@ -80,17 +85,18 @@ def _buffers(graph: Graph) -> list[_Buffer]:
 
 def _scratch(graph: Graph, op: Op) -> int:
     """What the kernels of TFLM or CMSIS-NN ask for, whichever is more."""
-    if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+    is_conv, is_depthwise = CONV_2D.serves(op), DEPTHWISE_CONV_2D.serves(op)
+    if is_conv or is_depthwise:
         _, height, width, depth = graph.tensor(op.inputs[1]).shape
-        if op.kind == "CONV_2D" and height == width == 1:
+        if is_conv and height == width == 1:
             return 0  # no columns to gather
-        if op.kind == "DEPTHWISE_CONV_2D" and depth != graph.tensor(op.inputs[0]).shape[-1]:
+        if is_depthwise and depth != graph.tensor(op.inputs[0]).shape[-1]:
             return 0  # a multiplier: not by columns
-        columns = 2 if op.kind == "CONV_2D" else 1
+        columns = 2 if is_conv else 1
         return 2 * columns * height * width * (-(-depth // 4) * 4)  # int16 columns
-    if op.kind == "AVERAGE_POOL_2D":
+    if AVERAGE_POOL_2D.serves(op):
         return 4 * graph.tensor(op.inputs[0]).shape[-1]
-    if op.kind == "MEAN":
+    if MEAN.serves(op):
         return 4 * graph.tensor(op.outputs[0]).elements
     return 0
 

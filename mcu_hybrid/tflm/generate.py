@@ -19,7 +19,7 @@ from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.image.firmware import Footprint
 from mcu_hybrid.ops import operator, route_features
 from mcu_hybrid.templates import source_template
-from mcu_hybrid.tflm.networks import OPS, Networks, flatbuffers, split
+from mcu_hybrid.tflm.networks import Networks, flatbuffers, split
 
 NO_OUTPUT = 0xFF
 
@@ -101,8 +101,10 @@ def footprint(data: bytes, graph: Graph, arena_bytes: int | None = None) -> Foot
 
 
 def _registration(kind: str) -> dict[str, str]:
-    add, int8 = OPS[kind]
-    return {"kind": kind, "add": add, "registration": f"tflite::{int8}()" if int8 else ""}
+    known = operator(kind).traits.tflm
+    assert known is not None, kind
+    registration = f"tflite::Register_{kind}_INT8()" if known.has_int8 else ""
+    return {"kind": kind, "add": known.add, "registration": registration}
 
 
 def _link(nets: Networks) -> dict[str, Any] | None:

@@ -16,45 +16,13 @@ from mcu_hybrid.compiler.read import flatbuffer
 from mcu_hybrid.compiler.read.cut import cut
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
+from mcu_hybrid.ops import OPS
+from mcu_hybrid.ops.route_features import ROUTE_FEATURES, link_of
+from mcu_hybrid.ops.table import TABLE
 from mcu_hybrid.tflite_file import builtin_code, without_absent_bias
 from mcu_hybrid.tflm.arena import arena_bound
 
-LINK = "ROUTE_FEATURES"  # ours; everything else is TFLM's
 ALIGN = 16  # of a flatbuffer in flash
-# TFLite's name -> method of MicroMutableOpResolver, and TFLM's registration for int8 alone
-OPS: dict[str, tuple[str, str]] = {
-    "ADD": ("AddAdd", "Register_ADD_INT8"),
-    "AVERAGE_POOL_2D": ("AddAveragePool2D", "Register_AVERAGE_POOL_2D_INT8"),
-    "CONCATENATION": ("AddConcatenation", ""),
-    "CONV_2D": ("AddConv2D", "Register_CONV_2D_INT8"),
-    "DEPTHWISE_CONV_2D": ("AddDepthwiseConv2D", "Register_DEPTHWISE_CONV_2D_INT8"),
-    "ELU": ("AddElu", ""),
-    "EXPAND_DIMS": ("AddExpandDims", ""),
-    "FULLY_CONNECTED": ("AddFullyConnected", "Register_FULLY_CONNECTED_INT8"),
-    "HARD_SWISH": ("AddHardSwish", ""),
-    "LEAKY_RELU": ("AddLeakyRelu", ""),
-    "LOGISTIC": ("AddLogistic", ""),
-    "MAXIMUM": ("AddMaximum", ""),
-    "MAX_POOL_2D": ("AddMaxPool2D", "Register_MAX_POOL_2D_INT8"),
-    "MEAN": ("AddMean", ""),
-    "MINIMUM": ("AddMinimum", ""),
-    "MUL": ("AddMul", "Register_MUL_INT8"),
-    "PAD": ("AddPad", "Register_PAD_INT8"),
-    "PADV2": ("AddPadV2", ""),
-    "QUANTIZE": ("AddQuantize", ""),
-    "RELU": ("AddRelu", ""),
-    "RELU6": ("AddRelu6", ""),
-    "RESHAPE": ("AddReshape", ""),
-    "RESIZE_NEAREST_NEIGHBOR": ("AddResizeNearestNeighbor", ""),
-    "SOFTMAX": ("AddSoftmax", "Register_SOFTMAX_INT8"),
-    "SPLIT": ("AddSplit", ""),
-    "SPLIT_V": ("AddSplitV", ""),
-    "SQUEEZE": ("AddSqueeze", ""),
-    "STRIDED_SLICE": ("AddStridedSlice", ""),
-    "SUB": ("AddSub", ""),
-    "TANH": ("AddTanh", ""),
-    "TRANSPOSE": ("AddTranspose", "Register_TRANSPOSE_INT8"),
-}
 
 
 @dataclass(frozen=True)
@@ -83,7 +51,7 @@ class Networks:
     @property
     def kinds(self) -> tuple[str, ...]:
         """TFLite names of the operators that TFLM must offer, sorted."""
-        return tuple(sorted({op.kind for op in self.layers} - {LINK}))
+        return tuple(sorted({op.kind for op in self.layers if op is not self.link}))
 
     @property
     def arena_bytes(self) -> int:
@@ -94,15 +62,15 @@ class Networks:
 def split(graph: Graph) -> Networks:
     """Tell base and router of a linked graph (``link_route``) apart; raises UnsupportedOp."""
     for op in graph.ops:
-        if op.kind not in OPS and op.kind != LINK:
-            kind = "float operators inside an int8 model" if op.kind == "TABLE" else op.kind
+        if not _is_tflms(op) and not ROUTE_FEATURES.serves(op):
+            kind = "float operators inside an int8 model" if TABLE.serves(op) else op.kind
             raise UnsupportedOp(
                 f"the engine tflm does not run {kind}",
                 "build with --engine aot",
                 path=graph.name,
                 key=f"layer '{op.name}'",
             )
-    link = next((op for op in graph.ops if op.kind == LINK), None)
+    link = link_of(graph)
     if link is None:
         return Networks(graph, graph, None, None)
     features, entropy = link.outputs
@@ -115,6 +83,11 @@ def split(graph: Graph) -> Networks:
     _require_alone(graph, ops, features)
     router = graph.with_(ops=ops, inputs=(features,), outputs=tuple(scores))
     return Networks(graph, base, link, router)
+
+
+def _is_tflms(op: Op[Any]) -> bool:
+    """True where TFLM has a kernel for it."""
+    return op.kind in OPS and OPS[op.kind].traits.tflm is not None
 
 
 def _require_alone(graph: Graph, router: Sequence[Op], features: int) -> None:

@@ -21,7 +21,6 @@ from mcu_hybrid.compiler.passes.link_route import link_route
 from mcu_hybrid.compiler.read.cut import cut
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import ModelError, UnsupportedOp
-from mcu_hybrid.ops import float_tables
 from mcu_hybrid.ops import route_features as rf
 from mcu_hybrid.reference import interp
 from mcu_hybrid.tflm import arena, generate, networks
@@ -109,14 +108,14 @@ def test_the_resolver_has_exactly_the_graphs_operators(shared, name):
     size, codes, added = resolver_of(generate.emit_tflm(data, graph, answers=()))
     kinds = {op.kind for op in graph.ops}
     assert set(codes) == kinds and size == len(codes) == len(kinds)
-    assert added == [networks.OPS[code][0] for code in codes]
+    assert added == [ops.operator(code).traits.tflm.add for code in codes]
     assert {"QUANTIZE", "DEQUANTIZE"}.isdisjoint(codes)  # mcunet_vww1: the edges are taken off
 
 
 def test_every_operator_that_is_read_is_known_to_the_engine():
     # TABLE and STREAM come from our own passes and schedules, which this engine does not run.
-    own = {networks.LINK, "TABLE", "STREAM", *float_tables.NOT_IN_TFLM}
-    assert set(networks.OPS) == set(ops.OPS) - own
+    own = {"ROUTE_FEATURES", "TABLE", "STREAM", "GELU", "RELU_0_TO_1"}
+    assert {kind for kind in ops.OPS if ops.operator(kind).traits.tflm} == set(ops.OPS) - own
 
 
 def test_an_operator_that_the_engine_lacks_is_named():
@@ -154,7 +153,11 @@ def test_base_link_and_router_are_told_apart(softmax):
     nets = networks.split(linked(hybrid(softmax=softmax))[0])
     assert [op.outputs[0] for op in nets.base.ops] == [3]
     assert [op.outputs[0] for op in nets.router.ops] == [7]
-    assert [op.kind for op in nets.layers] == ["FULLY_CONNECTED", networks.LINK, "FULLY_CONNECTED"]
+    assert [op.kind for op in nets.layers] == [
+        "FULLY_CONNECTED",
+        "ROUTE_FEATURES",
+        "FULLY_CONNECTED",
+    ]
     assert nets.kinds == ("FULLY_CONNECTED",)
 
 
@@ -163,7 +166,7 @@ def test_a_classifier_with_simple_scores_alone_keeps_its_file():
     graph, info = linked(data)
     nets = networks.split(graph)
     assert nets.router is None
-    assert [op.kind for op in nets.layers] == ["FULLY_CONNECTED", networks.LINK, "SOFTMAX"]
+    assert [op.kind for op in nets.layers] == ["FULLY_CONNECTED", "ROUTE_FEATURES", "SOFTMAX"]
     files = generate.emit_tflm(data, graph, metadata=info, answers=())
     text = files["mh_tflm_model.c"]
     assert f"The flatbuffers as TFLM reads them ({-(-len(data) // 16) * 16} bytes)" in text
@@ -183,7 +186,7 @@ def test_the_cut_networks_and_our_link_equal_the_linked_graph():
         judge[index].invoke()
         return judge[index].get_output(0)
 
-    link = next(op for op in graph.ops if op.kind == networks.LINK)
+    link = next(op for op in graph.ops if op.kind == "ROUTE_FEATURES")
     rng = np.random.default_rng(1)
     for x in rng.integers(-128, 128, (50, 1, 6), np.int8):
         logits = invoke(0, x)
@@ -242,7 +245,7 @@ def test_layers_and_footprint_of_a_hybrid():
     rows = generate.layer_rows(graph)
     assert [(row["op"], row["macs"], row["out_bytes"]) for row in rows] == [
         ("FULLY_CONNECTED", 6 * CLASSES, CLASSES),
-        (networks.LINK, 0, 1 + rf.top_of(CLASSES)),
+        ("ROUTE_FEATURES", 0, 1 + rf.top_of(CLASSES)),
         ("FULLY_CONNECTED", 1 + rf.top_of(CLASSES), 1),
     ]
     need = generate.footprint(data, graph)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import ABSENT, Tensor
 from mcu_hybrid.ops.base import RawOp
+from mcu_hybrid.ops.quantize import DEQUANTIZE, QUANTIZE
 
-_AT_OUTPUT = {"float": "DEQUANTIZE", "uint8": "QUANTIZE"}
+_AT_OUTPUT = {"float": DEQUANTIZE, "uint8": QUANTIZE.kind}
 _SHIFT = {"float": "", "uint8": ": the uint8 value less 128"}
 
 
@@ -72,7 +73,7 @@ def _take_off_input(edges: Edges, index: int) -> Edges:
     if len(readers) != 1 or index in edges.outputs:
         return edges
     op = readers[0]
-    if op.kind != "QUANTIZE" or len(op.outputs) != 1:
+    if op.kind != QUANTIZE.kind or len(op.outputs) != 1:
         return edges
     inner = op.outputs[0]
     word = _word(edges.tensors[index], edges.tensors[inner])

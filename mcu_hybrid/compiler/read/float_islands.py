@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mcu_hybrid.compiler.read import float_functions
 from mcu_hybrid.compiler.read.float_edges import Edges
 from mcu_hybrid.errors import UnsupportedOp
 from mcu_hybrid.graph.types import ABSENT, Tensor
+from mcu_hybrid.ops import float_functions
 from mcu_hybrid.ops.base import RawOp
 from mcu_hybrid.ops.lut import EVERY_INT8, to_int8
+from mcu_hybrid.ops.quantize import DEQUANTIZE, QUANTIZE
+from mcu_hybrid.ops.table import TABLE
 
 _LIMIT = 2.0**31 - 256  # TFLM casts to int32: beyond it, each processor gives another value
 
@@ -60,17 +62,17 @@ def _own_table(edges: Edges, op: RawOp) -> RawOp:
         return op
     with np.errstate(all="ignore"):
         x = _dequantised(source)
-        x = np.maximum(x, np.float32(0)) if op.kind in ("LOG", "SQRT") else x
+        x = np.maximum(x, np.float32(0)) if op.kind in float_functions.NOT_BELOW_0 else x
         scaled = float_functions.evaluate(op.kind, [x], {}).astype(np.float64)
         scaled /= target.require_quant().scale
     table = _bytes(np.clip(scaled, -_LIMIT, _LIMIT), target)
     options = {"table": table.tobytes(), "not_in_tflm": (f"int8 {op.kind}",)}
-    return replace(op, kind="TABLE", options=options)
+    return replace(op, kind=TABLE.kind, options=options)
 
 
 def _islands(edges: Edges) -> list[_Island]:
     writers = {i: op for op in edges.ops for i in op.outputs}
-    ends = [op for op in edges.ops if op.kind == "QUANTIZE" and _is_end(edges, op)]
+    ends = [op for op in edges.ops if op.kind == QUANTIZE.kind and _is_end(edges, op)]
     found = (_walk(edges, writers, op) for op in ends)
     return [island for island in found if island is not None]
 
@@ -104,7 +106,7 @@ def _walk(edges: Edges, writers: dict[int, RawOp], end: RawOp) -> _Island | None
         if op.position in ops:
             continue
         ops[op.position] = op
-        if op.kind == "DEQUANTIZE" and len(op.inputs) == 1 and op.inputs[0] != ABSENT:
+        if op.kind == DEQUANTIZE and len(op.inputs) == 1 and op.inputs[0] != ABSENT:
             source = edges.tensors[op.inputs[0]]
             if not _is_int8(source) or source.shape != shape:
                 return None
@@ -142,7 +144,7 @@ def _with_table(edges: Edges, island: _Island) -> Edges:
         "table": _table(edges, island).tobytes(),
         "not_in_tflm": tuple(dict.fromkeys(absent)),
     }
-    table = replace(end, kind="TABLE", inputs=(island.root,), options=options)
+    table = replace(end, kind=TABLE.kind, inputs=(island.root,), options=options)
     ops = [table if op.position == end.position else op for op in edges.ops]
     for op in reversed(island.ops[:-1]):  # what another still reads stays, and is told
         read = {i for other in ops for i in other.inputs} | set(edges.outputs)
@@ -160,7 +162,7 @@ def _table(edges: Edges, island: _Island) -> np.ndarray:
     values: dict[int, np.ndarray] = {}
     with np.errstate(all="ignore"):
         for op in island.ops[:-1]:
-            if op.kind == "DEQUANTIZE":
+            if op.kind == DEQUANTIZE:
                 values[op.outputs[0]] = _dequantised(edges.tensors[island.root])
                 continue
             operands = [values[i] if i in values else _constant(edges, i) for i in op.inputs]

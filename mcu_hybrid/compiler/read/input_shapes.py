@@ -18,11 +18,12 @@ from mcu_hybrid.compiler.read.float_edges import Edges
 from mcu_hybrid.compiler.read.shape_ops import shape_value
 from mcu_hybrid.errors import InputError, ModelError
 from mcu_hybrid.graph.types import Tensor
+from mcu_hybrid.ops import OPS
 from mcu_hybrid.ops.base import RawOp
+from mcu_hybrid.ops.file_kinds import SHAPE
 
 Shape = tuple[int, ...]
 Signatures = Sequence[Shape]
-_VIEWS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")  # their checks only count elements
 _SHAPE_SLOT, _SIGNATURE_SLOT = 4, 18  # fields of the schema's Tensor
 
 
@@ -52,13 +53,18 @@ def require_fixed_views(edges: Edges, signatures: Signatures) -> None:
     """
     for op in edges.ops:
         dynamic = [i for i in op.outputs if -1 in signatures[i][1:]]
-        if dynamic and op.kind in _VIEWS and not _is_derived(op):
+        if dynamic and _is_view(op) and not _is_derived(op):
             raise ModelError(
                 f"'{edges.tensors[dynamic[0]].name}' has dynamic dimensions "
                 f"{list(signatures[dynamic[0]])} that do not follow from the input's",
                 "export with fixed dimensions and batch 1",
                 key=f"{op.kind} '{op.name}'",
             )
+
+
+def _is_view(op: RawOp) -> bool:
+    """True for an operator whose check only counts elements."""
+    return op.kind in OPS and OPS[op.kind].traits.view
 
 
 def _example(given: Shape) -> str:
@@ -94,7 +100,7 @@ def with_input_shapes(
         tensors[index] = replace(tensors[index], shape=shape)
     for op in edges.ops:
         here = replace(op, tensors=tuple(tensors))
-        if op.kind == "SHAPE" or tensors[op.outputs[0]].dtype in ("int32", "int64"):
+        if op.kind == SHAPE or tensors[op.outputs[0]].dtype in ("int32", "int64"):
             value = shape_value(here)
             if value is not None:
                 tensors[op.outputs[0]] = replace(tensors[op.outputs[0]], data=value)

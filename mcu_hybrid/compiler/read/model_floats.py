@@ -9,6 +9,7 @@ from mcu_hybrid.compiler.read.float_edges import Edges
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import ABSENT
 from mcu_hybrid.ops.base import RawOp
+from mcu_hybrid.ops.quantize import DEQUANTIZE, QUANTIZE
 
 FLOATS = ("float32", "float16", "bfloat16", "float64")
 EXPORT_HINT = (
@@ -53,7 +54,7 @@ def raise_float(edges: Edges, dtypes: set[str]) -> NoReturn:
 
 def _raise_mixed(edges: Edges, inside: list[RawOp]) -> NoReturn:
     """int8 and float: where floats are only at one end, that end can be cut off."""
-    work = [op for op in inside if op.kind not in ("DEQUANTIZE", "QUANTIZE")] or inside
+    work = [op for op in inside if op.kind not in (DEQUANTIZE, QUANTIZE.kind)] or inside
     more = f" and {len(work) - 1} more" if len(work) > 1 else ""
     made = {i for op in inside for i in op.outputs}
     floating = {op.position for op in inside}

@@ -15,6 +15,8 @@ from mcu_hybrid.compiler.read.model_floats import FLOATS, place, raise_float
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import ABSENT, Tensor
 from mcu_hybrid.ops.base import RawOp
+from mcu_hybrid.ops.file_kinds import CONTROL, STATE
+from mcu_hybrid.ops.quantize import DEQUANTIZE
 
 # Files that another tool has compiled: their layers are inside as code of an accelerator.
 _COMPILED = {
@@ -22,20 +24,6 @@ _COMPILED = {
     "CUSTOM:edgetpu-custom-op": ("a Google Edge TPU", "the Edge TPU compiler"),
     "CUSTOM:NeutronGraph": ("an NXP Neutron NPU", "the Neutron converter"),
 }
-_STATE = {
-    "SVDF",
-    "LSTM",
-    "RNN",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM",
-    "BIDIRECTIONAL_SEQUENCE_LSTM",
-    "UNIDIRECTIONAL_SEQUENCE_RNN",
-    "BIDIRECTIONAL_SEQUENCE_RNN",
-    "VAR_HANDLE",
-    "READ_VARIABLE",
-    "ASSIGN_VARIABLE",
-    "CUSTOM:CIRCULAR_BUFFER",
-}
-_CONTROL = {"IF", "WHILE", "CALL", "STABLEHLO_WHILE"}
 _STATE_HINT = (
     "use a network without state, that sees a whole window of the signal at once (a DS-CNN for "
     "keywords), or make each state an input and an output of the model"
@@ -47,14 +35,14 @@ def refuse_subgraphs(count: int, kinds: Sequence[str]) -> NoReturn:
     compiled = next((kind for kind in kinds if kind in _COMPILED), None)
     if compiled:
         _raise_compiled(compiled, "")
-    state = _listed(kind for kind in kinds if kind in _STATE)
+    state = _listed(kind for kind in kinds if kind in STATE)
     if state:
         raise UnsupportedOp(
             f"keeps state from one inference to the next ({state}), set up by a subgraph of its "
             "own; the engine does not run state yet",
             _STATE_HINT,
         )
-    control = _listed(kind for kind in kinds if kind in _CONTROL)
+    control = _listed(kind for kind in kinds if kind in CONTROL)
     if control:
         raise UnsupportedOp(
             f"has control flow ({control}), each branch in a subgraph; the engine runs one",
@@ -75,7 +63,7 @@ def require_own_layers(edges: Edges) -> None:
     for op in edges.ops:
         if op.kind in _COMPILED:
             _raise_compiled(op.kind, f" ({place(op)})")
-    stateful = [op for op in edges.ops if op.kind in _STATE]
+    stateful = [op for op in edges.ops if op.kind in STATE]
     if stateful:
         more = f" and {len(stateful) - 1} more" if len(stateful) > 1 else ""
         raise UnsupportedOp(
@@ -164,7 +152,7 @@ def _flowing(edges: Edges) -> list[Tensor]:
     """Graph inputs, and what operators write that we run; outputs are among these."""
     indices = dict.fromkeys(edges.inputs)
     for op in edges.ops:
-        if op.kind in ops.OPS or op.kind in ("QUANTIZE", "DEQUANTIZE"):
+        if op.kind in ops.OPS or op.kind == DEQUANTIZE:
             indices.update(dict.fromkeys(i for i in op.outputs if i != ABSENT))
         else:
             floats = (i for i in op.outputs if i != ABSENT and edges.tensors[i].dtype in FLOATS)

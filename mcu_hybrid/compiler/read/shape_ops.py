@@ -6,7 +6,7 @@ values are known. Not here: operators on int8 values (compiler/passes/constant_f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +15,9 @@ import numpy as np
 from mcu_hybrid.compiler.read.float_edges import Edges
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import ABSENT, Tensor
-from mcu_hybrid.ops import strided_slice
 from mcu_hybrid.ops.base import RawOp
+from mcu_hybrid.ops.file_kinds import SHAPE
+from mcu_hybrid.ops.shape_values import EVALUATED
 
 _INTEGERS = ("int32", "int64")
 _MAX_VALUES = 64  # a shape, not data
@@ -69,7 +70,7 @@ def shape_value(raw: RawOp) -> np.ndarray | None:
 
 
 def _value(raw: RawOp, out: Tensor) -> np.ndarray | None:
-    if raw.kind == "SHAPE":
+    if raw.kind == SHAPE:
         return np.array(raw.tensors[raw.inputs[0]].shape)
     operands = [raw.tensors[i].data for i in raw.inputs if i != ABSENT]
     known = [data for data in operands if data is not None]
@@ -78,37 +79,3 @@ def _value(raw: RawOp, out: Tensor) -> np.ndarray | None:
     if any(data.size > _MAX_VALUES or data.dtype.kind not in "iu" for data in known):
         return None
     return np.asarray(EVALUATED[raw.kind](raw, known))
-
-
-def _sliced(raw: RawOp, operands: Sequence[np.ndarray]) -> np.ndarray:
-    data, attrs = operands[0], strided_slice.read(raw)
-    picks: list[slice | int] = []
-    for axis, (begin, end, step) in enumerate(
-        zip(attrs.begin, attrs.end, attrs.strides, strict=True)
-    ):
-        if attrs.shrink_mask >> axis & 1:
-            picks.append(begin)
-            continue
-        first = None if attrs.begin_mask >> axis & 1 else begin
-        picks.append(slice(first, None if attrs.end_mask >> axis & 1 else end, step))
-    return np.asarray(data[tuple(picks)])
-
-
-def _gathered(raw: RawOp, operands: Sequence[np.ndarray]) -> np.ndarray:
-    return np.take(operands[0], operands[1], axis=int(raw.options.get("axis", 0)))
-
-
-EVALUATED: dict[str, Callable[[RawOp, Sequence[np.ndarray]], np.ndarray]] = {
-    "STRIDED_SLICE": _sliced,
-    "PACK": lambda raw, ins: np.stack(list(ins), axis=int(raw.options.get("axis", 0))),
-    "CONCATENATION": lambda raw, ins: np.concatenate(list(ins), int(raw.options.get("axis", 0))),
-    "GATHER": _gathered,
-    "CAST": lambda raw, ins: ins[0],
-    "ADD": lambda raw, ins: ins[0] + ins[1],
-    "SUB": lambda raw, ins: ins[0] - ins[1],
-    "MUL": lambda raw, ins: ins[0] * ins[1],
-    "SQUEEZE": lambda raw, ins: ins[0].reshape(raw.tensors[raw.outputs[0]].shape),
-    "EXPAND_DIMS": lambda raw, ins: ins[0].reshape(raw.tensors[raw.outputs[0]].shape),
-    "RESHAPE": lambda raw, ins: ins[0].reshape(raw.tensors[raw.outputs[0]].shape),
-}
-READ = frozenset({"SHAPE", *EVALUATED})  # operators whose options are read for this

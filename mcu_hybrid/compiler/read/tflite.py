@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mcu_hybrid import ops
-from mcu_hybrid.compiler.read import flatbuffer, float_functions, shape_ops
+from mcu_hybrid.compiler.read import flatbuffer
 from mcu_hybrid.compiler.read.float_edges import Edges, take_off_edges
 from mcu_hybrid.compiler.read.float_islands import islands_to_tables, table_positions
 from mcu_hybrid.compiler.read.input_shapes import (
@@ -32,11 +32,13 @@ from mcu_hybrid.compiler.read.model_kind import (
 from mcu_hybrid.compiler.read.shape_ops import fold_shapes
 from mcu_hybrid.errors import InputError, ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
+from mcu_hybrid.ops import float_functions, shape_values
 from mcu_hybrid.ops.base import RawOp
+from mcu_hybrid.ops.file_kinds import CUSTOM
+from mcu_hybrid.ops.quantize import DEQUANTIZE
 from mcu_hybrid.reference.verify import verify
 from mcu_hybrid.tflite_file import builtin_code
 
-_CUSTOM = "CUSTOM"
 _OPCODES = {
     code: kind
     for kind, code in vars(flatbuffer.tflite.BuiltinOperator).items()
@@ -150,8 +152,8 @@ def _kind(model: Any, raw: Any) -> str:
     code = model.OperatorCodes(raw.OpcodeIndex())
     number = builtin_code(code)
     kind = _OPCODES.get(number, f"number {number} of a newer schema")
-    if kind == _CUSTOM:
-        kind = f"{_CUSTOM}:{flatbuffer.text(code.CustomCode(), 'unnamed')}"
+    if kind == CUSTOM:
+        kind = f"{CUSTOM}:{flatbuffer.text(code.CustomCode(), 'unnamed')}"
     return kind
 
 
@@ -166,7 +168,7 @@ def _raw_op(model: Any, raw: Any, tensors: tuple[Any, ...], position: int) -> Ra
 
 def _options(raw: Any, kind: str, layer: str) -> dict[str, Any]:
     """The options of an operator that we run, or take off; of others nobody reads them."""
-    read = {"DEQUANTIZE", *shape_ops.READ, *float_functions.READ}
+    read = {DEQUANTIZE, *shape_values.READ, *float_functions.READ}
     if kind not in ops.OPS and kind not in read:
         return {}
     try:

@@ -16,9 +16,9 @@ from mcu_hybrid.compiler.select import Choice, runs
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.activation import activation_range
+from mcu_hybrid.ops.sub import SUB, is_sum
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
-KINDS = ("ADD", "SUB")
 FRACTION = 16
 _VALUES = np.arange(INT8_MIN, INT8_MAX + 1)
 _TRIES = (0, *(sign * n for n in range(1, 7) for sign in (1, -1)))
@@ -42,7 +42,7 @@ class Linear:
 
 def match(graph: Graph, op: Op) -> Choice | None:
     """The linear form of an ADD or SUB, or None (no runs to add, no exact form)."""
-    if op.kind not in KINDS or not runs.has_runs(graph, op):
+    if not is_sum(op) or not runs.has_runs(graph, op):
         return None
     found = find_linear(graph, op)
     if found is None:
@@ -62,7 +62,7 @@ def find_linear(graph: Graph, op: Op) -> Linear | None:
     out = graph.tensor(op.outputs[0]).require_quant()
     (wanted,) = own.reference(graph, op, [_VALUES[:, None], _VALUES[None, :]])
     wanted = wanted.astype(np.int64)
-    sign = -1 if op.kind == "SUB" else 1
+    sign = -1 if SUB.serves(op) else 1
     ideal_a = a.scale / out.scale * (1 << FRACTION + 8)
     ideal_b = sign * b.scale / out.scale * (1 << FRACTION + 8)
     lo, hi = activation_range(op.attrs.activation, out)

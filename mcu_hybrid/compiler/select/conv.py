@@ -6,14 +6,13 @@ from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.matrix import Geometry, product, sliding
 from mcu_hybrid.compiler.select.packing import pack_layer
 from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops import conv2d
 from mcu_hybrid.ops.weighted import weights_of
-
-KINDS = ("CONV_2D",)
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
     """The fast kernel of a convolution, or None (other operators, groups, no exact form)."""
-    if op.kind not in KINDS:
+    if not conv2d.CONV_2D.serves(op):
         return None
     weights = weights_of(graph, op)
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])

@@ -30,10 +30,10 @@ from mcu_hybrid.compiler.select.limits import bound_sources, fit_int16
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
+from mcu_hybrid.ops.depthwise_conv2d import DEPTHWISE_CONV_2D
 from mcu_hybrid.ops.weighted import Field
 from mcu_hybrid.quant import INT8_MIN
 
-KINDS = ("DEPTHWISE_CONV_2D",)
 SCRATCH = 8192
 PRESCALE3, PRESCALE_POLY = 8, 11
 SEGMENT_BYTES = 256
@@ -61,7 +61,7 @@ def match(graph: Graph, op: Op, scratch: int = SCRATCH) -> Choice | None:
 
     ``scratch``: bytes that strips of a map are cut to, as long as one row fits.
     """
-    if op.kind not in KINDS:
+    if not DEPTHWISE_CONV_2D.serves(op):
         return None
     layer = read_layer(graph, op)
     sizes = (*layer.in_shape, *layer.out_shape, *layer.kernel, *layer.stride, *layer.pad)

@@ -13,14 +13,13 @@ import numpy as np
 from mcu_hybrid.compiler.select import Choice, conv
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import conv2d
+from mcu_hybrid.ops.depthwise_conv2d import DEPTHWISE_CONV_2D
 from mcu_hybrid.ops.weighted import WEIGHTS, weights_of
-
-KINDS = ("DEPTHWISE_CONV_2D",)
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
     """The convolution's kernel, or None (several channels, no fast kernel)."""
-    if op.kind not in KINDS or graph.tensor(op.inputs[0]).shape[3] != 1:
+    if not DEPTHWISE_CONV_2D.serves(op) or graph.tensor(op.inputs[0]).shape[3] != 1:
         return None
     index = op.inputs[WEIGHTS]
     old = graph.tensor(index)
@@ -29,5 +28,5 @@ def match(graph: Graph, op: Op) -> Choice | None:
     turned = replace(old, shape=weights.shape, data=weights, quant=quant)
     tensors = tuple(turned if i == index else t for i, t in enumerate(graph.tensors))
     attrs = conv2d.Attrs(op.attrs.window, op.attrs.activation)
-    same = replace(op, kind="CONV_2D", attrs=attrs)
+    same = conv2d.CONV_2D.make(op.name, op.inputs, op.outputs, attrs)
     return conv.match(graph.with_(tensors=tensors), same)

@@ -6,14 +6,13 @@ from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.matrix import Geometry, product, sliding
 from mcu_hybrid.compiler.select.packing import pack_layer
 from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops.fully_connected import FULLY_CONNECTED
 from mcu_hybrid.ops.weighted import weights_of
-
-KINDS = ("FULLY_CONNECTED",)
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
     """The fast kernel of a fully connected layer, or None (other operators, no exact form)."""
-    if op.kind not in KINDS:
+    if not FULLY_CONNECTED.serves(op):
         return None
     weights = weights_of(graph, op)
     packed = pack_layer(graph, op, weights)

@@ -7,15 +7,13 @@ from math import prod
 from mcu_hybrid.compiler import cost
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops import operator
+from mcu_hybrid.ops import operator, pad, strided_slice, transpose
 from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
-
-KINDS = ("PAD", "PADV2", "TRANSPOSE", "STRIDED_SLICE")
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
     """The fast kernel of an operator that moves bytes, or None (a view, or another operator)."""
-    if op.kind not in KINDS:
+    if not isinstance(op.attrs, pad.Attrs | transpose.Attrs | strided_slice.Attrs):
         return None
     own = operator(op.kind).lower(graph, op)
     if own is None:

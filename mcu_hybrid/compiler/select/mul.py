@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from mcu_hybrid.compiler.select import Choice, runs
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.mul import rescaling
+from mcu_hybrid.ops.mul import MUL, rescaling
 
-KINDS = ("MUL",)
 MAX_RIGHT = 23  # (zero point << right) must fit 31 bits
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
     """The fast kernel of a MUL, or None (no runs, a factor of 1/2 or more or next to nothing)."""
-    if op.kind not in KINDS or not runs.has_runs(graph, op):
+    if not MUL.serves(op) or not runs.has_runs(graph, op):
         return None
     mult, shift = rescaling(graph, op)
     right = -shift

@@ -18,9 +18,9 @@ from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.activation import activation_range
 from mcu_hybrid.ops.base import CStruct, KernelCall
+from mcu_hybrid.ops.sub import SUB, is_sum
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
-KINDS = ("ADD", "SUB")
 _VALUES = np.arange(INT8_MIN, INT8_MAX + 1)
 _TRIES = (0, 1, -1, 2, -2, 3, -3)
 _STEPS = (1, 8, 64, 512)  # of the multipliers, which turn the line
@@ -45,7 +45,7 @@ class Line:
 
 def match(graph: Graph, op: Op) -> Choice | None:
     """The linear form of an ADD or SUB, or None (broadcast operands, no exact form)."""
-    if op.kind not in KINDS:
+    if not is_sum(op):
         return None
     a, b = (graph.tensor(i) for i in op.inputs)
     out = graph.tensor(op.outputs[0])
@@ -81,7 +81,7 @@ def find_line(graph: Graph, op: Op) -> Line | None:
     a, b = (graph.tensor(i).require_quant().scale for i in op.inputs)
     out = graph.tensor(op.outputs[0]).require_quant()
     bounds = activation_range(op.attrs.activation, out)
-    ratios = a / out.scale, (-b if op.kind == "SUB" else b) / out.scale
+    ratios = a / out.scale, (-b if SUB.serves(op) else b) / out.scale
     fraction = next((f for f in _FRACTIONS if _fits(*ratios, f)), None)
     if fraction is None:
         return None

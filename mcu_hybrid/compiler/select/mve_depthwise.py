@@ -17,6 +17,7 @@ from mcu_hybrid.compiler.select.mve_matrix import convolution
 from mcu_hybrid.compiler.select.mve_requant import ANY, Requant, requant_of
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
+from mcu_hybrid.ops.depthwise_conv2d import DEPTHWISE_CONV_2D
 from mcu_hybrid.ops.padding import Window
 from mcu_hybrid.ops.weighted import weights_of
 
@@ -54,7 +55,7 @@ class Layer:
 
 def match(graph: Graph, op: Op) -> Choice | None:
     """The kernel of a depthwise convolution; None for other operators and very large windows."""
-    if op.kind != "DEPTHWISE_CONV_2D":
+    if not DEPTHWISE_CONV_2D.serves(op):
         return None
     weights = weights_of(graph, op)
     source, target = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape

@@ -15,6 +15,8 @@ from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.mve_requant import Requant, requant_of
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
+from mcu_hybrid.ops.conv2d import CONV_2D
+from mcu_hybrid.ops.fully_connected import FULLY_CONNECTED
 from mcu_hybrid.ops.weighted import Field, weights_of
 
 GROUP, BLOCK = 4, 16  # channels of a tile, products of an instruction
@@ -47,11 +49,11 @@ class Geometry:
 
 def match(graph: Graph, op: Op) -> Choice | None:
     """The kernel of a convolution or fully connected layer; None for other operators."""
-    if op.kind == "FULLY_CONNECTED":
+    if FULLY_CONNECTED.serves(op):
         weights = weights_of(graph, op)
         pixels = graph.tensor(op.inputs[0]).elements // weights.shape[1]
         return _gemm(graph, op, weights, pixels)
-    if op.kind != "CONV_2D":
+    if not CONV_2D.serves(op):
         return None
     weights = weights_of(graph, op)
     if weights.shape[3] != graph.tensor(op.inputs[0]).shape[3]:

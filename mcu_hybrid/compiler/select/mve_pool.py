@@ -8,22 +8,25 @@ from mcu_hybrid.compiler import cost
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import operator
+from mcu_hybrid.ops.average_pool2d import AVERAGE_POOL_2D
 from mcu_hybrid.ops.base import CStruct, KernelCall
+from mcu_hybrid.ops.max_pool2d import MAX_POOL_2D
+from mcu_hybrid.ops.mean import MEAN
+from mcu_hybrid.ops.pooling import PoolAttrs
 
-KINDS = ("AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN")
 MOST_PIXELS = 256  # of a sum in 16 bits
-_NAMES = {"AVERAGE_POOL_2D": "mh_mve_average_pool_s8", "MAX_POOL_2D": "mh_mve_max_pool_s8"}
+_NAMES = {AVERAGE_POOL_2D.kind: "mh_mve_average_pool_s8", MAX_POOL_2D.kind: "mh_mve_max_pool_s8"}
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
     """The kernel of a pool or mean; None for others, and for sums of too many pixels."""
-    if op.kind not in KINDS:
-        return None
-    return _mean(graph, op) if op.kind == "MEAN" else _pool(graph, op)
+    if MEAN.serves(op):
+        return _mean(graph, op)
+    return _pool(graph, op) if isinstance(op.attrs, PoolAttrs) else None
 
 
 def _pool(graph: Graph, op: Op) -> Choice | None:
-    if op.kind == "AVERAGE_POOL_2D" and prod(op.attrs.kernel) > MOST_PIXELS:
+    if AVERAGE_POOL_2D.serves(op) and prod(op.attrs.kernel) > MOST_PIXELS:
         return None
     params = operator(op.kind).call(graph, op).params
     return _choice(op, _NAMES[op.kind], params)

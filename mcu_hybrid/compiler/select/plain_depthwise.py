@@ -8,17 +8,17 @@ from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.plain_requant import FORMS, fit
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
+from mcu_hybrid.ops.depthwise_conv2d import DEPTHWISE_CONV_2D
 from mcu_hybrid.ops.padding import Window, window_fields
-from mcu_hybrid.ops.weighted import weights_of
+from mcu_hybrid.ops.weighted import Field, weights_of
 
-KINDS = ("DEPTHWISE_CONV_2D",)
 SCRATCH_BYTES = 4096  # of the copy, where a band of one row needs no more
 _PIXELS = 4  # computed at once: the last ones may read beyond a row's end
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
     """The plain kernel of a depthwise convolution, or None (other operators, no exact form)."""
-    if op.kind not in KINDS:
+    if not DEPTHWISE_CONV_2D.serves(op):
         return None
     weights = weights_of(graph, op)[0]
     height, width, channels = weights.shape
@@ -29,7 +29,7 @@ def match(graph: Graph, op: Op) -> Choice | None:
     constants = np.concatenate([requant.start[:, None], requant.words], 1).astype(np.int32)
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
     band = _band(op.attrs.window, source.shape[1:3], target.shape[1:3], (height, width))
-    fields = (
+    fields: tuple[Field, ...] = (
         ("weights", CTable("weights", "int8_t", by_channel.reshape(-1))),
         ("constants", CTable("constants", "int32_t", constants.reshape(-1))),
         ("form", FORMS[requant.form]),

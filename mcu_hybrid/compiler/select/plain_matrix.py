@@ -10,10 +10,11 @@ from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.plain_requant import FORMS, PlainRequant, fit
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
+from mcu_hybrid.ops.conv2d import CONV_2D
+from mcu_hybrid.ops.fully_connected import FULLY_CONNECTED
 from mcu_hybrid.ops.padding import window_fields
 from mcu_hybrid.ops.weighted import Field, weights_of
 
-KINDS = ("CONV_2D", "FULLY_CONNECTED")
 GROUP = 4
 _HELPERS = ("plain_dot_s8", "plain_matrix_s8")
 
@@ -27,17 +28,11 @@ class _Layer:
 
 def match(graph: Graph, op: Op) -> Choice | None:
     """The plain kernel of a matrix layer, or None (other operators, groups, no exact form)."""
-    if op.kind not in KINDS:
+    if FULLY_CONNECTED.serves(op):
+        return _dense(graph, op)
+    if not CONV_2D.serves(op):
         return None
-    weights = weights_of(graph, op)
-    source = graph.tensor(op.inputs[0])
-    if op.kind == "FULLY_CONNECTED":
-        layer = _layer(graph, op, weights)
-        if layer is None:
-            return None
-        depth = weights.shape[1]
-        vectors = source.elements // depth
-        return _gemm(op, layer, vectors) if depth % GROUP == 0 else _rows(graph, op, layer, vectors)
+    weights, source = weights_of(graph, op), graph.tensor(op.inputs[0])
     height, width, depth = weights.shape[1:]
     if depth != source.shape[3]:
         return None
@@ -49,6 +44,16 @@ def match(graph: Graph, op: Op) -> Choice | None:
     if is_point and op.attrs.window.stride == (1, 1) and depth % GROUP == 0:
         return _gemm(op, layer, target.shape[1] * target.shape[2])
     return _conv(graph, op, layer, (height, width))
+
+
+def _dense(graph: Graph, op: Op) -> Choice | None:
+    weights = weights_of(graph, op)
+    layer = _layer(graph, op, weights)
+    if layer is None:
+        return None
+    depth = weights.shape[1]
+    vectors = graph.tensor(op.inputs[0]).elements // depth
+    return _gemm(op, layer, vectors) if depth % GROUP == 0 else _rows(graph, op, layer, vectors)
 
 
 def _layer(graph: Graph, op: Op, weights: np.ndarray) -> _Layer | None:

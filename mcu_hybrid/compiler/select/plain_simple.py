@@ -11,9 +11,10 @@ import numpy as np
 
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops import operator, pooling
+from mcu_hybrid.ops import average_pool2d, operator, pooling
 from mcu_hybrid.ops.activation import activation_range
 from mcu_hybrid.ops.base import CStruct, KernelCall
+from mcu_hybrid.ops.sub import SUB, is_sum
 
 _BYTES = np.arange(-128, 128, dtype=np.int64)
 _INT32 = 1 << 31
@@ -23,7 +24,7 @@ _TRIES = (0, *(sign * n for n in range(1, 9) for sign in (1, -1)))
 
 def match_add(graph: Graph, op: Op) -> Choice | None:
     """The plain kernel of an addition or subtraction of equal shapes, or None."""
-    if op.kind not in ("ADD", "SUB"):
+    if not is_sum(op):
         return None
     a, b, out = (graph.tensor(i) for i in (*op.inputs, *op.outputs))
     line = add_line(graph, op) if a.shape == b.shape == out.shape else None
@@ -47,7 +48,7 @@ def match_add(graph: Graph, op: Op) -> Choice | None:
 
 def match_average_pool(graph: Graph, op: Op) -> Choice | None:
     """The plain kernel of an average pool."""
-    if op.kind != "AVERAGE_POOL_2D":
+    if not average_pool2d.AVERAGE_POOL_2D.serves(op):
         return None
     fields = pooling.lower(graph, op, "average_pool2d_s8").params.fields
     params = CStruct("mh_plain_pool_params", fields)
@@ -68,7 +69,7 @@ def add_line(graph: Graph, op: Op) -> tuple[int, int, int, int] | None:
     a, b, out = (graph.tensor(i).require_quant() for i in (*op.inputs, *op.outputs))
     bounds = activation_range(op.attrs.activation, out)
     slope_a, slope_b = a.scale / out.scale, b.scale / out.scale
-    if op.kind == "SUB":
+    if SUB.serves(op):
         slope_b = -slope_b
     real = slope_a * (_BYTES - a.zero_point)[:, None] + slope_b * (_BYTES - b.zero_point)[None, :]
     room = _INT32 / (np.abs(real + out.zero_point).max() + 2)

@@ -9,23 +9,29 @@ from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.limits import bound_sources, fit_int16
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import operator
+from mcu_hybrid.ops.average_pool2d import AVERAGE_POOL_2D
 from mcu_hybrid.ops.base import CStruct, KernelCall
+from mcu_hybrid.ops.max_pool2d import MAX_POOL_2D
+from mcu_hybrid.ops.mean import MEAN
+from mcu_hybrid.ops.pooling import PoolAttrs
 
-KINDS = ("AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN")
 MOST_PIXELS = 256  # of a sum in 16 bits
-_FUNCTIONS = {"AVERAGE_POOL_2D": "mh_average_pool_fast_s8", "MAX_POOL_2D": "mh_max_pool_fast_s8"}
+_FUNCTIONS = {
+    AVERAGE_POOL_2D.kind: "mh_average_pool_fast_s8",
+    MAX_POOL_2D.kind: "mh_max_pool_fast_s8",
+}
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
     """The fast kernel of a pool or mean, or None."""
-    if op.kind not in KINDS:
-        return None
-    return _mean(graph, op) if op.kind == "MEAN" else _pool(graph, op)
+    if MEAN.serves(op):
+        return _mean(graph, op)
+    return _pool(graph, op) if isinstance(op.attrs, PoolAttrs) else None
 
 
 def _pool(graph: Graph, op: Op) -> Choice | None:
     channels = graph.tensor(op.inputs[0]).shape[3]
-    sums = op.kind == "AVERAGE_POOL_2D"
+    sums = AVERAGE_POOL_2D.serves(op)
     if channels < 4 or (sums and prod(op.attrs.kernel) > MOST_PIXELS):
         return None
     own = operator(op.kind).call(graph, op).params

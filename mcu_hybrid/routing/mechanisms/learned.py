@@ -20,6 +20,7 @@ import numpy as np
 
 from mcu_hybrid import ops
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
+from mcu_hybrid.ops.route_features import link_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -172,9 +173,16 @@ def base_features(graph: Graph) -> int | None:
     return None
 
 
+def _features(graph: Graph) -> int:
+    """The tensor of the route features."""
+    link = link_of(graph)
+    assert link is not None, graph.name
+    return link.outputs[0]
+
+
 def _router_ops(graph: Graph) -> tuple[list[Op], set[int]]:
     """The operators behind the route features; the features' number and those of their outputs."""
-    made = {next(op.outputs[0] for op in graph.ops if op.kind == "ROUTE_FEATURES")}
+    made = {_features(graph)}
     router = []
     for op in graph.ops:
         if made.intersection(op.inputs):
@@ -190,7 +198,7 @@ def score(graph: Graph, features: np.ndarray, z: np.ndarray | None = None) -> np
         graph: the linked graph; its second output is the score.
         z: int8 [N, C], the base's features, for a router that reads them (``base_features``).
     """
-    start = next(op.outputs[0] for op in graph.ops if op.kind == "ROUTE_FEATURES")
+    start = _features(graph)
     tensor_z = base_features(graph)
     if (tensor_z is None) != (z is None):
         raise ValueError("z belongs to routers that read the base's features, and to no other")

@@ -15,12 +15,16 @@ import numpy as np
 
 from mcu_hybrid.errors import InputError, MissingTool
 from mcu_hybrid.events import OnEvent
-from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops import traits
+from mcu_hybrid.ops.conv2d import CONV_2D
+from mcu_hybrid.ops.fully_connected import FULLY_CONNECTED
+from mcu_hybrid.ops.quantize import QUANTIZE
+from mcu_hybrid.ops.softmax import SOFTMAX
 
 FORMS = ("raw", "png", "jpeg", "features", "logits")
 JPEG_QUALITY = 85
 _UNCHANGED = {"raw", "png"}
-_VIEWS = {"SOFTMAX", "RESHAPE", "QUANTIZE", "DEQUANTIZE"}  # between the logits and their layer
 
 
 @dataclass(frozen=True)
@@ -106,12 +110,17 @@ def features_bytes(graph: Graph) -> int:
     """
     makers = {index: op for op in graph.ops for index in op.outputs}
     at = graph.outputs[0]
-    while at in makers and makers[at].kind in _VIEWS:
+    while at in makers and _keeps_order(makers[at]):
         at = makers[at].inputs[0]
-    if at not in makers or makers[at].kind not in ("FULLY_CONNECTED", "CONV_2D"):
+    if at not in makers or not (FULLY_CONNECTED.serves(makers[at]) or CONV_2D.serves(makers[at])):
         raise InputError(
             "the logits do not come from a fully connected layer or a convolution",
             "choose another payload",
             key="payload features",
         )
     return int(np.prod(graph.tensor(makers[at].inputs[0]).shape))
+
+
+def _keeps_order(op: Op[Any]) -> bool:
+    """True for what may stand between a layer and the logits that it makes."""
+    return traits(op).view or SOFTMAX.serves(op) or QUANTIZE.serves(op)

@@ -75,6 +75,7 @@ _BINARY: dict[str, Callable[..., np.ndarray]] = {
 }
 # Kinds that the quantiser gives int8 operands, and that TFLM has in float only.
 INT8 = ("COS", "EXP", "LOG", "NEG", "SIN", "SQRT", "SQUARE")
+NOT_BELOW_0 = ("LOG", "SQRT")  # no number is their value there
 # Kinds whose options are read though the engine does not run them in int8.
 READ = {"DIV"}
 
