@@ -7,8 +7,8 @@ what is the user's to mend raises ``McuHybridError``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -25,20 +25,23 @@ from mcu_hybrid.engines.aot import EngineOptions, Model
 from mcu_hybrid.errors import InputError, McuHybridError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.routing.link_costs import DEFAULT, link_model
+from mcu_hybrid.routing.policy import Direct, NoCloud, Resting
 from mcu_hybrid.routing.query import Answer, Query
 from mcu_hybrid.routing.session import DeviceClock
 from mcu_hybrid.routing.session import HybridSession as Session
 from mcu_hybrid.routing.tune.units import METRICS, Target
+from mcu_hybrid.steps.attach import HERE, Way
 from mcu_hybrid.steps.bench import BenchOptions, bench_step
 from mcu_hybrid.steps.build import Build, build_step, model_path, read_model
 from mcu_hybrid.steps.build import open_build as open_folder
 from mcu_hybrid.steps.cloud import RunOptions, cloud_for
 from mcu_hybrid.steps.engine import DEFAULT_ENGINE
 from mcu_hybrid.steps.export import ExportOptions, export_step
-from mcu_hybrid.steps.flash import Flashed, Way, flash_step
+from mcu_hybrid.steps.flash import Flashed, flash_step
 from mcu_hybrid.steps.predict import Prediction, Predictions, PredictOptions, predict_step
 from mcu_hybrid.steps.run import require_hybrid, run_step
-from mcu_hybrid.steps.serve import global_model, server_module
+from mcu_hybrid.steps.serve import global_model
+from mcu_hybrid.steps.serve import serving as serve_meanwhile
 from mcu_hybrid.steps.split import calibration_split, export_of, test_split
 from mcu_hybrid.steps.train import train_step
 from mcu_hybrid.steps.tune import TuneOptions, tune_step
@@ -53,16 +56,19 @@ __all__ = [
     "CloudClient",
     "Device",
     "DeviceClock",
+    "Direct",
     "EngineOptions",
     "ExportOptions",
     "Flashed",
     "HybridConfig",
     "McuHybridError",
     "Model",
+    "NoCloud",
     "PredictOptions",
     "Prediction",
     "Predictions",
     "Query",
+    "Resting",
     "RunOptions",
     "Session",
     "TuneOptions",
@@ -166,19 +172,14 @@ def build(
 
 
 def flash(
-    build: Build, way: Way | None = None, *, dry_run: bool = False, on_event: OnEvent | None = None
+    build: Build, way: Way = HERE, *, dry_run: bool = False, on_event: OnEvent | None = None
 ) -> Flashed:
-    """Put the firmware on its board and compare what runs there; starts a virtual one."""
-    way = way or Way()
-    return flash_step(
-        build,
-        port=way.port,
-        probe=way.probe,
-        flasher=way.flasher,
-        recover=way.recover,
-        dry_run=dry_run,
-        on_event=on_event,
-    )
+    """Put the firmware on its board and compare what runs there; starts a virtual one.
+
+    Args:
+        way: the board's port, probe and tool, or the machine in its place; found where not given.
+    """
+    return flash_step(build, way, dry_run=dry_run, on_event=on_event)
 
 
 def measure(
@@ -285,8 +286,6 @@ def predict(
     return predict_step(Path(source), given, options or PredictOptions(), on_event=on_event)
 
 
-@contextmanager
-def serving(model: PathText, name: str = "global", *, port: int = 0) -> Iterator[str]:
-    """Serve an ONNX file, or an export's global network, meanwhile; yields the server's URL."""
-    with server_module().serving(global_model(Path(model)), name, port=port) as url:
-        yield url
+def serving(model: PathText, name: str = "global") -> AbstractContextManager[str]:
+    """Serve an ONNX file, or an export's global network, meanwhile; gives the server's URL."""
+    return serve_meanwhile(global_model(Path(model)), name)

@@ -15,6 +15,7 @@ from mcu_hybrid.cli.common import (
     probe_option,
     progress,
     table,
+    virtual_option,
 )
 from mcu_hybrid.cli.export import pixels_of, range_options
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--board", default="", help="Ask the board that SOURCE, a build, is for.")
 @click.option("--port", default="", help="Likewise, at this serial port or link URL.")
 @probe_option
+@virtual_option
 @range_options("", "A bare .tflite was trained on (pixel*scale-mean)/std")
 @range_options("cloud-", "A float model of --cloud was trained on (pixel*scale-mean)/std")
 @board_dirs_option
@@ -52,6 +54,7 @@ def command(
     board: str,
     port: str,
     probe: str,
+    virtual: bool,
     board_dirs: tuple[Path, ...],
     as_json: bool,
     **ranges: Any,
@@ -67,6 +70,7 @@ def command(
 
     Example: mcu-hybrid predict runs/build cat.jpg --board mps2-an500
     """
+    from mcu_hybrid.steps.attach import Way
     from mcu_hybrid.steps.predict import PredictOptions, predict_step
 
     options = PredictOptions(
@@ -75,8 +79,7 @@ def command(
         token=token,
         deadline_s=deadline,
         board=board,
-        port=port,
-        probe=probe,
+        way=Way(port, probe, virtual=virtual),
         pixels=_range(ranges),
         cloud_pixels=_range(ranges, "cloud-"),
         board_dirs=board_dirs,

@@ -25,11 +25,14 @@ from mcu_hybrid.graph.pixels import PixelForm
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.ops.route_features import link_of
 from mcu_hybrid.routing import mechanisms
+from mcu_hybrid.routing.policy import Direct, NoCloud, Resting
 from mcu_hybrid.routing.query import Answer, Query
 from mcu_hybrid.routing.session import DeviceClock, HybridSession
+from mcu_hybrid.steps.attach import HERE, Way
+from mcu_hybrid.steps.boards import open_for
 from mcu_hybrid.steps.build import Build, Model, model_path, read_model
 from mcu_hybrid.steps.cloud import CloudModel, cloud_model
-from mcu_hybrid.steps.flash import on_board, open_for
+from mcu_hybrid.steps.flash import on_board
 from mcu_hybrid.steps.predict_inputs import Sample, Source, graph_for, read_samples
 from mcu_hybrid.wire.messages import Decision, Router
 
@@ -40,7 +43,7 @@ HOST = "int8 reference on this machine"
 class PredictOptions:
     """Who is asked: ``cloud`` is the URL of a server, "" for none.
 
-    ``board`` (or ``port``, ``probe``) asks the board that a build is for; else the int8 reference
+    ``board`` (or a ``way`` to it) asks the board that a build is for; else the int8 reference
     answers on this machine, number for number the same. ``pixels`` of a bare .tflite that does not
     say its range.
     """
@@ -50,8 +53,7 @@ class PredictOptions:
     token: str | None = None
     deadline_s: float = 5.0
     board: str = ""
-    port: str = ""
-    probe: str = ""
+    way: Way = HERE
     pixels: PixelForm | None = None
     cloud_pixels: PixelForm | None = None
     board_dirs: Sequence[Path] = ()
@@ -59,7 +61,7 @@ class PredictOptions:
     @property
     def wants_board(self) -> bool:
         """Whether a board is asked."""
-        return bool(self.board or self.port or self.probe)
+        return bool(self.board) or self.way != HERE
 
 
 @dataclass(frozen=True)
@@ -218,16 +220,16 @@ def _answering(
             shape = graph.tensor(graph.inputs[0]).shape[1:]
             cloud = cloud_model(client, model, shape, options.cloud_pixels)
         clock = DeviceClock(None)
+        policy = NoCloud() if cloud is None else Resting(Direct(cloud))
         scores = scores_tensor(graph)
         if not options.wants_board:
             host = HostDevice(graph, (model.file.metadata or {}).get("deployed"))
-            session = HybridSession(host, cloud, clock=clock)
+            session = HybridSession(host, policy, clock=clock)
             yield _Asking(session, HOST, mechanisms.router_name(host.router), cloud, scores)
             return
         build = _build_for(source, options)
-        board = on_board(build, port=options.port, probe=options.probe, on_event=on_event)
-        device = stack.enter_context(board)
-        session = HybridSession(device, cloud, clock=clock, logits=graph.outputs.index(scores))
+        device = stack.enter_context(on_board(build, options.way, on_event=on_event))
+        session = HybridSession(device, policy, clock=clock, logits=graph.outputs.index(scores))
         router = mechanisms.router_name(device.get_route().router)
         yield _Asking(session, f"board {build.board.name}", router, cloud, scores)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mcu_hybrid import api
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.export.agreement import run_int8
@@ -43,9 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(made: Path) -> Iterator[str]:
-    from mcu_hybrid.cloud.server import serving
-
-    with serving(made / "export" / "global.onnx", "global") as url:
+    with api.serving(made / "export") as url:
         yield url
 
 
