@@ -82,6 +82,8 @@ def _compile_commands(
         compiler = toolchain.program(board, "g++" if is_cxx else "gcc")
         source = path.as_posix()
         flags = toolchain.cxx_flags(board, extra) if is_cxx else toolchain.c_flags(board, source)
+        if path.suffix == ".S":  # the compiler does not hand the map on
+            flags = (*flags, "-Xassembler", f"--debug-prefix-map={root}=.")
         target = f"{work.name}/{'_'.join(path.parts[1:])}.o"
         commands[target] = [compiler, *flags, *same, *includes, "-c", source, "-o", target]
     return commands

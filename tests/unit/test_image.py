@@ -24,6 +24,7 @@ from mcu_hybrid.process import Tools
 from tests.support.own_boards import write_boards
 from tests.support.random_graph import Builder
 
+ASSEMBLY = ("bound_s8",)  # a kernel of C and assembly
 ARM = shutil.which("arm-none-eabi-gcc")
 needs_arm = pytest.mark.skipif(ARM is None, reason="arm-none-eabi-gcc is not installed")
 
@@ -39,11 +40,14 @@ def board_of(tmp_path: Path) -> Board:
     return load_board("own", [write_boards(tmp_path / "mine")])
 
 
-def render(root: Path, board: Board, graph: Graph) -> tuple[Project, Footprint]:
+def render(
+    root: Path, board: Board, graph: Graph, also: tuple[str, ...] = ()
+) -> tuple[Project, Footprint]:
+    """A project of the model with its kernels, and of others."""
     program = program_of(graph)
     need = report.footprint(program)
     files = emit(program, digest=bytes(32))
-    return render_project(root, board, files, kernels=need.kernels), need
+    return render_project(root, board, files, kernels=(*need.kernels, *also)), need
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -79,11 +83,12 @@ def test_sizes_and_places_of_a_firmware(tmp_path: Path) -> None:
 
 @needs_arm
 def test_the_same_sources_give_the_same_bytes_in_any_folder(tmp_path: Path) -> None:
-    board = board_of(tmp_path)
+    board = load_board("stm32f4")  # of a core that has kernels in assembly
     folders = [tmp_path / "a", tmp_path / "another" / "place"]
     for folder in folders:
-        build(render(folder, board, model())[0], board, Tools())
+        build(render(folder, board, model(), ASSEMBLY)[0], board, Tools())
     assert digests(folders[0]) == digests(folders[1])
+    assert "src/kernels/bound_s8.S" in digests(folders[0])
     assert "firmware.map" in digests(folders[0])
     for path in folders[0].rglob("*"):
         assert not path.is_file() or str(tmp_path).encode() not in path.read_bytes(), path
