@@ -2,6 +2,7 @@
 
 #include "mh_frames.h"
 #include "mh_model.h"
+#include "mh_payloads.h"
 #include "mh_port.h"
 #include "mh_reply.h"
 #include "mh_time.h"
@@ -42,11 +43,12 @@ static void on_layer(void *ctx, uint16_t layer, const void *out, uint32_t out_by
     if (p->overran == MH_NO_LAYER && !mh_guard_holds()) {
         p->overran = layer;
     }
-    mh_put(layer, 2);
-    mh_put(ticks, 8);
-    mh_put(instructions, 8);
-    mh_put(out_bytes, 4);
-    mh_put(mh_crc32(0, out, out_bytes), 4);
+    const mh_wire_profile_row row = {.layer = layer,
+                                     .ticks = ticks,
+                                     .instructions = instructions,
+                                     .out_bytes = out_bytes,
+                                     .crc32 = mh_crc32(0, out, out_bytes)};
+    mh_put_bytes(&row, sizeof row);
     mh_send(MH_MSG_PROFILE_ROW);
     p->watched = mh_watch_taken();
     p->from = mh_time_now();
@@ -60,9 +62,9 @@ mh_status mh_profile(uint16_t *overran)
     hook(&p, MH_NO_LAYER, NULL, 0);
     p.from = mh_time_now();
     const mh_status status = mh_model_run(hook, &p);
-    mh_put(p.layers, 2);
-    mh_put(p.sum.ticks, 8);
-    mh_put(p.sum.instructions, 8);
+    const mh_wire_profile_end end = {
+        .layers = p.layers, .ticks = p.sum.ticks, .instructions = p.sum.instructions};
+    mh_put_bytes(&end, sizeof end);
     *overran = p.overran;
     return status;
 }
@@ -92,8 +94,7 @@ static uint32_t crc_of_outputs(void)
 
 mh_status mh_self_test(void)
 {
-    uint16_t passed = 0;
-    uint16_t first = 0xFFFFu;
+    mh_wire_self_test told = {.total = mh_kat_count, .first_failing = -1};
     for (uint16_t i = 0; i < mh_kat_count; i++) {
         fill_inputs(mh_kat[i].seed);
         const mh_status status = mh_model_run(NULL, NULL);
@@ -101,14 +102,12 @@ mh_status mh_self_test(void)
             return status;
         }
         if (crc_of_outputs() == mh_kat[i].crc) {
-            passed++;
-        } else if (first == 0xFFFFu) {
-            first = i;
+            told.passed++;
+        } else if (told.first_failing < 0) {
+            told.first_failing = (int16_t)i;
         }
     }
-    mh_put(passed, 2);
-    mh_put(mh_kat_count, 2);
-    mh_put(first, 2);
+    mh_put_bytes(&told, sizeof told);
     return MH_OK;
 }
 
@@ -131,16 +130,17 @@ uint8_t mh_guard_holds(void)
 
 void mh_image_crc(const uint8_t *payload, uint16_t n)
 {
-    const uint32_t bytes = mh_get(payload + 4, 4);
+    const mh_wire_image_part *request = (const void *)payload;
+    const uint32_t bytes = request->size_bytes;
     const uint8_t *part;
     (void)n;
-    if (!mh_port_image(mh_get(payload, 4), bytes, &part)) {
+    if (!mh_port_image(request->address, bytes, &part)) {
         mh_fail(MH_E_BAD_OFFSET, bytes);
         return;
     }
     mh_watch_start(0);
-    const uint32_t crc = mh_crc32(0, part, bytes);
+    const mh_wire_image_crc told = {.crc32 = mh_crc32(0, part, bytes)};
     mh_watch_stop();
-    mh_put(crc, 4);
+    mh_put_bytes(&told, sizeof told);
     mh_ok(MH_MSG_IMAGE_CRC);
 }

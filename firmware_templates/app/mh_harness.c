@@ -1,13 +1,17 @@
 #include "mh_harness.h"
 
+#include <string.h>
+
 #include "board_config.h"
 #include "build_info.h"
 #include "mh_checks.h"
 #include "mh_frames.h"
 #include "mh_infer.h"
 #include "mh_model.h"
+#include "mh_payloads.h"
 #include "mh_port.h"
 #include "mh_reply.h"
+#include "mh_tensors.h"
 
 #ifndef MH_ENGINE
 #define MH_ENGINE MH_ENGINE_AOT
@@ -17,7 +21,6 @@
 #else
 #define RX_WINDOW MH_PORT_RX_BYTES
 #endif
-#define BUILD_ID_BYTES 16u
 
 typedef struct {
     uint8_t type;
@@ -37,30 +40,33 @@ static void hello(const uint8_t *payload, uint16_t n)
     static const char build_id[] = MH_BUILD_ID;
     (void)payload;
     (void)n;
-    mh_put(MH_PROTOCOL_VERSION, 1);
-    mh_put(MH_MAX_PAYLOAD, 2);
-    for (uint32_t i = 0; i < 2u * BUILD_ID_BYTES; i += 2u) {
-        mh_put(hex_digit(build_id[i]) << 4 | hex_digit(build_id[i + 1u]), 1);
+    mh_wire_hello_head head = {.protocol = MH_PROTOCOL_VERSION, .max_payload = MH_MAX_PAYLOAD};
+    for (uint32_t i = 0; i < sizeof head.build_id; i++) {
+        const char *digits = build_id + 2u * i;
+        head.build_id[i] = (uint8_t)(hex_digit(digits[0]) << 4 | hex_digit(digits[1]));
     }
-    mh_put_bytes(mh_model.digest, sizeof mh_model.digest);
+    memcpy(head.model_sha256, mh_model.digest, sizeof head.model_sha256);
+    mh_put_bytes(&head, sizeof head);
     mh_put_text(MH_BOARD_NAME);
     mh_put_text(MH_CHIP_NAME);
     mh_put_text(MH_CORE_NAME);
-    mh_put(mh_port_clock_hz(), 4);
-    mh_put(MH_TICK_HZ == MH_CLOCK_HZ ? mh_port_clock_hz() : MH_TICK_HZ, 4);
-    mh_put(MH_TICK_INSTRUCTIONS, 2);
-    mh_put(mh_model.arena_bytes, 4);
-    mh_put(mh_port_static_ram(), 4);
-    mh_put(mh_model.inputs, 1);
-    mh_put(mh_model.outputs, 1);
-    mh_put(mh_model.layers, 2);
-    mh_put(mh_model.logits, 1);
-    mh_put(mh_model.route, 1);
-    mh_put(mh_model.scores, 1);
-    mh_put(MH_ENGINE, 1);
-    mh_put(mh_model_status(), 1);
-    mh_put(RX_WINDOW, 2);
-    mh_put(mh_session(), 4);
+    const uint32_t clock_hz = mh_port_clock_hz();
+    const mh_wire_hello_tail tail = {.clock_hz = clock_hz,
+                                     .tick_hz = MH_TICK_HZ == MH_CLOCK_HZ ? clock_hz : MH_TICK_HZ,
+                                     .tick_instructions = MH_TICK_INSTRUCTIONS,
+                                     .arena_bytes = mh_model.arena_bytes,
+                                     .static_ram_bytes = mh_port_static_ram(),
+                                     .inputs = mh_model.inputs,
+                                     .outputs = mh_model.outputs,
+                                     .layers = mh_model.layers,
+                                     .logits = mh_model.logits,
+                                     .route = mh_model.route,
+                                     .scores = mh_model.scores,
+                                     .engine = MH_ENGINE,
+                                     .init_status = (uint8_t)mh_model_status(),
+                                     .rx_window = RX_WINDOW,
+                                     .session = mh_session()};
+    mh_put_bytes(&tail, sizeof tail);
     mh_ok(MH_MSG_HELLO);
 }
 
@@ -80,21 +86,23 @@ static void reset(const uint8_t *payload, uint16_t n)
     mh_port_reset();
 }
 
+#define EXACTLY(payload) sizeof(payload), sizeof(payload)
+
 static const request requests[] = {
     {MH_MSG_HELLO, 0, 0, 0, hello},
-    {MH_MSG_TENSOR_INFO, 1, 2, 2, mh_tensor_info},
-    {MH_MSG_WRITE_INPUT, 1, MH_WRITE_HEAD_BYTES + 1u, MH_MAX_PAYLOAD, mh_write_input},
-    {MH_MSG_INFER, 1, 10, 10, mh_infer},
-    {MH_MSG_READ_OUTPUT, 1, 7, 7, mh_read_output},
-    {MH_MSG_PROFILE, 1, 4, 4, mh_run_profile},
+    {MH_MSG_TENSOR_INFO, 1, EXACTLY(mh_wire_tensor_info), mh_tensor_info},
+    {MH_MSG_WRITE_INPUT, 1, sizeof(mh_wire_write_input) + 1u, MH_MAX_PAYLOAD, mh_write_input},
+    {MH_MSG_INFER, 1, EXACTLY(mh_wire_infer), mh_infer},
+    {MH_MSG_READ_OUTPUT, 1, EXACTLY(mh_wire_read_output), mh_read_output},
+    {MH_MSG_PROFILE, 1, EXACTLY(mh_wire_layer_limit), mh_run_profile},
     {MH_MSG_GET_ROUTE, 0, 0, 0, mh_route},
-    {MH_MSG_SET_ROUTE, 0, 5, 5, mh_route},
+    {MH_MSG_SET_ROUTE, 0, EXACTLY(mh_wire_route), mh_route},
     {MH_MSG_STATS, 0, 0, 0, mh_send_stats},
     {MH_MSG_STATS_RESET, 0, 0, 0, mh_reset_stats},
-    {MH_MSG_SELF_TEST, 1, 4, 4, mh_run_self_test},
+    {MH_MSG_SELF_TEST, 1, EXACTLY(mh_wire_layer_limit), mh_run_self_test},
     {MH_MSG_RESET, 0, 0, 0, reset},
-    {MH_MSG_SET_SESSION, 0, 4, 4, mh_set_session},
-    {MH_MSG_IMAGE_CRC, 0, 8, 8, mh_image_crc},
+    {MH_MSG_SET_SESSION, 0, EXACTLY(mh_wire_session), mh_set_session},
+    {MH_MSG_IMAGE_CRC, 0, EXACTLY(mh_wire_image_part), mh_image_crc},
 };
 
 static void answer(uint8_t type, const uint8_t *payload, uint16_t n)
@@ -133,15 +141,11 @@ void mh_harness_init(void)
 
 void mh_fault(uint32_t code, uint32_t pc, uint32_t address)
 {
-    const uint16_t layer = mh_layer_now;
-    uint8_t frame[MH_HEAD_BYTES + 11u + MH_CRC_BYTES] = {MH_MSG_FAULT, 0, (uint8_t)code};
-    frame[3] = (uint8_t)layer;
-    frame[4] = (uint8_t)(layer >> 8);
-    for (uint32_t i = 0; i < 4u; i++) {
-        frame[5u + i] = (uint8_t)(pc >> (8u * i));
-        frame[9u + i] = (uint8_t)(address >> (8u * i));
-    }
-    mh_frame_send(frame, 11, mh_port_write);
+    const mh_wire_fault_frame fault = {
+        .code = (uint8_t)code, .layer = mh_layer_now, .pc = pc, .address = address};
+    uint8_t frame[MH_HEAD_BYTES + sizeof fault + MH_CRC_BYTES] = {MH_MSG_FAULT};
+    memcpy(frame + MH_HEAD_BYTES, &fault, sizeof fault);
+    mh_frame_send(frame, sizeof fault, mh_port_write);
     flush();
     mh_port_reset();
 }

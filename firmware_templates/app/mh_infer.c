@@ -5,15 +5,13 @@
 #include "mh_checks.h"
 #include "mh_messages.h"
 #include "mh_model.h"
+#include "mh_payloads.h"
 #include "mh_port.h"
 #include "mh_reply.h"
+#include "mh_tensors.h"
 #include "mh_time.h"
 #include "mh_watch.h"
 
-#define MAX_INPUTS 8u
-
-static uint32_t written[MAX_INPUTS]; /* bytes of the next inference's input, without a gap */
-static uint8_t outputs_valid;
 static mh_status model_status;
 static uint8_t router;
 static int32_t threshold;
@@ -46,74 +44,18 @@ uint8_t mh_model_ok(mh_status status)
     return status == MH_OK;
 }
 
-void mh_tensor_info(const uint8_t *payload, uint16_t n)
-{
-    const uint8_t kind = payload[0];
-    const uint8_t index = payload[1];
-    (void)n;
-    if (kind > MH_KIND_OUTPUT) {
-        mh_fail(MH_E_BAD_INDEX, kind);
-        return;
-    }
-    if (index >= (kind == MH_KIND_INPUT ? mh_model.inputs : mh_model.outputs)) {
-        mh_fail(MH_E_BAD_INDEX, index);
-        return;
-    }
-    const mh_buffer tensor = kind == MH_KIND_INPUT ? mh_model_input(index) : mh_model_output(index);
-    mh_put(tensor.bytes, 4);
-    mh_ok(MH_MSG_TENSOR_INFO);
-}
-
-void mh_write_input(const uint8_t *payload, uint16_t n)
-{
-    const uint8_t index = payload[0];
-    const uint32_t offset = mh_get(payload + 1, 4);
-    const uint32_t bytes = (uint32_t)n - MH_WRITE_HEAD_BYTES;
-    if (index >= mh_model.inputs) {
-        mh_fail(MH_E_BAD_INDEX, index);
-        return;
-    }
-    const mh_buffer input = mh_model_input(index);
-    /* Going back (a lost answer, a new input) is fine, a gap is not. */
-    if (offset > written[index]) {
-        mh_fail(MH_E_BAD_OFFSET, written[index]);
-        return;
-    }
-    if (bytes > input.bytes - offset) {
-        mh_fail(MH_E_BAD_OFFSET, input.bytes);
-        return;
-    }
-    memcpy((uint8_t *)input.data + offset, payload + MH_WRITE_HEAD_BYTES, bytes);
-    written[index] = offset + bytes;
-    outputs_valid = 0; /* they may share memory with the input */
-    mh_put(written[index], 4);
-    mh_ok(MH_MSG_WRITE_INPUT);
-}
-
-static uint8_t inputs_complete(void)
-{
-    for (uint8_t i = 0; i < mh_model.inputs; i++) {
-        if (written[i] != mh_model_input(i).bytes) {
-            mh_fail(MH_E_NO_INPUT, i);
-            return 0;
-        }
-    }
-    return 1;
-}
-
 /* A run leaves nothing of its input in the arena; overran: the layer, where it is known. */
 static uint8_t after_run(mh_status status, uint16_t overran)
 {
     mh_watch_stop();
-    memset(written, 0, sizeof written);
+    mh_tensors_used(0);
     last.run = 0;
-    outputs_valid = 0;
     if (!mh_guard_holds()) {
         mh_guard_set();
         mh_fail(MH_E_ARENA_OVERRUN, overran);
         return 0;
     }
-    outputs_valid = status == MH_OK;
+    mh_tensors_used(status == MH_OK);
     return mh_model_ok(status);
 }
 
@@ -152,18 +94,9 @@ static void count(uint8_t decision, uint8_t is_repeat)
     stats.kept += decision == MH_DECISION_KEEP;
 }
 
-static uint32_t total_output_bytes(void)
-{
-    uint32_t total = 0;
-    for (uint8_t i = 0; i < mh_model.outputs; i++) {
-        total += mh_model_output(i).bytes;
-    }
-    return total;
-}
-
 static uint8_t run_model(uint32_t run, uint32_t limit_ms)
 {
-    if (!inputs_complete()) {
+    if (!mh_inputs_complete()) {
         return 0;
     }
     mh_watch_start(limit_ms);
@@ -185,21 +118,23 @@ static uint8_t run_model(uint32_t run, uint32_t limit_ms)
 
 void mh_infer(const uint8_t *payload, uint16_t n)
 {
-    const uint32_t run = mh_get(payload, 4);
-    const uint32_t limit_ms = mh_get(payload + 4, 4);
-    uint32_t left = mh_get(payload + 8, 2);
+    const mh_wire_infer *request = (const void *)payload;
+    const uint32_t run = request->run;
+    uint32_t left = request->head_bytes;
     (void)n;
-    if ((!outputs_valid || run == 0 || run != last.run) && !run_model(run, limit_ms)) {
+    if ((!mh_outputs_valid() || run == 0 || run != last.run) &&
+        !run_model(run, request->layer_limit_ms)) {
         return;
     }
-    mh_put(session, 4);
-    mh_put(last.elapsed.ticks, 8);
-    mh_put(last.elapsed.instructions, 8);
-    mh_put(last.decision, 1);
-    mh_put(router, 1);
-    mh_put((uint32_t)threshold, 4);
-    mh_put((uint32_t)last.score, 4);
-    mh_put(total_output_bytes(), 4);
+    const mh_wire_infer_result told = {.session = session,
+                                       .ticks = last.elapsed.ticks,
+                                       .instructions = last.elapsed.instructions,
+                                       .decision = last.decision,
+                                       .router = router,
+                                       .threshold = threshold,
+                                       .score = last.score,
+                                       .output_bytes = mh_output_bytes()};
+    mh_put_bytes(&told, sizeof told);
     left = left < mh_room() ? left : mh_room();
     for (uint8_t i = 0; i < mh_model.outputs; i++) {
         const mh_buffer output = mh_model_output(i);
@@ -210,38 +145,15 @@ void mh_infer(const uint8_t *payload, uint16_t n)
     mh_ok(MH_MSG_INFER);
 }
 
-void mh_read_output(const uint8_t *payload, uint16_t n)
-{
-    const uint8_t index = payload[0];
-    const uint32_t offset = mh_get(payload + 1, 4);
-    const uint32_t count = mh_get(payload + 5, 2);
-    (void)n;
-    if (index >= mh_model.outputs) {
-        mh_fail(MH_E_BAD_INDEX, index);
-        return;
-    }
-    if (!outputs_valid) {
-        mh_fail(MH_E_NO_OUTPUT, index);
-        return;
-    }
-    const mh_buffer output = mh_model_output(index);
-    if (offset > output.bytes || count > output.bytes - offset || count > MH_MAX_PAYLOAD) {
-        mh_fail(MH_E_BAD_OFFSET, output.bytes);
-        return;
-    }
-    mh_put_bytes((const uint8_t *)output.data + offset, count);
-    mh_ok(MH_MSG_READ_OUTPUT);
-}
-
 void mh_run_profile(const uint8_t *payload, uint16_t n)
 {
-    const uint32_t limit_ms = mh_get(payload, 4);
+    const mh_wire_layer_limit *request = (const void *)payload;
     uint16_t overran = MH_NO_LAYER;
     (void)n;
-    if (!inputs_complete()) {
+    if (!mh_inputs_complete()) {
         return;
     }
-    mh_watch_start(limit_ms);
+    mh_watch_start(request->layer_limit_ms);
     const mh_status status = mh_profile(&overran);
     if (after_run(status, overran)) {
         mh_ok(MH_MSG_PROFILE);
@@ -250,8 +162,9 @@ void mh_run_profile(const uint8_t *payload, uint16_t n)
 
 void mh_run_self_test(const uint8_t *payload, uint16_t n)
 {
+    const mh_wire_layer_limit *request = (const void *)payload;
     (void)n;
-    mh_watch_start(mh_get(payload, 4));
+    mh_watch_start(request->layer_limit_ms);
     if (after_run(mh_self_test(), MH_NO_LAYER)) {
         mh_ok(MH_MSG_SELF_TEST);
     }
@@ -264,11 +177,12 @@ uint32_t mh_session(void)
 
 void mh_set_session(const uint8_t *payload, uint16_t n)
 {
+    const mh_wire_session told = *(const mh_wire_session *)(const void *)payload;
     (void)n;
-    session = mh_get(payload, 4);
+    session = told.session;
     last.run = 0; /* another host's numbers are not this one's */
     counted = 0;
-    mh_put(session, 4);
+    mh_put_bytes(&told, sizeof told);
     mh_ok(MH_MSG_SET_SESSION);
 }
 
@@ -283,16 +197,17 @@ static uint8_t has_score(uint8_t id)
 void mh_route(const uint8_t *payload, uint16_t n)
 {
     if (n != 0) {
-        if (!has_score(payload[0])) {
-            mh_fail(MH_E_BAD_INDEX, payload[0]);
+        const mh_wire_route *wanted = (const void *)payload;
+        if (!has_score(wanted->router)) {
+            mh_fail(MH_E_BAD_INDEX, wanted->router);
             return;
         }
-        router = payload[0];
-        threshold = (int32_t)mh_get(payload + 1, 4);
+        router = wanted->router;
+        threshold = wanted->threshold;
         last.run = 0; /* decided by the route before */
     }
-    mh_put(router, 1);
-    mh_put((uint32_t)threshold, 4);
+    const mh_wire_route now = {.router = router, .threshold = threshold};
+    mh_put_bytes(&now, sizeof now);
     mh_ok(n != 0 ? MH_MSG_SET_ROUTE : MH_MSG_GET_ROUTE);
 }
 
@@ -300,13 +215,14 @@ void mh_send_stats(const uint8_t *payload, uint16_t n)
 {
     (void)payload;
     (void)n;
-    mh_put(stats.inferences, 4);
-    mh_put(stats.kept, 4);
-    mh_put(stats.queried, 4);
-    mh_put(mh_frame_errors(0), 4);
-    mh_put(mh_port_stack_used(), 4);
-    mh_put(stats.repeats, 4);
-    mh_put(session, 4);
+    const mh_wire_stats told = {.inferences = stats.inferences,
+                                .kept = stats.kept,
+                                .queried = stats.queried,
+                                .frame_errors = mh_frame_errors(0),
+                                .stack_used_bytes = mh_port_stack_used(),
+                                .repeats = stats.repeats,
+                                .session = session};
+    mh_put_bytes(&told, sizeof told);
     mh_ok(MH_MSG_STATS);
 }
 
@@ -323,7 +239,7 @@ void mh_infer_init(void)
 {
     mh_guard_set();
     model_status = mh_model_init();
-    if (mh_model.inputs > MAX_INPUTS) {
+    if (mh_model.inputs > MH_MAX_INPUTS) {
         model_status = MH_ERR_SUPPORT;
     }
     router = has_score(mh_model.router) ? mh_model.router : (uint8_t)MH_ROUTER_NONE;

@@ -1,12 +1,10 @@
-/* The requests that work on the model: tensors, inference, decision, counters. */
+/* The requests that work on the model: inference, decision, counters. Its tensors: mh_tensors.h. */
 #ifndef MH_INFER_H
 #define MH_INFER_H
 
 #include <stdint.h>
 
 #include "mh_types.h"
-
-#define MH_WRITE_HEAD_BYTES 5u /* of a WRITE_INPUT payload, ahead of the data */
 
 /* Sets up the model, the route of the build and the clock's calibration. */
 void mh_infer_init(void);
@@ -17,10 +15,7 @@ uint32_t mh_session(void);
 uint8_t mh_model_ok(mh_status status);
 
 /* Each answers one request; the table in mh_harness.c has checked the payload's length. */
-void mh_tensor_info(const uint8_t *payload, uint16_t n);
-void mh_write_input(const uint8_t *payload, uint16_t n);
 void mh_infer(const uint8_t *payload, uint16_t n);
-void mh_read_output(const uint8_t *payload, uint16_t n);
 void mh_run_profile(const uint8_t *payload, uint16_t n);
 void mh_run_self_test(const uint8_t *payload, uint16_t n);
 void mh_set_session(const uint8_t *payload, uint16_t n);

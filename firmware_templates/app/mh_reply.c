@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mh_frames.h"
+#include "mh_payloads.h"
 #include "mh_port.h"
 
 #define MAX_TEXT 64u
@@ -44,15 +45,6 @@ uint32_t mh_frame_errors(uint8_t clear)
     return count;
 }
 
-uint32_t mh_get(const uint8_t *src, uint32_t bytes)
-{
-    uint32_t value = 0;
-    for (uint32_t i = 0; i < bytes; i++) {
-        value |= (uint32_t)src[i] << (8u * i);
-    }
-    return value;
-}
-
 uint32_t mh_room(void)
 {
     return MH_MAX_PAYLOAD - (uint32_t)put_count;
@@ -64,21 +56,13 @@ void mh_put_bytes(const void *src, uint32_t n)
     put_count = (uint16_t)(put_count + n);
 }
 
-void mh_put(uint64_t value, uint32_t bytes)
-{
-    for (uint32_t i = 0; i < bytes; i++) {
-        const uint8_t byte = (uint8_t)(value >> (8u * i));
-        mh_put_bytes(&byte, 1);
-    }
-}
-
 void mh_put_text(const char *text)
 {
-    uint32_t n = 0;
+    uint8_t n = 0;
     while (n < MAX_TEXT && text[n] != 0) { /* strlen takes 220 bytes of code */
         n++;
     }
-    mh_put(n, 1);
+    mh_put_bytes(&n, sizeof n);
     mh_put_bytes(text, n);
 }
 
@@ -99,11 +83,11 @@ void mh_send(uint8_t type)
 
 void mh_acknowledge(uint16_t layer)
 {
-    uint8_t frame[MH_HEAD_BYTES + 2u + MH_CRC_BYTES];
+    const mh_wire_ack ack = {.layer = layer};
+    uint8_t frame[MH_HEAD_BYTES + sizeof ack + MH_CRC_BYTES];
     if (!sending) {
-        frame[2] = (uint8_t)layer;
-        frame[3] = (uint8_t)(layer >> 8);
-        send(frame, MH_MSG_ACK, 2);
+        memcpy(frame + MH_HEAD_BYTES, &ack, sizeof ack);
+        send(frame, MH_MSG_ACK, sizeof ack);
     }
 }
 
@@ -114,8 +98,8 @@ void mh_ok(uint8_t request_type)
 
 void mh_fail(uint8_t code, uint32_t detail)
 {
+    const mh_wire_error_frame error = {.code = code, .detail = detail};
     put_count = 0;
-    mh_put(code, 1);
-    mh_put(detail, 4);
+    mh_put_bytes(&error, sizeof error);
     mh_send(MH_MSG_ERROR);
 }

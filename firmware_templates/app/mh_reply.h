@@ -1,4 +1,4 @@
-/* Reads fields of a request and writes its answer; little-endian. For the harness's own files. */
+/* Takes a request and writes its answer (mh_payloads.h). For the harness's own files. */
 #ifndef MH_REPLY_H
 #define MH_REPLY_H
 
@@ -12,9 +12,7 @@
 uint8_t mh_receive(uint8_t byte, const uint8_t **payload, uint16_t *n);
 uint32_t mh_frame_errors(uint8_t clear);
 
-uint32_t mh_get(const uint8_t *src, uint32_t bytes);
-
-void mh_put(uint64_t value, uint32_t bytes);
+/* A struct of mh_payloads.h, or a part of a tensor. */
 void mh_put_bytes(const void *src, uint32_t n);
 void mh_put_text(const char *text);
 /* Payload bytes that still fit. */

@@ -17,7 +17,7 @@ from mcu_hybrid.errors import LinkTimeout, ProtocolError
 from mcu_hybrid.link.base import Link
 from mcu_hybrid.wire.frames import BadFrame, Decoder, Frame, encode
 from mcu_hybrid.wire.messages import LINK_CODES, MAX_PAYLOAD, MEANING, RESPONSE, Code, Fault, Type
-from mcu_hybrid.wire.payloads import ErrorFrame, FaultFrame, ack_layer
+from mcu_hybrid.wire.payloads import Ack, ErrorFrame, FaultFrame
 
 _READ_BYTES = 65536
 _STUCK_S = 0.05  # a frame that is whole but for its end, for so long
@@ -227,7 +227,7 @@ class Channel:
             if on_row is not None:
                 on_row(frame.payload)
         elif frame.type == Type.ACK:
-            layer = ack_layer(frame.payload)
+            layer = Ack.parse(frame.payload).layer
             exchange.starts += layer is None and not exchange.running
             exchange.layer = layer if layer is not None else exchange.layer
         else:

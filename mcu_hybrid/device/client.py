@@ -104,8 +104,8 @@ class Device:
         return self._hello
 
     def _begin_session(self) -> None:
-        number = payloads.session(self._session)
-        self._channel.request(Type.SET_SESSION, number)
+        number = payloads.Session(self._session)
+        self._channel.request(Type.SET_SESSION, number.pack())
         self.tally = Tally()
 
     def close(self) -> None:
@@ -168,8 +168,9 @@ class Device:
         return self._sizes[kind]
 
     def _one_size(self, kind: TensorKind, index: int) -> int:
-        answer = self._channel.request(Type.TENSOR_INFO, payloads.tensor_info(kind, index))
-        return payloads.number(answer, "TENSOR_INFO")
+        asked = payloads.TensorInfo(kind, index)
+        answer = self._channel.request(Type.TENSOR_INFO, asked.pack())
+        return payloads.TensorSize.parse(answer).size_bytes
 
     # -- inference
 
@@ -218,7 +219,7 @@ class Device:
 
         def once() -> Profile:
             self._write_all(data)
-            limit = payloads.layer_limit(self._layer_limit_ms())
+            limit = payloads.LayerLimit(self._layer_limit_ms()).pack()
             answer = self._channel.finish(self._channel.begin(Type.PROFILE, limit), take)
             end = payloads.ProfileEnd.parse(answer)
             if len(rows) != end.layers:
@@ -269,7 +270,8 @@ class Device:
     def _name_overrun(self, data: Sequence[bytes]) -> None:
         """The same once more, layer by layer: raises DeviceError with the layer."""
         self._write_all(data)
-        self._channel.request(Type.PROFILE, payloads.layer_limit(self._layer_limit_ms()))
+        limit = payloads.LayerLimit(self._layer_limit_ms())
+        self._channel.request(Type.PROFILE, limit.pack())
 
     def _revive(self) -> None:
         """The board restarted: require the same firmware, and tell it all again."""
@@ -306,9 +308,9 @@ class Device:
         """With as much of the outputs as fits; less where long frames do not get through."""
         while True:
             room = self._channel.piece_bytes
-            request = payloads.infer(self._run, self._layer_limit_ms(), room)
+            asked = payloads.Infer(self._run, self._layer_limit_ms(), room)
             try:
-                return self._channel.request(Type.INFER, request, can_shrink=True)
+                return self._channel.request(Type.INFER, asked.pack(), can_shrink=True)
             except TooLarge:
                 continue
 
@@ -373,9 +375,9 @@ class Device:
 
     def self_test(self) -> SelfTest:
         """Run the known-answer vectors that were built into the firmware."""
-        limit = payloads.layer_limit(self._layer_limit_ms())
+        limit = payloads.LayerLimit(self._layer_limit_ms())
         try:
-            return SelfTest.parse(self._channel.request(Type.SELF_TEST, limit))
+            return SelfTest.parse(self._channel.request(Type.SELF_TEST, limit.pack()))
         except DeviceError as error:
             if error.code == Code.ARENA_OVERRUN:
                 self._name_overrun([bytes(size) for size in self.input_bytes()])
@@ -383,8 +385,9 @@ class Device:
 
     def image_crc(self, address: int, size: int) -> int:
         """crc32 of a part of the image as it lies on the board; DeviceError where it is no part."""
-        answer = self._channel.request(Type.IMAGE_CRC, payloads.image_part(address, size))
-        return payloads.number(answer, "IMAGE_CRC")
+        part = payloads.ImagePart(address, size)
+        answer = self._channel.request(Type.IMAGE_CRC, part.pack())
+        return payloads.ImageCrc.parse(answer).crc32
 
     def reset(self, wait_s: float = 8.0) -> Hello:
         """Restart the firmware and wait until it answers again."""

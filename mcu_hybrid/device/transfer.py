@@ -7,10 +7,11 @@ from collections import deque
 from mcu_hybrid.device.channel import Channel, DeviceError, Exchange, TooLarge
 from mcu_hybrid.errors import LinkTimeout, ProtocolError
 from mcu_hybrid.wire import payloads
+from mcu_hybrid.wire.fields import FLASH_AGAIN, fixed_bytes
 from mcu_hybrid.wire.messages import MAX_FRAME, MAX_PAYLOAD, Code, Type
-from mcu_hybrid.wire.reader import FLASH_AGAIN
 
 _FRAME_BYTES = MAX_FRAME - MAX_PAYLOAD + 5  # beside the payload, with COBS and delimiters
+_WRITE_HEAD = fixed_bytes(payloads.WriteInput)
 _GAPS = 50  # in one tensor: not the link's fault any longer
 
 
@@ -22,14 +23,14 @@ def write_tensor(channel: Channel, index: int, data: bytes, rx_window: int) -> N
         payload_bytes = channel.piece_bytes
         room = 1 if trouble else max(rx_window // (payload_bytes + _FRAME_BYTES), 1)
         while sent < len(data) and len(flight) < room:
-            piece = data[sent : sent + payload_bytes - payloads.WRITE_INPUT_HEAD]
-            request = payloads.write_input(index, sent, piece)
+            piece = data[sent : sent + payload_bytes - _WRITE_HEAD]
+            request = payloads.WriteInput(index, sent, piece).pack()
             flight.append((channel.begin(Type.WRITE_INPUT, request), sent))
             sent += len(piece)
         exchange, offset = flight.popleft()
         try:
             answer = channel.finish(exchange, can_shrink=True)
-            reached = payloads.number(answer, "WRITE_INPUT")
+            reached = payloads.Written.parse(answer).reached
             trouble = exchange.was_repeated
         except TooLarge:
             reached, trouble = offset, True
@@ -51,7 +52,7 @@ def read_tensor(channel: Channel, index: int, start: int, size: int) -> bytes:
     parts = []
     while start < size:
         count = min(channel.piece_bytes, size - start)
-        request = payloads.read_output(index, start, count)
+        request = payloads.ReadOutput(index, start, count).pack()
         try:
             part = channel.request(Type.READ_OUTPUT, request, can_shrink=True)
         except TooLarge:

@@ -18,7 +18,7 @@ from mcu_hybrid.board.load import Board
 from mcu_hybrid.errors import BoardError, InputError, McuHybridError
 from mcu_hybrid.firmware import toolchain
 from mcu_hybrid.templates import source_template
-from mcu_hybrid.wire import messages
+from mcu_hybrid.wire import layouts, messages
 
 BUILD_INFO = "build_info.h"
 SOURCES = (".c", ".h", ".S", ".cc")
@@ -94,6 +94,7 @@ def _texts(
     app = resources.root("firmware_templates") / "app"
     yield from _copies(app, "src/app")
     yield "src/app/mh_messages.h", messages.c_header()
+    yield "src/app/mh_payloads.h", layouts.c_header()
     yield from _copies(resources.kernels() / "include", "src/kernels/include")
     for path in [path for stem in kernels for path in kernel_files(stem, board)]:
         yield f"src/kernels/{path.name}", path.read_text("utf-8")

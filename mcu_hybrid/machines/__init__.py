@@ -73,6 +73,11 @@ def tracer_of(board: Board) -> Machine | None:
     return next((m for m in all_for(board) if m.capabilities.trace), None)
 
 
+def counter_of(board: Board) -> Machine | None:
+    """The machine that runs this board's images and counts instructions; None without one."""
+    return next((m for m in all_for(board) if m.capabilities.count), None)
+
+
 def _none(board: Board, fact: str) -> BoardError:
     runnable = [each.name for each in list_boards() if any(all_for(each))]
     return BoardError(

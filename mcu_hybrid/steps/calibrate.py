@@ -16,6 +16,7 @@ from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.compiler.cost import measured_core
 from mcu_hybrid.errors import BoardError
 from mcu_hybrid.events import OnEvent
+from mcu_hybrid.machines import counter_of
 from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.nets.checkpoint import Hybrid, NetSpec, RouterParts, Splits
 from mcu_hybrid.nets.genome import Genome
@@ -66,13 +67,13 @@ def calibrate_step(
 
 def virtual_of(board: Board, board_dirs: Sequence[Path] = ()) -> Board:
     """The board itself where it is virtual, else a virtual one with its core's kernels."""
-    if board.is_virtual and not board.is_host:
+    if board.is_virtual and counter_of(board):
         return board
     found = [
         other
         for other in list_boards(board_dirs)
         if other.is_virtual
-        and not other.is_host
+        and counter_of(other)
         and measured_core(other.core.name) == measured_core(board.core.name)
         and other.core.kernel_dirs == board.core.kernel_dirs
     ]

@@ -1,1 +1,1 @@
-"""The wire protocol without I/O: numbers (messages), layouts (payloads), frames."""
+"""The wire protocol without I/O: numbers (messages), payloads, frames."""

@@ -1,6 +1,6 @@
 """The protocol's numbers, once: ``c_header()`` renders them for the firmware.
 
-Here belong sizes, message types and codes. Payload layouts are in payloads.py, frames in frames.py;
+Here belong sizes, message types and codes. Payloads are in payloads.py, frames in frames.py;
 no I/O anywhere in this package. docs/protocol.md is the page for people.
 """
 

@@ -1,16 +1,29 @@
-"""Payload layouts: fields <-> bytes, little-endian. No frames, no I/O.
+"""The messages of the protocol: the one table of their payloads, for Python, C and the page.
 
-Answers are frozen dataclasses with ``parse(payload)``, which raises ProtocolError where the bytes
-do not have the layout. Requests are plain functions that return the payload.
+Each is a dataclass whose fields are annotated as they lie on the wire (``fields.py``); beside a
+kind may stand what docs/protocol.md says of the field, its name otherwise. Which request has which
+answer is in ``layouts.py``.
 """
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar, Self
 
 from mcu_hybrid.errors import ProtocolError
+from mcu_hybrid.wire.fields import (
+    FLASH_AGAIN,
+    I32,
+    REST,
+    STR,
+    U8,
+    U16,
+    U32,
+    U64,
+    Digest,
+    Number,
+    Payload,
+)
 from mcu_hybrid.wire.messages import (
     NO_LAYER,
     PROTOCOL_VERSION,
@@ -20,297 +33,247 @@ from mcu_hybrid.wire.messages import (
     Router,
     TensorKind,
 )
-from mcu_hybrid.wire.reader import FLASH_AGAIN, Reader
 
-
-def tensor_info(kind: TensorKind, index: int) -> bytes:
-    """Request payload of TENSOR_INFO."""
-    return struct.pack("<BB", kind, index)
-
-
-def write_input(index: int, offset: int, data: bytes) -> bytes:
-    """Request payload of WRITE_INPUT."""
-    return struct.pack("<BI", index, offset) + data
-
-
-WRITE_INPUT_HEAD = 5  # bytes of write_input ahead of the data
-
-
-def infer(run: int, layer_limit_ms: int, head_bytes: int) -> bytes:
-    """Request payload of INFER.
-
-    Args:
-        run: number of the inference; asked for again, it is answered again. 0: no number.
-        layer_limit_ms: a layer that takes longer is reported as a fault; 0: nothing is watched.
-        head_bytes: of the outputs, at most so many in the answer.
-    """
-    return struct.pack("<IIH", run, layer_limit_ms, head_bytes)
-
-
-def layer_limit(limit_ms: int) -> bytes:
-    """Request payload of PROFILE and SELF_TEST."""
-    return struct.pack("<I", limit_ms)
-
-
-def session(number: int) -> bytes:
-    """Request payload of SET_SESSION."""
-    return struct.pack("<I", number)
-
-
-def image_part(address: int, size: int) -> bytes:
-    """Request payload of IMAGE_CRC."""
-    return struct.pack("<II", address, size)
-
-
-def number(payload: bytes, what: str) -> int:
-    """An answer that is one u32 (TENSOR_INFO, SET_SESSION, IMAGE_CRC)."""
-    reader = Reader(payload, f"{what} answer")
-    value = reader.one("I")
-    reader.end()
-    return value
-
-
-def ack_layer(payload: bytes) -> int | None:
-    """The layer that an ACK names; None before the first."""
-    reader = Reader(payload, "ACK")
-    layer = reader.one("H")
-    reader.end()
-    return None if layer == NO_LAYER else layer
-
-
-def read_output(index: int, offset: int, count: int) -> bytes:
-    """Request payload of READ_OUTPUT."""
-    return struct.pack("<BIH", index, offset, count)
+_BYTE = Number("u8", "B")  # of an enumeration's members
+_LAYER = Number("u16", "H", none=NO_LAYER)
 
 
 @dataclass(frozen=True)
-class Hello:
+class Hello(Payload):
     """What the firmware says about itself.
 
     ``init_status`` is the engine's status (0 = ready); ``session`` is what a host set since the
     firmware started (0 = none did).
     """
 
-    protocol: int
-    max_payload: int
-    build_id: str
-    model_sha256: str
-    board: str
-    chip: str
-    core: str
-    clock_hz: int
-    tick_hz: int
-    tick_instructions: int
-    arena_bytes: int
-    static_ram_bytes: int
-    inputs: int
-    outputs: int
-    layers: int
-    logits: int
-    route: int
-    scores: int
-    engine: Engine
-    init_status: int
-    rx_window: int
-    session: int
-
-    _NUMBERS: ClassVar = (
-        *("clock_hz", "tick_hz", "tick_instructions", "arena_bytes", "static_ram_bytes"),
-        *("inputs", "outputs", "layers", "logits", "route", "scores"),
-    )
+    WHAT: ClassVar = "HELLO"
+    protocol: U8
+    max_payload: U16
+    build_id: Annotated[str, Digest(16)]
+    model_sha256: Annotated[str, Digest(32)]
+    board: STR
+    chip: STR
+    core: STR
+    clock_hz: Annotated[U32, "clock Hz"]
+    tick_hz: Annotated[U32, "tick Hz"]
+    tick_instructions: Annotated[U16, "instructions per tick (0: ticks do not count instructions)"]
+    arena_bytes: Annotated[U32, "arena bytes"]
+    static_ram_bytes: Annotated[U32, "static RAM bytes"]
+    inputs: U8
+    outputs: U8
+    layers: U16
+    logits: Annotated[U8, "index of the logits output (255: none)"]
+    route: Annotated[U8, "of the route score (255: none)"]
+    scores: Annotated[U8, "of the simple scores (255: none)"]
+    engine: Annotated[Engine, _BYTE]
+    init_status: Annotated[U8, "engine status (0: ready)"]
+    rx_window: Annotated[U16, "receive window"]
+    session: Annotated[U32, "session (0: none was set since the start)"]
 
     @classmethod
-    def parse(cls, payload: bytes) -> Hello:
+    def parse(cls, payload: bytes) -> Self:
         """Read the payload; raises ProtocolError where another protocol version answers."""
-        reader = Reader(payload, "HELLO")
-        protocol = reader.one("B")
-        if protocol != PROTOCOL_VERSION:
+        if payload and payload[0] != PROTOCOL_VERSION:
             raise ProtocolError(
-                f"the board speaks protocol version {protocol}, this host {PROTOCOL_VERSION}",
+                f"the board speaks protocol version {payload[0]}, this host {PROTOCOL_VERSION}",
                 FLASH_AGAIN,
             )
-        max_payload = reader.one("H")
-        build_id, model_sha256 = reader.raw(16).hex(), reader.raw(32).hex()
-        board, chip, core = reader.text(), reader.text(), reader.text()
-        numbers = dict(zip(cls._NUMBERS, reader.take("IIHIIBBHBBB"), strict=True))
-        engine = reader.enum(Engine)
-        init_status, rx_window, session = reader.take("BHI")
-        reader.end()
-        return cls(
-            protocol=protocol,
-            max_payload=max_payload,
-            build_id=build_id,
-            model_sha256=model_sha256,
-            board=board,
-            chip=chip,
-            core=core,
-            engine=engine,
-            init_status=init_status,
-            rx_window=rx_window,
-            session=session,
-            **numbers,
-        )
+        return super().parse(payload)
 
 
 @dataclass(frozen=True)
-class InferResult:
+class TensorInfo(Payload):
+    """Asks for a tensor's size."""
+
+    kind: Annotated[TensorKind, _BYTE]
+    index: U8
+
+
+@dataclass(frozen=True)
+class TensorSize(Payload):
+    """How many bytes a tensor has."""
+
+    WHAT: ClassVar = "TENSOR_INFO answer"
+    size_bytes: Annotated[U32, "bytes"]
+
+
+@dataclass(frozen=True)
+class WriteInput(Payload):
+    """A piece of an input."""
+
+    index: U8
+    offset: U32
+    data: Annotated[REST, "data (at least 1 B)"]
+
+
+@dataclass(frozen=True)
+class Written(Payload):
+    """How far an input is written."""
+
+    WHAT: ClassVar = "WRITE_INPUT answer"
+    reached: Annotated[U32, "bytes written without a gap"]
+
+
+@dataclass(frozen=True)
+class Infer(Payload):
+    """Runs the model.
+
+    ``run`` is the number of the inference; asked for again, it is answered again (0: no number). A
+    layer that takes longer than ``layer_limit_ms`` is reported as a fault (0: nothing is watched).
+    ``head_bytes``: of the outputs, at most so many in the answer.
+    """
+
+    run: U32
+    layer_limit_ms: U32
+    head_bytes: Annotated[U16, "most output bytes"]
+
+
+@dataclass(frozen=True)
+class InferResult(Payload):
     """Answer to INFER; ``head`` holds the first bytes of all outputs, in order.
 
     ``score`` is the active router's; those of the others are among the outputs. ``session`` is 0
     where the board has restarted since the host set it.
     """
 
-    session: int
-    ticks: int
-    instructions: int
-    decision: Decision
-    router: Router
-    threshold: int
-    score: int
-    output_bytes: int
-    head: bytes
-
-    @classmethod
-    def parse(cls, payload: bytes) -> InferResult:
-        """Read the payload."""
-        reader = Reader(payload, "INFER answer")
-        session, ticks, instructions = reader.take("IQQ")
-        decision, router = reader.enum(Decision), reader.enum(Router)
-        threshold, score, total = reader.take("iiI")
-        head = reader.rest()
-        return cls(session, ticks, instructions, decision, router, threshold, score, total, head)
+    WHAT: ClassVar = "INFER answer"
+    session: U32
+    ticks: U64
+    instructions: U64
+    decision: Annotated[Decision, _BYTE]
+    router: Annotated[Router, _BYTE]
+    threshold: I32
+    score: Annotated[I32, "the router's score (-2^31: no router)"]
+    output_bytes: Annotated[U32, "bytes of all outputs"]
+    head: Annotated[REST, "the outputs in order as far as they fit"]
 
 
 @dataclass(frozen=True)
-class ProfileRow:
+class ReadOutput(Payload):
+    """Asks for a piece of an output."""
+
+    index: U8
+    offset: U32
+    count: U16
+
+
+@dataclass(frozen=True)
+class Output(Payload):
+    """The piece."""
+
+    WHAT: ClassVar = "READ_OUTPUT answer"
+    data: REST
+
+
+@dataclass(frozen=True)
+class LayerLimit(Payload):
+    """Runs the model in another way than INFER, watched as there."""
+
+    layer_limit_ms: U32
+
+
+@dataclass(frozen=True)
+class ProfileRow(Payload):
     """One layer: ``crc32`` is over the bytes of its first output."""
 
-    layer: int
-    ticks: int
-    instructions: int
-    out_bytes: int
-    crc32: int
-
-    @classmethod
-    def parse(cls, payload: bytes) -> ProfileRow:
-        """Read the payload of PROFILE_ROW."""
-        reader = Reader(payload, "PROFILE row")
-        row = cls(*reader.take("HQQII"))
-        reader.end()
-        return row
+    WHAT: ClassVar = "PROFILE row"
+    layer: U16
+    ticks: U64
+    instructions: U64
+    out_bytes: Annotated[U32, "bytes of its first output"]
+    crc32: Annotated[U32, "their crc32"]
 
 
 @dataclass(frozen=True)
-class ProfileEnd:
+class ProfileEnd(Payload):
     """Answer to PROFILE: how many rows went ahead, and their sums."""
 
-    layers: int
-    ticks: int
-    instructions: int
-
-    @classmethod
-    def parse(cls, payload: bytes) -> ProfileEnd:
-        """Read the payload."""
-        reader = Reader(payload, "PROFILE answer")
-        end = cls(*reader.take("HQQ"))
-        reader.end()
-        return end
+    WHAT: ClassVar = "PROFILE answer"
+    layers: Annotated[U16, "layers (ahead of it one PROFILE_ROW each)"]
+    ticks: Annotated[U64, "sum of the ticks"]
+    instructions: Annotated[U64, "sum of the instructions"]
 
 
 @dataclass(frozen=True)
-class Route:
+class Route(Payload):
     """The active router and its threshold: an input is queried where its score > threshold."""
 
-    router: Router
-    threshold: int
-
-    def pack(self) -> bytes:
-        """Request payload of SET_ROUTE."""
-        return struct.pack("<Bi", self.router, self.threshold)
-
-    @classmethod
-    def parse(cls, payload: bytes) -> Route:
-        """Read the answer to GET_ROUTE or SET_ROUTE."""
-        reader = Reader(payload, "route")
-        route = cls(reader.enum(Router), reader.one("i"))
-        reader.end()
-        return route
+    WHAT: ClassVar = "route"
+    router: Annotated[Router, _BYTE]
+    threshold: I32
 
 
 @dataclass(frozen=True)
-class Stats:
+class Stats(Payload):
     """Counters since reset or STATS_RESET; ``stack_used_bytes`` is since reset.
 
     ``repeats`` are inferences that ran again because their answer was lost; no other counter has
     them.
     """
 
-    inferences: int
-    kept: int
-    queried: int
-    frame_errors: int
-    stack_used_bytes: int
-    repeats: int
-    session: int
-
-    @classmethod
-    def parse(cls, payload: bytes) -> Stats:
-        """Read the payload."""
-        reader = Reader(payload, "STATS answer")
-        stats = cls(*reader.take("IIIIIII"))
-        reader.end()
-        return stats
+    WHAT: ClassVar = "STATS answer"
+    inferences: U32
+    kept: U32
+    queried: U32
+    frame_errors: Annotated[U32, "bad frames"]
+    stack_used_bytes: Annotated[U32, "stack high-water mark in bytes"]
+    repeats: Annotated[U32, "repeated inferences"]
+    session: U32
 
 
 @dataclass(frozen=True)
-class SelfTest:
+class SelfTest(Payload):
     """Known-answer vectors that passed; ``first_failing`` is None where all did."""
 
-    passed: int
-    total: int
-    first_failing: int | None
-
-    @classmethod
-    def parse(cls, payload: bytes) -> SelfTest:
-        """Read the payload."""
-        reader = Reader(payload, "SELF_TEST answer")
-        passed, total, first = reader.take("HHh")
-        reader.end()
-        return cls(passed, total, None if first < 0 else first)
+    WHAT: ClassVar = "SELF_TEST answer"
+    passed: U16
+    total: Annotated[U16, "vectors"]
+    first_failing: Annotated[int | None, Number("i16", "h", none=-1), "first that fails (-1: none)"]
 
 
 @dataclass(frozen=True)
-class ErrorFrame:
-    """Why a request was refused; ``code`` is a Code, or an unknown number."""
+class Session(Payload):
+    """A number of the host's; gone after a restart."""
 
-    code: int
-    detail: int
-
-    @classmethod
-    def parse(cls, payload: bytes) -> ErrorFrame:
-        """Read the payload."""
-        reader = Reader(payload, "error frame")
-        error = cls(*reader.take("BI"))
-        reader.end()
-        return error
+    WHAT: ClassVar = "SET_SESSION answer"
+    session: U32
 
 
 @dataclass(frozen=True)
-class FaultFrame:
+class ImagePart(Payload):
+    """Asks for the checksum of a part of code and constants."""
+
+    address: U32
+    size_bytes: Annotated[U32, "bytes"]
+
+
+@dataclass(frozen=True)
+class ImageCrc(Payload):
+    """The checksum."""
+
+    WHAT: ClassVar = "IMAGE_CRC answer"
+    crc32: U32
+
+
+@dataclass(frozen=True)
+class Ack(Payload):
+    """A request is being worked on, in this layer (None: before the first)."""
+
+    WHAT: ClassVar = "ACK"
+    layer: Annotated[int | None, _LAYER, "layer (0xFFFF: before the first; seq: of the request)"]
+
+
+@dataclass(frozen=True)
+class FaultFrame(Payload):
     """A processor fault: what kind, in which layer (None: outside the model), where."""
 
-    code: int
-    layer: int | None
-    pc: int
-    address: int
-
-    @classmethod
-    def parse(cls, payload: bytes) -> FaultFrame:
-        """Read the payload."""
-        reader = Reader(payload, "fault frame")
-        code, layer, pc, address = reader.take("BHII")
-        reader.end()
-        return cls(code, None if layer == NO_LAYER else layer, pc, address)
+    WHAT: ClassVar = "fault frame"
+    code: Annotated[
+        U8, f"code ({', '.join(f'{f:d} {f.name.lower()}' for f in Fault)}: address is the ms)"
+    ]
+    layer: Annotated[int | None, _LAYER, "layer (0xFFFF: none)"]
+    pc: U32
+    address: Annotated[U32, "address (then the board restarts)"]
 
     @property
     def kind(self) -> str:
@@ -318,3 +281,12 @@ class FaultFrame:
         known = {Fault.HARD: "hard fault", Fault.MEMORY: "memory fault", Fault.BUS: "bus fault"}
         known |= {Fault.USAGE: "usage fault", Fault.WATCHDOG: "watchdog: endless loop"}
         return known[Fault(self.code)] if self.code in set(Fault) else f"fault {self.code}"
+
+
+@dataclass(frozen=True)
+class ErrorFrame(Payload):
+    """Why a request was refused; ``code`` is a Code, or an unknown number."""
+
+    WHAT: ClassVar = "error frame"
+    code: U8
+    detail: Annotated[U32, "detail (seq: of the request, or 0 where the frame itself is bad)"]

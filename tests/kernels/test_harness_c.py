@@ -145,7 +145,8 @@ def test_self_test_names_the_first_failing_vector(device: Device) -> None:
 
 def test_inference_without_new_input_is_refused(device: Device) -> None:
     device.infer(sample(3))
-    for kind, payload in ((Type.INFER, payloads.infer(99, 0, 512)), (Type.PROFILE, bytes(4))):
+    infer = payloads.Infer(99, 0, 512).pack()
+    for kind, payload in ((Type.INFER, infer), (Type.PROFILE, bytes(4))):
         with pytest.raises(DeviceError, match="has not been written") as refused:
             device._channel.request(kind, payload)
         assert refused.value.code == Code.NO_INPUT

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mcu_hybrid import resources
-from mcu_hybrid.wire import messages
+from mcu_hybrid.wire import layouts, messages
 
 HERE = Path(__file__).parent / "harness_rig"
 BUILD_ID = bytes(range(16)).hex()
@@ -31,6 +31,7 @@ def build(folder: Path, sources: list[Path], *flags: str) -> Path:
         pytest.skip("no host compiler (gcc)")
     app = resources.root("firmware_templates") / "app"
     (folder / "mh_messages.h").write_text(messages.c_header())
+    (folder / "mh_payloads.h").write_text(layouts.c_header())
     (folder / "board_config.h").write_text(BOARD_CONFIG)
     (folder / "build_info.h").write_text(f'#define MH_BUILD_ID "{BUILD_ID}"\n')
     includes = [f"-I{path}" for path in (folder, app, resources.kernels() / "include")]

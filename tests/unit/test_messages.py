@@ -79,9 +79,10 @@ def test_faults_in_words() -> None:
 
 
 def test_an_ack_names_the_layer_that_runs() -> None:
-    assert payloads.ack_layer(b"\x03\0") == 3 and payloads.ack_layer(b"\xff\xff") is None
+    assert payloads.Ack.parse(b"\x03\0").layer == 3
+    assert payloads.Ack.parse(b"\xff\xff").layer is None
     with pytest.raises(ProtocolError, match="layout"):
-        payloads.ack_layer(b"\x03")
+        payloads.Ack.parse(b"\x03")
 
 
 def test_every_code_has_its_meaning() -> None:

@@ -4,7 +4,7 @@
     .venv/bin/python -m tools.calibrate.code_size --write    write it
 
 One entry per section that the linker keeps or drops: its bytes and the sections that it needs.
-Exit status 1: a section of the file differs, is missing or is new.
+Exit status 1: the harness, params or a section differ, or a section is missing or new.
 """
 
 from __future__ import annotations
@@ -193,6 +193,10 @@ def main() -> int:
     known = json.loads(TABLE.read_text("utf-8"))
     wrong = 0
     for folder, table in found.items():
+        for key in ("harness", "params"):
+            if known[folder][key] != table[key]:
+                wrong += 1
+                print(f"{folder} {key}: {known[folder][key]} in the file, {table[key]} here")
         for key in sorted(table["sections"].keys() | known[folder]["sections"].keys()):
             pair = [t["sections"].get(key) for t in (known[folder], table)]
             if pair[0] != pair[1]:
