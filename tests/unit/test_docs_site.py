@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import os
 import re
@@ -72,6 +73,12 @@ def test_the_reference_shows_signatures_and_defaults(site: Path) -> None:
     for name in ("train", "measure", "PredictOptions", "load_board"):
         assert f"{name}(" in text, name
     assert "deadline_s" in text and "Raises" in text
+
+
+def test_the_python_page_shows_the_tested_example(root: Path, site: Path) -> None:
+    shown = re.sub(r"<[^>]+>", "", (site / "python.html").read_text())
+    example = (root / "docs" / "examples" / "photos_to_answers.py").read_text("utf-8")
+    assert example.strip() in html.unescape(shown)
 
 
 def test_the_reference_names_every_function_of_the_api(root: Path) -> None:
