@@ -1,9 +1,9 @@
 """The cost model's check: predicted and counted instructions of every layer of the shared models.
 
-    .venv/bin/python -m benchmarks.cost_model                        all models, all boards
-    .venv/bin/python -m benchmarks.cost_model --board mps3-an547     one board
-    .venv/bin/python -m benchmarks.cost_model --model kws_ref_model  one model
-    .venv/bin/python -m benchmarks.cost_model --json
+    .venv/bin/python -m benchmarks cost_model                        all models, all boards
+    .venv/bin/python -m benchmarks cost_model --board mps3-an547     one board
+    .venv/bin/python -m benchmarks cost_model --model kws_ref_model  one model
+    .venv/bin/python -m benchmarks cost_model --json
 
 A layer is right within 5 % of its count, or within 100 instructions where that is more (layers
 under 2,000 instructions are mostly calls, which the compiler decides). Exit status 1: some are not.
@@ -121,7 +121,3 @@ def main() -> None:
     else:
         print(f"{table(rows)}\n\n{summary(rows)}")
     sys.exit(0 if all(row.is_right for row in rows) else 1)
-
-
-if __name__ == "__main__":
-    main()

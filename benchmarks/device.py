@@ -1,9 +1,9 @@
 """The engine's table: instructions, memory and flash of the shared models, beside the peers'.
 
-    .venv/bin/python -m benchmarks.device                    the tables, as markdown
-    .venv/bin/python -m benchmarks.device --write            docs/device.{md,json,svg} too
-    .venv/bin/python -m benchmarks.device --reprice          these again: no bench, new estimates
-    .venv/bin/python -m benchmarks.device --update-baseline  record intended changes
+    .venv/bin/python -m benchmarks device                    the tables, as markdown
+    .venv/bin/python -m benchmarks device --write            docs/device.{md,json,svg} too
+    .venv/bin/python -m benchmarks device --reprice          these again: no bench, new estimates
+    .venv/bin/python -m benchmarks device --update-baseline  record intended changes
 
 Counts are executed instructions of the second inference under the emulator: the same on every
 machine, to the digit. Peers' figures are recorded in peers.json with their source, the goals in
@@ -14,23 +14,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import device_figure, device_table
+from benchmarks import device_figure, device_table, recorded
+from benchmarks.recorded import BASELINE, COUNTED, MODELS, ROOT
 from mcu_hybrid import __version__
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.machines import price
 from mcu_hybrid.steps.bench import BenchOptions, bench_board
 from mcu_hybrid.steps.build import EngineOptions, build_step
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
 DOCS = ROOT / "docs"
-MODELS = ROOT.parent / "shared" / "models"
-BASELINE = HERE / "baseline.json"
 NAMES = (
     "mcunet_vww1",
     "vww_96_int8",
@@ -98,12 +97,16 @@ def reprice(row: dict[str, Any]) -> dict[str, Any]:
 
 def _write(results: dict[str, dict[str, Any]], peers: dict[str, Any], targets: Any) -> None:
     head = (
-        f"Written by `python -m benchmarks.device --write`, version {__version__}. "
+        f"Written by `python -m benchmarks device --write`, version {__version__}. "
         "Instructions are executed ones, second inference, QEMU `-icount`."
     )
     (DOCS / "device.md").write_text(device_table.document(results, peers, targets, head))
-    (DOCS / "device.json").write_text(json.dumps(results, indent=1) + "\n")
+    recorded.write(COUNTED, _command(), results, targets)
     device_figure.write(results, peers, DOCS / "device.svg")
+
+
+def _command() -> str:
+    return shlex.join(["python", "-m", *sys.argv[0].split(), *sys.argv[1:]])
 
 
 def main() -> None:
@@ -116,10 +119,9 @@ def main() -> None:
     parser.add_argument("--reprice", action="store_true", help="no bench: docs/device.json again")
     parser.add_argument("--update-baseline", action="store_true")
     options = parser.parse_args()
-    peers = json.loads((HERE / "peers.json").read_text())
-    targets = json.loads((HERE / "targets.json").read_text())
+    peers, targets = recorded.peers(), recorded.targets()
     if options.reprice:
-        known = json.loads((DOCS / "device.json").read_text())
+        known = recorded.values(COUNTED)
         _write({key: reprice(row) for key, row in known.items()}, peers, targets)
         return
     results = {
@@ -131,12 +133,8 @@ def main() -> None:
         # Priced in one way, so that --reprice of the same counts changes nothing.
         _write({key: reprice(row) for key, row in results.items()}, peers, targets)
     if options.update_baseline:
-        known = json.loads(BASELINE.read_text()) if BASELINE.is_file() else {}
-        BASELINE.write_text(json.dumps(known | baseline(results), indent=1) + "\n")
+        known = recorded.values(BASELINE) if BASELINE.is_file() else {}
+        recorded.write(BASELINE, _command(), known | baseline(results))
     text = device_table.markdown(results, peers, targets)
     text += "\n\n" + device_table.cycles_markdown(results, peers)
     print(json.dumps(results, indent=1) if options.json else text)
-
-
-if __name__ == "__main__":
-    main()

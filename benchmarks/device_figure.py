@@ -1,15 +1,14 @@
 """docs/device.svg: executed instructions per inference, ours beside the peers', one panel a core.
 
-    .venv/bin/python -m benchmarks.device_figure     again from docs/device.json
+    .venv/bin/python -m benchmarks device_figure     again from docs/device.json
 
 Instructions are not time: device.md has estimated cycles. Models differ by four orders of
-magnitude, so a bar's length is the share of what TFLM with
-CMSIS-NN needs; the count stands behind the bar.
+magnitude, so a bar's length is the share of what TFLM with CMSIS-NN needs; the count stands behind
+the bar.
 """
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks import recorded
 from benchmarks.device_table import Rows, label, peer_of
 
 HERE = Path(__file__).resolve().parent
@@ -104,9 +104,4 @@ def _short(count: int) -> str:
 
 def main() -> None:
     """Draw what was measured last."""
-    results = json.loads((DOCS / "device.json").read_text())
-    write(results, json.loads((HERE / "peers.json").read_text()), DOCS / "device.svg")
-
-
-if __name__ == "__main__":
-    main()
+    write(recorded.values(recorded.COUNTED), recorded.peers(), DOCS / "device.svg")

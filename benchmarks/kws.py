@@ -1,6 +1,6 @@
 """Keyword spotting through the board: accuracy on 1,000 speech-command inputs, and exactness.
 
-    .venv/bin/python -m benchmarks.kws --board mps2-an500 [--json]
+    .venv/bin/python -m benchmarks kws --board mps2-an500 [--json]
 
 Inputs (49 x 10 MFCC features, already int8) and labels come from ../shared/data/kws01.zip.
 """
@@ -75,7 +75,3 @@ def main() -> None:
         return
     verdict = "equal TFLM bit for bit" if result["exact"] else "DIFFER from TFLM"
     print(f"{result['board']}: {result['accuracy']:.1%} of {result['inputs']}; outputs {verdict}")
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,7 @@
 The demo's table and the figure come from a demo's folder, the device table from benches of the
 shared models.
 
-    make demo && .venv/bin/python -m benchmarks.readme runs/demo
+    make demo && .venv/bin/python -m benchmarks readme runs/demo
 
 The device table needs ../shared/models beside the checkout and is left as it is without them.
 """
@@ -130,7 +130,3 @@ def main() -> None:
     put(RESULTS, "demo table", demo_table(run, bench))
     if MODELS.is_dir():
         put(README, "device table", device_table(benched()))
-
-
-if __name__ == "__main__":
-    main()

@@ -14,9 +14,9 @@ their networks. ``--plan`` says how long it takes on 2 cores and does nothing.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
+import shlex
 import sys
 import time
 from dataclasses import replace
@@ -27,6 +27,7 @@ import torch
 
 from experiments.hybrid import results, show
 from experiments.hybrid.cache import Stage
+from experiments.hybrid.committed import to_record
 from experiments.hybrid.plan import ABLATIONS, SETTINGS, Setting, plan_of_time, shown
 from experiments.hybrid.tasks import Task, make, side_by_side
 from experiments.hybrid.world import World, read
@@ -65,7 +66,8 @@ def main() -> int:
     }
     print("\n".join([*show.markdown(result), "", *show.conditions(result)]))
     if args.json:
-        args.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+        command = shlex.join(["python", "-m", "experiments.hybrid", *sys.argv[1:]])
+        args.json.write_text(to_record(result, command).text(), "utf-8")
     if args.report:
         show.write_report(result, args.report)
     return 0 if all(row["met"] for row in result["conditions"] if row["binding"]) else 1

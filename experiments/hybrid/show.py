@@ -7,13 +7,13 @@ writes the tables of the committed result into docs/hybrid.md, between its two m
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments.hybrid.committed import ROOT, from_record
 from experiments.hybrid.plan import ABLATIONS, TITLES
 from mcu_hybrid.machines.price import milliseconds
 from mcu_hybrid.report import html
@@ -150,6 +150,6 @@ def into_docs(page: str, result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    docs = Path(__file__).resolve().parents[1] / "docs" / "hybrid.md"
-    found = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+    docs = ROOT / "docs" / "hybrid.md"
+    found = from_record(Path(sys.argv[1]))
     docs.write_text(into_docs(docs.read_text("utf-8"), found), "utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
@@ -14,6 +13,7 @@ for package in ("torch", "sklearn", "tensorflow", "onnx2tf"):
 
 from experiments.hybrid import __main__ as hybrid  # noqa: E402
 from experiments.hybrid import show, world  # noqa: E402
+from experiments.hybrid.committed import from_record  # noqa: E402
 from experiments.hybrid.plan import ABLATIONS, SETTINGS, SIMPLE, TITLES, TRAINED  # noqa: E402
 from mcu_hybrid.routing import evaluate  # noqa: E402
 from mcu_hybrid.routing.methods import COVERAGES  # noqa: E402
@@ -32,7 +32,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", argv)
         code = hybrid.main()
-    result = json.loads((folder / "result.json").read_text())
+    result = from_record(folder / "result.json")
     return {"code": code, "result": result, "folder": folder, "argv": argv}
 
 
@@ -116,7 +116,7 @@ def test_a_second_run_takes_everything_from_the_cache(
     assert hybrid.main() == 0
     told = [line for line in capsys.readouterr().err.splitlines() if ": " in line]
     assert len(told) >= 6 and all("from the cache" in line for line in told)
-    again = json.loads((done["folder"] / "result.json").read_text())
+    again = from_record(done["folder"] / "result.json")
     assert again["rows"] == done["result"]["rows"]
 
 

@@ -1,21 +1,19 @@
 """The gate on instruction counts: exact figures, so a model that gets 1 % worse is a regression.
 
-Intended changes are recorded with: benchmarks/device.py --update-baseline
+Intended changes are recorded with: python -m benchmarks device --update-baseline
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
+from benchmarks import recorded
 from tests.support.measured import measured
 
 TOLERANCE = 1.01
-BASELINE = json.loads(
-    (Path(__file__).parent.parent.parent / "benchmarks" / "baseline.json").read_text()
-)
+BASELINE = recorded.values(recorded.BASELINE)
 GATED = [key for key in BASELINE if key.endswith("@mps2-an500")]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("matplotlib")
+
+from benchmarks import device, device_figure, device_table, recorded
 
 PEERS: dict[str, Any] = {
     "source": "some peers",
@@ -47,15 +49,8 @@ RESULTS = {
 }
 
 
-@pytest.fixture
-def bench(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = root / "benchmarks"
-    monkeypatch.syspath_prepend(str(folder))
-    return folder
-
-
-def test_both_tables(bench: Path) -> None:
-    text = runpy.run_path(str(bench / "device_table.py"))["markdown"](RESULTS, PEERS, TARGETS)
+def test_both_tables() -> None:
+    text = device_table.markdown(RESULTS, PEERS, TARGETS)
     speed, memory = (part.splitlines()[2:] for part in text.split("\n\n"))
     assert speed == [
         "| net | cortex-m7 | 1,000 | 1,000 yes | 1.50 | 4,000 | 4.0x | 3,000 | yes |",
@@ -67,25 +62,22 @@ def test_both_tables(bench: Path) -> None:
     assert memory[0] == "| net | cortex-m7 | 300 | 299 NO | 40 | - | 50 | - | 200 | 700 | - |"
 
 
-def test_the_figure_is_the_same_every_time(bench: Path, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    figure = runpy.run_path(str(bench / "device_figure.py"))
+def test_the_figure_is_the_same_every_time(tmp_path: Path) -> None:
     for name in ("a.svg", "b.svg"):
-        figure["write"](RESULTS, PEERS, tmp_path / name)
+        device_figure.write(RESULTS, PEERS, tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     # Panels: two of the three cores. Bars of net, net/all: ours and two peers; on the M55 one peer.
-    panels = figure["draw"](RESULTS, PEERS).axes
+    panels = device_figure.draw(RESULTS, PEERS).axes
     assert [len(panel.patches) for panel in panels] == [2 + 2 + 2, 1 + 1]
     widths = sorted(bar.get_width() for bar in panels[0].patches)
     assert widths == pytest.approx([25, 25, 75, 75, 100, 100])
 
 
-def test_goals_name_models_and_cores_that_are_measured(bench: Path) -> None:
-    device = runpy.run_path(str(bench / "device.py"))
-    targets = json.loads((bench / "targets.json").read_text())
-    fields = {"instructions", *(name for _, name, _ in device["device_table"].MEMORY)}
+def test_goals_name_models_and_cores_that_are_measured() -> None:
+    targets = recorded.targets()
+    fields = {"instructions", *(name for _, name, _ in device_table.MEMORY)}
     for core in set(targets) - {"source"}:
-        assert core in device["device_figure"].CORES
+        assert core in device_figure.CORES
         for model, goals in targets[core].items():
-            assert model in device["NAMES"]
+            assert model in device.NAMES
             assert set(goals) <= fields

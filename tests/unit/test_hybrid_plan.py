@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ pytest.importorskip("torch")
 
 from experiments.hybrid import show, world
 from experiments.hybrid.cache import BEGUN, Cache
+from experiments.hybrid.committed import from_record
 from experiments.hybrid.plan import (
     ABLATIONS,
     BASE_MACS,
@@ -146,14 +146,13 @@ def test_the_checklist_names_tests_that_exist(root: Path) -> None:
 
 def test_the_docs_show_the_committed_result(root: Path) -> None:
     page = (root / "docs" / "hybrid.md").read_text("utf-8")
-    text = (root / "experiments" / "results" / "hybrid_reduced.json").read_text("utf-8")
-    assert show.into_docs(page, json.loads(text)) == page
+    assert show.into_docs(page, from_record()) == page
     assert page.count(show.BEGIN) == page.count(show.END) == 1
 
 
 def test_the_curve_page_of_the_committed_result(root: Path) -> None:
     """Small, with the control named, and without what was asked of the method."""
-    result = json.loads((root / "experiments/results/hybrid_reduced.json").read_text("utf-8"))
+    result = from_record()
     page = html.render(show.report_data(result))
     assert len(page.encode()) < 1_500_000
     assert "control: networks trained on as long without routing" in page

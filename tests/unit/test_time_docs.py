@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+pytest.importorskip("matplotlib")
+
+from benchmarks import device, device_table, readme, recorded
 from mcu_hybrid.artifacts.bench import BenchResult
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.machines import price
@@ -18,38 +20,24 @@ from tests.support.report_sample import routing
 
 
 @pytest.fixture
-def bench(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    pytest.importorskip("matplotlib")
-    folder = root / "benchmarks"
-    monkeypatch.syspath_prepend(str(folder))
-    return folder
-
-
-@pytest.fixture
-def counted(root: Path) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = json.loads((root / "docs" / "device.json").read_text())
-    return found
+def counted() -> dict[str, dict[str, Any]]:
+    return recorded.values(recorded.COUNTED)
 
 
 def test_the_device_page_has_todays_estimates(
-    root: Path, bench: Path, counted: dict[str, dict[str, Any]]
+    root: Path, counted: dict[str, dict[str, Any]]
 ) -> None:
-    reprice = runpy.run_path(str(bench / "device.py"))["reprice"]
     for key, row in counted.items():
-        assert reprice(json.loads(json.dumps(row))) == row, key
-    table = runpy.run_path(str(bench / "device_table.py"))
+        assert device.reprice(json.loads(json.dumps(row))) == row, key
     page = (root / "docs" / "device.md").read_text("utf-8")
-    peers = json.loads((bench / "peers.json").read_text())
-    assert table["cycles_markdown"](counted, peers) in page
-    assert table["cycles_text"](counted) in page
+    assert device_table.cycles_markdown(counted, recorded.peers()) in page
+    assert device_table.cycles_text(counted) in page
 
 
 def test_the_lead_in_cycles_is_smaller_than_in_instructions(
-    bench: Path, counted: dict[str, dict[str, Any]]
+    counted: dict[str, dict[str, Any]],
 ) -> None:
-    table = runpy.run_path(str(bench / "device_table.py"))
-    peers = json.loads((bench / "peers.json").read_text())
-    lines = table["cycles_markdown"](counted, peers).splitlines()[2:]
+    lines = device_table.cycles_markdown(counted, recorded.peers()).splitlines()[2:]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     assert {row[1] for row in rows} == {"cortex-m7", "cortex-m4"}
     for row in rows:
@@ -60,9 +48,7 @@ def test_the_lead_in_cycles_is_smaller_than_in_instructions(
     assert kws[6].startswith("5.9 ms (5.4-7.0), ST STM32H743ZI")
 
 
-def test_the_readme_has_todays_estimates(
-    root: Path, bench: Path, counted: dict[str, dict[str, Any]]
-) -> None:
+def test_the_readme_has_todays_estimates(root: Path, counted: dict[str, dict[str, Any]]) -> None:
     page = (root / "README.md").read_text("utf-8")
     told = re.search(r"<!-- device table: begin -->\n(.*?)<!-- device", page, re.DOTALL)
     assert told is not None and price.MODELLED in told[1]
@@ -76,17 +62,16 @@ def test_the_readme_has_todays_estimates(
         assert text == price.milliseconds(*us, unit=False)
 
 
-def test_the_demos_table_names_its_estimate(bench: Path) -> None:
-    table = runpy.run_path(str(bench / "readme.py"))["demo_table"]
+def test_the_demos_table_names_its_estimate() -> None:
     time = price.estimate(load_board("mps2-an500"), 62_536).said()
     run = routing() | {"latency_kind": "estimate"}
-    told = table(run, example(BenchResult, time=time))
+    told = readme.demo_table(run, example(BenchResult, time=time))
     assert "| mean latency, estimate |" in told
     assert f"edge about 0.15 ms (0.14-0.18), {price.MODELLED}" in told
     rows = [row | {"latency_ms": None} for row in run["rows"]]
     none = price.estimate(load_board("mps2-an385"), 62_536).said()
     bare = run | {"rows": rows, "latency_kind": None}
-    told = table(bare, example(BenchResult, time=none))
+    told = readme.demo_table(bare, example(BenchResult, time=none))
     assert "| mean latency |" in told and "| - |" in told and "estimate" not in told
 
 
