@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from mcu_hybrid import extras
-from mcu_hybrid.bench.result import BenchResult
+from mcu_hybrid.artifacts.bench import BenchResult
 from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.cloud.client import CloudClient
 from mcu_hybrid.device.client import Device
