@@ -18,6 +18,7 @@ import numpy as np
 
 from mcu_hybrid import extras
 from mcu_hybrid.artifacts.bench import BenchResult
+from mcu_hybrid.artifacts.predict import Prediction, Predictions
 from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.cloud.client import CloudClient
 from mcu_hybrid.device.client import Device
@@ -38,7 +39,7 @@ from mcu_hybrid.steps.cloud import RunOptions, cloud_for
 from mcu_hybrid.steps.engine import DEFAULT_ENGINE
 from mcu_hybrid.steps.export import ExportOptions, export_step
 from mcu_hybrid.steps.flash import Flashed, flash_step
-from mcu_hybrid.steps.predict import Prediction, Predictions, PredictOptions, predict_step
+from mcu_hybrid.steps.predict import PredictOptions, predict_step
 from mcu_hybrid.steps.run import require_hybrid, run_step
 from mcu_hybrid.steps.serve import global_model
 from mcu_hybrid.steps.serve import serving as serve_meanwhile

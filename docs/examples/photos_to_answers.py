@@ -15,5 +15,5 @@ print(f"{mh.measure(build).arena_bytes:,} B of RAM for the network, every output
 with mh.serving("runs/export") as url:  # or a server of yours: Triton, KServe, OpenVINO ...
     ask = mh.PredictOptions(board=board, cloud=url)
     found = mh.predict("runs/build", sorted(Path(new).iterdir()), ask)
-for answer in found.rows:
+for answer in found.predictions:
     print(f"{answer.input}: {answer.name}, says the {answer.origin}")

@@ -92,8 +92,8 @@ def command(
     for note in () if is_quiet() else found.notes:
         click.echo(f"note: {note}", err=True)
     rows = [
-        (row.input, row.label, row.name or "-", f"{row.score:.4g}", row.origin, row.answer.reason)
-        for row in found.rows
+        (row.input, row.label, row.name or "-", f"{row.score:.4g}", row.origin, row.reason)
+        for row in found.predictions
     ]
     table("", ("input", "class", "name", "score", "answered by", "why"), rows)
     click.echo(f"device: {found.device}; router: {found.router}")

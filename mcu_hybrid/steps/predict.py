@@ -7,7 +7,7 @@ cloud where there is one. Reading the images is in predict_inputs.py.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mcu_hybrid import manifest
+from mcu_hybrid.artifacts.predict import Prediction, Predictions
 from mcu_hybrid.cloud.client import CloudClient
 from mcu_hybrid.device.client import Inference
 from mcu_hybrid.errors import InputError, ModelError
@@ -26,7 +27,7 @@ from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.ops.route_features import link_of
 from mcu_hybrid.routing import mechanisms
 from mcu_hybrid.routing.policy import Direct, NoCloud, Resting
-from mcu_hybrid.routing.query import Answer, Query
+from mcu_hybrid.routing.query import Query
 from mcu_hybrid.routing.session import DeviceClock, HybridSession
 from mcu_hybrid.steps.attach import HERE, Way
 from mcu_hybrid.steps.boards import open_for
@@ -64,68 +65,10 @@ class PredictOptions:
         return bool(self.board) or self.way != HERE
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """One input's answer; ``name`` is the class's, "" where the model does not tell it.
-
-    ``score`` is the class's output as its network gives it, in real numbers: a logit, or a
-    probability where the network ends in a softmax.
-    """
-
-    input: str
-    name: str
-    score: float
-    answer: Answer
-
-    @property
-    def label(self) -> int:
-        """The number of the class."""
-        return self.answer.label
-
-    @property
-    def origin(self) -> str:
-        """Who answers: "device" or "cloud"."""
-        return self.answer.origin
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dict."""
-        answer = self.answer
-        return {
-            "input": self.input,
-            "label": answer.label,
-            "name": self.name,
-            "score": self.score,
-            "origin": answer.origin,
-            "reason": answer.reason,
-            "router_score": answer.decision.score,
-            "threshold": answer.decision.threshold,
-            "bytes_sent": answer.bytes_sent,
-        }
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """All answers; ``device`` says who stood for the board, ``notes`` what was done to images."""
-
-    rows: tuple[Prediction, ...]
-    device: str
-    router: str
-    notes: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dict."""
-        return {
-            "device": self.device,
-            "router": self.router,
-            "predictions": [row.to_json() for row in self.rows],
-            "notes": list(self.notes),
-        }
-
-
 class HostDevice:
     """The int8 reference in the place of a board: its numbers, its decision, no time."""
 
-    def __init__(self, graph: Graph, deployed: dict[str, Any] | None) -> None:
+    def __init__(self, graph: Graph, deployed: Mapping[str, Any] | None) -> None:
         route = deployed or {"router": mechanisms.NONE_ID, "threshold": 0}
         self.router = Router(route["router"])
         self._graph = graph
@@ -174,7 +117,9 @@ def predict_step(
             rows.append(_predicted(asking, sample, graph, names))
             if on_event:
                 on_event("predict", number, len(samples))
-    return Predictions(tuple(rows), asking.device, asking.router, notes)
+    return Predictions(
+        device=asking.device, router=asking.router, predictions=tuple(rows), notes=notes
+    )
 
 
 @dataclass(frozen=True)
@@ -198,7 +143,17 @@ def _predicted(asking: _Asking, sample: Sample, graph: Graph, names: Sequence[st
         quant = graph.tensor(asking.scores).require_quant()
         score = (score - quant.zero_point) * float(quant.scale)
     name = names[answer.label] if answer.label < len(names) else ""
-    return Prediction(sample.name, name, score, answer)
+    return Prediction(
+        input=sample.name,
+        label=answer.label,
+        name=name,
+        score=score,
+        origin=answer.origin,
+        reason=answer.reason,
+        router_score=answer.decision.score,
+        threshold=answer.decision.threshold,
+        bytes_sent=answer.bytes_sent,
+    )
 
 
 @contextmanager
