@@ -6,26 +6,27 @@ its call, else the operator's own ``lower`` (the reference kernel).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mcu_hybrid.compiler import cost
 from mcu_hybrid.compiler.code_budget import NOTHING, Banned, code_table, pick
 from mcu_hybrid.compiler.schedule.call import StreamCall
 from mcu_hybrid.compiler.schedule.lower import Strips, lower_stream
+from mcu_hybrid.compiler.schedule.stream import Stream, Work, work_of
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.registry import FAST, LEAN, Match
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops import operator, stream
+from mcu_hybrid.ops import operator
 
 REFERENCE = ("ref",)
 
 
 @dataclass(frozen=True)
 class Step:
-    """An operator and what it runs as; None: nothing runs, the output is a view of input 0."""
+    """What is computed and what it runs as; None: nothing runs, the output is a view of input 0."""
 
-    op: Op
+    op: Work
     kernel: Choice | None
 
 
@@ -33,20 +34,23 @@ Steps = Sequence[Step]
 
 
 def lower_graph(
-    graph: Graph, kernel_dirs: Sequence[str] = REFERENCE, core: str = ""
+    graph: Graph,
+    kernel_dirs: Sequence[str] = REFERENCE,
+    core: str = "",
+    streams: Iterable[Stream] = (),
 ) -> tuple[Step, ...]:
-    """One step per operator, each the fastest of these kernels.
+    """One step per operator or stream, each the fastest of these kernels.
 
     ``core``: whose instructions are predicted; "" is the usual core of these folders.
     """
     lower_op = lowerer(kernel_dirs, core)
-    return tuple(Step(op, lower_op(graph, op)) for op in graph.ops)
+    return tuple(Step(work, lower_op(graph, work)) for work in work_of(graph, streams))
 
 
 def lowerer(
     kernel_dirs: Sequence[str] = REFERENCE, core: str = "", banned: Banned = NOTHING
-) -> Callable[[Graph, Op], Choice | None]:
-    """The function that lowers one operator of a graph with these kernels.
+) -> Callable[[Graph, Work], Choice | None]:
+    """The function that lowers an operator or a stream of a graph with these kernels.
 
     ``banned``: sections of code that are to be avoided (code_budget.py).
     """
@@ -54,10 +58,10 @@ def lowerer(
     own = core or cost.core_of(kernel_dirs)
     table = code_table(kernel_dirs)
 
-    def lower_op(graph: Graph, op: Op) -> Choice | None:
-        if stream.STREAM.serves(op):
-            return lower_stream(graph, op, strips)
-        choice = _predicted(_lower(graph, op, matches), own)
+    def lower_op(graph: Graph, work: Work) -> Choice | None:
+        if isinstance(work, Stream):
+            return lower_stream(graph, work, strips)
+        choice = _predicted(_lower(graph, work, matches), own)
         return choice and pick(choice, banned, table)
 
     strips = Strips(lower_op)
@@ -75,7 +79,7 @@ def leaner(
     own = core or cost.core_of(kernel_dirs)
 
     def ways(graph: Graph, op: Op) -> Iterator[Choice]:
-        if stream.STREAM.serves(op) or operator(op.kind).lower(graph, op) is None:
+        if operator(op.kind).lower(graph, op) is None:
             return
         found = [match(graph, op) for match in matches] + [_lower(graph, op, ())]
         for choice in (_predicted(way, own) for way in found):

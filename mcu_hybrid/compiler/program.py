@@ -8,16 +8,17 @@ C text and figures after. Nothing is computed again from a graph.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from mcu_hybrid.compiler.arena.plan import MemoryPlan, plan
 from mcu_hybrid.compiler.lowering import REFERENCE, Steps, lower_graph
 from mcu_hybrid.compiler.schedule.call import Call
+from mcu_hybrid.compiler.schedule.stream import Stream, Work, ops_of
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.stream import STREAM
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,19 @@ class Places:
 
 @dataclass(frozen=True)
 class Layer:
-    """What the firmware counts as one: an operator, what it runs as, and where its tensors lie.
+    """What the firmware counts as one: an operator or a stream, its kernel, and its places.
 
     ``places`` are in the order of the call's ``ins`` and ``outs``.
     """
 
-    op: Op
+    op: Work
     kernel: Choice
     places: Places
+
+    @property
+    def ops(self) -> tuple[Op[Any], ...]:
+        """The graph's operators that it computes: one, or the run of a stream."""
+        return ops_of(self.op)
 
     @property
     def call(self) -> Call:
@@ -104,9 +110,10 @@ class Program:
         return sum(count or 0 for count in self.predicted)
 
     @cached_property
-    def streams(self) -> tuple[tuple[int, Layer], ...]:
-        """The layers that are computed strip by strip of rows, with their numbers."""
-        return tuple((n, layer) for n, layer in enumerate(self.layers) if STREAM.serves(layer.op))
+    def streams(self) -> tuple[tuple[int, Stream], ...]:
+        """What is computed strip by strip of rows, by number of the layer."""
+        work = enumerate(layer.op for layer in self.layers)
+        return tuple((n, stream) for n, stream in work if isinstance(stream, Stream))
 
     @property
     def requantise_forms(self) -> dict[str, int]:
@@ -117,9 +124,14 @@ class Program:
         return dict(sorted(total.items()))
 
 
-def program_of(graph: Graph, kernel_dirs: Sequence[str] = REFERENCE, core: str = "") -> Program:
-    """Every operator by itself, as the fastest of these kernels (``lower_graph``)."""
-    return assemble(graph, lower_graph(graph, kernel_dirs, core))
+def program_of(
+    graph: Graph,
+    kernel_dirs: Sequence[str] = REFERENCE,
+    core: str = "",
+    streams: Iterable[Stream] = (),
+) -> Program:
+    """Streams as given, every other operator by itself, as the fastest of these kernels."""
+    return assemble(graph, lower_graph(graph, kernel_dirs, core, streams))
 
 
 def assemble(graph: Graph, steps: Steps) -> Program:

@@ -9,9 +9,10 @@ from mcu_hybrid.compiler.arena.plan import MemoryPlan
 from mcu_hybrid.compiler.program import Layer, Program
 from mcu_hybrid.compiler.schedule.call import Call, kernel_calls
 from mcu_hybrid.compiler.schedule.rows import rows_made
-from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.compiler.schedule.stream import Stream
+from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.image.firmware import Footprint
-from mcu_hybrid.ops import operator, stream
+from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.base import CTable
 
 TABLE_ALIGN = 4  # of every table in the generated C
@@ -36,12 +37,11 @@ def layer_rows(program: Program) -> list[dict[str, Any]]:
 
 def executed_macs(graph: Graph, layer: Layer) -> int:
     """Multiply-accumulates of one layer; a stream's rows count as often as they are computed."""
-    op = layer.op
-    if not stream.STREAM.serves(op):
-        return int(operator(op.kind).macs(graph, op))
-    made = rows_made(graph, op.attrs.run, op.attrs.rows, op.attrs.keep)
-    heights = [graph.tensor(part.outputs[0]).shape[1] for part in op.attrs.run]
-    macs = [int(operator(part.kind).macs(graph, part)) for part in op.attrs.run]
+    macs = [int(operator(op.kind).macs(graph, op)) for op in layer.ops]
+    if not isinstance(layer.op, Stream):
+        return sum(macs)
+    made = rows_made(graph, layer.ops, layer.op.rows, layer.op.keep)
+    heights = [graph.tensor(op.outputs[0]).shape[1] for op in layer.ops]
     return sum(m // h * rows for m, h, rows in zip(macs, heights, made, strict=True))
 
 
@@ -55,11 +55,11 @@ def stream_rows(program: Program) -> list[dict[str, Any]]:
     return [
         {
             "layer": n,
-            "operators": [part.kind for part in layer.op.attrs.run],
-            "rows": layer.op.attrs.rows,
-            "keeps_rows": layer.op.attrs.keep,
+            "operators": [op.kind for op in stream.run],
+            "rows": stream.rows,
+            "keeps_rows": stream.keep,
         }
-        for n, layer in program.streams
+        for n, stream in program.streams
     ]
 
 
@@ -136,18 +136,18 @@ def footprint(program: Program) -> Footprint:
         layers=len(layers),
         kernels=program.kernel_stems,
         largest_ram=tuple(
-            _named(n, kind_of(layers[n].op), _live(plan, n)) + _tensors(graph, plan, n)
+            _named(n, kind_of(layers[n]), _live(plan, n)) + _tensors(graph, plan, n)
             for n in fullest
         ),
         largest_flash=tuple(_named(r["layer"], r["op"], r["bytes"]) for r in heaviest),
     )
 
 
-def kind_of(op: Op) -> str:
-    """The operator's kind for readers: a stream with what runs in it."""
-    if not stream.STREAM.serves(op):
-        return op.kind
-    return "STREAM of " + ", ".join(part.kind for part in op.attrs.run)
+def kind_of(layer: Layer) -> str:
+    """A layer's kind for readers: a stream with what runs in it."""
+    if not isinstance(layer.op, Stream):
+        return layer.op.kind
+    return f"{layer.op.kind} of " + ", ".join(op.kind for op in layer.ops)
 
 
 def _named(n: int, kind: str, size: int) -> str:

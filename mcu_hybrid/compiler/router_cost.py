@@ -24,7 +24,7 @@ def router_costs(program: Program) -> list[dict[str, Any]]:
     ``constant_bytes``, ``predicted_instructions`` and ``predicted_share`` of the base's own
     instructions (both None where the cost model does not know a layer).
     """
-    run = [layer.op for layer in program.layers]
+    run = [layer.ops for layer in program.layers]
     sizes = [int(row["bytes"]) for row in flash_rows(program)]
     macs = [int(row["macs"]) for row in layer_rows(program)]
     return _rows(program.graph, run, macs, sizes, program.predicted)
@@ -41,21 +41,21 @@ def network_costs(graph: Graph, run: Sequence[Op]) -> list[dict[str, Any]]:
         call = operator(op.kind).lower(graph, op) if ROUTE_FEATURES.serves(op) else None
         if call is not None:  # its tables are parameters
             sizes[n] = table_bytes(graph, call, set())
-    return _rows(graph, run, macs, sizes, [None] * len(run))
+    return _rows(graph, [(op,) for op in run], macs, sizes, [None] * len(run))
 
 
 def _rows(
     graph: Graph,
-    run: Sequence[Op],
+    run: Sequence[tuple[Op, ...]],
     macs: Sequence[int],
     sizes: Sequence[int],
     known: Sequence[int | None],
 ) -> list[dict[str, Any]]:
-    link = next((n for n, op in enumerate(run) if ROUTE_FEATURES.serves(op)), None)
+    link = next((n for n, ops in enumerate(run) if ROUTE_FEATURES.serves(ops[0])), None)
     if link is None:
         return []
-    behind = _behind(graph.ops, run[link].outputs[0])
-    head = [n for n, op in enumerate(run) if op in behind]
+    behind = _behind(graph.ops, run[link][0].outputs[0])
+    head = [n for n, ops in enumerate(run) if ops[0] in behind]
     base = _sum(known, [n for n in range(len(run)) if n not in (link, *head)])
     names = [graph.tensor(t).name for t in graph.outputs]
     rows = []

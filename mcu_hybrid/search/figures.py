@@ -18,9 +18,9 @@ from mcu_hybrid.compiler.program import Program
 from mcu_hybrid.engines.aot import EngineOptions, compile_graph
 from mcu_hybrid.errors import CapacityError, InputError
 from mcu_hybrid.firmware.fit import STATICS_BYTES, arena_room
-from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.machines.price import Time, estimate, parts_of, unknown
-from mcu_hybrid.ops import operator, stream
+from mcu_hybrid.ops import operator
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,7 @@ def _counts(made: Program, board: Board) -> list[int | None]:
         op, count = layer.op, layer.kernel.instructions
         if count is None:
             others = [o.instructions for o in layer.kernel.others if o.instructions is not None]
-            is_stream = stream.STREAM.serves(op)
-            plain = None if is_stream else operator(op.kind).lower(made.graph, op)
+            plain = operator(op.kind).lower(made.graph, op) if isinstance(op, Op) else None
             own = cost.instructions(plain, board.core.name) if plain is not None else None
             count = min(others, default=own)
         found.append(count)

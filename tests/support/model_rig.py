@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import subprocess
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from mcu_hybrid.compiler.emit.model import emit
 from mcu_hybrid.compiler.passes import optimise
 from mcu_hybrid.compiler.program import program_of
 from mcu_hybrid.compiler.read.tflite import read_tflite
+from mcu_hybrid.compiler.schedule.stream import Stream
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.reference.judge import Judge
 from mcu_hybrid.wire import messages
@@ -61,12 +62,12 @@ class Judged:
     answers: tuple[KnownAnswer, ...]
 
 
-Change = Callable[[Graph, int], Graph]  # what is compiled of a graph and its number
+Cutter = Callable[[Graph, int], Iterable[Stream]]  # the streams of a graph with this number
 
 
-def as_it_is(graph: Graph, number: int) -> Graph:
-    """No change."""
-    return graph
+def whole(graph: Graph, number: int) -> Iterable[Stream]:
+    """None: every operator by itself."""
+    return ()
 
 
 def judged(data: bytes, name: str) -> Judged:
@@ -89,9 +90,9 @@ def inputs_of(graph: Graph, seed: int) -> list[np.ndarray]:
     return [part.reshape(t.shape) for part, t in zip(parts, tensors, strict=True)]
 
 
-def run_host(models: Sequence[Judged], folder: Path, change: Change = as_it_is) -> list[str]:
+def run_host(models: Sequence[Judged], folder: Path, cutter: Cutter = whole) -> list[str]:
     """Reference kernels under the sanitizers, no passes; the names of models that are wrong."""
-    sources, include = _write(models, folder, ("ref",), change)
+    sources, include = _write(models, folder, ("ref",), cutter)
     argv = ["gcc", *FLAGS, *include, *map(str, sources), "-o", str(folder / "models")]
     _compile(argv)
     done = subprocess.run(
@@ -106,12 +107,11 @@ def run_arm(
     machine: str,
     cpu: str,
     kernel_dirs: Sequence[str],
-    change: Change = as_it_is,
+    cutter: Cutter = whole,
 ) -> list[str]:
     """Passes and the fast kernels on an emulated core; the names of models that are wrong."""
-    sources, include = _write(
-        models, folder, kernel_dirs, lambda graph, n: change(optimise(graph), n)
-    )
+    fast = [replace(model, graph=optimise(model.graph)) for model in models]
+    sources, include = _write(fast, folder, kernel_dirs, cutter)
     elf = folder / "models.elf"
     _compile([*arm_rig.compiler(cpu), *include, *map(str, sources), "-o", str(elf)])
     done = subprocess.run(
@@ -125,15 +125,14 @@ def run_arm(
 
 
 def _write(
-    models: Sequence[Judged], folder: Path, kernel_dirs: Sequence[str], change: Change
+    models: Sequence[Judged], folder: Path, kernel_dirs: Sequence[str], cutter: Cutter
 ) -> tuple[list[Path], list[str]]:
     """Write all generated C; return what is compiled, and the compiler's folders of headers."""
     folder.mkdir(parents=True, exist_ok=True)
     stems: set[str] = set()
     sources = [arm_rig.FILES / "models.c", folder / "table.c"]
     for n, model in enumerate(models):
-        graph = change(model.graph, n)
-        program = program_of(graph, kernel_dirs)
+        program = program_of(model.graph, kernel_dirs, streams=cutter(model.graph, n))
         stems.update(program.kernel_stems)
         files = emit(program, digest=bytes(32), answers=model.answers)
         (folder / f"m{n}").mkdir(exist_ok=True)

@@ -12,6 +12,7 @@ from mcu_hybrid.compiler.program import Program
 from mcu_hybrid.compiler.schedule.call import KernelAct, Place, StreamCall
 from mcu_hybrid.compiler.schedule.lower import strip
 from mcu_hybrid.compiler.schedule.rows import reach_of, steps_of
+from mcu_hybrid.compiler.schedule.stream import Stream
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
 from mcu_hybrid.ops import operator
 
@@ -40,7 +41,8 @@ class Arena:
             self.whole(tensor)[...] = data
         for n, layer in enumerate(self.program.layers):
             op = layer.op
-            if isinstance(layer.call, StreamCall):
+            if isinstance(op, Stream):
+                assert isinstance(layer.call, StreamCall)
                 self.stream(op, layer.call, layer.places.scratch or 0)
             else:
                 results = operator(op.kind).reference(
@@ -56,9 +58,9 @@ class Arena:
             at = self.plan.scratch_offsets[layer]
             self.bytes[at : at + size] = 0x5A
 
-    def stream(self, op: Op, call: StreamCall, base: int) -> None:
-        run = op.attrs.run
-        steps = steps_of(self.graph, run, op.attrs.rows, op.attrs.keep)
+    def stream(self, stream: Stream, call: StreamCall, base: int) -> None:
+        run = stream.run
+        steps = steps_of(self.graph, run, stream.rows, stream.keep)
         for step, acts in zip(steps, call.steps, strict=True):
             parts = iter(step.parts)
             for act in acts:

@@ -18,7 +18,7 @@ from mcu_hybrid.cli import VERBS
 from mcu_hybrid.errors import UnsupportedOp
 from tests.unit.test_layers import FLOORS
 
-OWN_KINDS = {"ROUTE_FEATURES", "STREAM", "TABLE"}  # of ours, in no .tflite
+OWN_KINDS = {"ROUTE_FEATURES", "TABLE"}  # of ours, in no .tflite
 CHECKED = ("architecture.md", "extend.md", "porting.md", "python.md", "adr")
 PLACEHOLDER = re.compile(r"(?:^|/)[a-z](?:[./]|_s8|$)|NAME|CHIP|DIR|<|\*")  # one letter: yours
 PATH = re.compile(r"[\w./<>*-]+/[\w./<>*-]*|\w+\.py")

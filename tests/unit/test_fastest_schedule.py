@@ -11,6 +11,7 @@ from mcu_hybrid.board.load import load_board
 from mcu_hybrid.compiler import code_budget
 from mcu_hybrid.compiler.program import Program
 from mcu_hybrid.compiler.schedule.choose import MUCH_SMALLER, SAME_SPEED, choose
+from mcu_hybrid.compiler.schedule.stream import Stream
 from mcu_hybrid.engines.aot import Compiled, EngineOptions, compile_model
 from mcu_hybrid.steps.build import read_model
 
@@ -70,8 +71,8 @@ def test_streams_stay_within_the_code_budget(shared: Path) -> None:
 
 def _point(like: Program, instructions: int, arena: int, streams: int) -> Program:
     """One layer with all the instructions, and streams that cost none."""
-    plain = next(layer for layer in like.layers if layer.op.kind != "STREAM")
-    (_, stream), *_ = like.streams
+    plain = next(layer for layer in like.layers if not isinstance(layer.op, Stream))
+    stream = like.layers[like.streams[0][0]]
     costs = replace(plain, kernel=replace(plain.kernel, instructions=instructions))
     free = replace(stream, kernel=replace(stream.kernel, instructions=0))
     segment = replace(like.segments[0], layers=(costs, *[free] * streams))

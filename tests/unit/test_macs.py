@@ -35,12 +35,12 @@ def test_rows_that_no_window_sees_are_not_executed(shared: Path) -> None:
     given = read_model(path).graph
     made = compile_model(read_model(path), load_board("mps2-an500"), EngineOptions())
     graph = made.program.graph
-    (_, stream), *_ = made.program.streams
-    whole = sum(ops.operator(part.kind).macs(graph, part) for part in stream.op.attrs.run)
-    last = stream.op.attrs.run[-2]
+    (number, stream), *_ = made.program.streams
+    whole = sum(ops.operator(part.kind).macs(graph, part) for part in stream.run)
+    last = stream.run[-2]
     unseen = ops.operator(last.kind).macs(graph, last) // 9
     assert graph.tensor(last.outputs[0]).shape[1] == 9
-    assert report.executed_macs(graph, stream) <= whole - unseen
+    assert report.executed_macs(graph, made.program.layers[number]) <= whole - unseen
     assert _rows(path) < report.model_macs(given)
 
 
@@ -48,10 +48,10 @@ def test_rows_that_are_computed_twice_count_twice(shared: Path) -> None:
     path = shared / "models" / "vww_96_int8.tflite"
     made = compile_model(read_model(path), load_board("mps2-an500"), EngineOptions(optimize="ram"))
     graph = made.program.graph
-    for _, layer in made.program.streams:
-        if not layer.op.attrs.keep:
-            whole = sum(ops.operator(part.kind).macs(graph, part) for part in layer.op.attrs.run)
-            assert report.executed_macs(graph, layer) > whole
+    for number, stream in made.program.streams:
+        if not stream.keep:
+            whole = sum(ops.operator(part.kind).macs(graph, part) for part in stream.run)
+            assert report.executed_macs(graph, made.program.layers[number]) > whole
 
 
 def test_bench_says_which_macs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,14 +13,17 @@ from mcu_hybrid.compiler.lowering import Step, lower_graph, lowerer
 from mcu_hybrid.compiler.passes import optimise
 from mcu_hybrid.compiler.program import Program, assemble, program_of
 from mcu_hybrid.compiler.schedule import search
-from mcu_hybrid.compiler.schedule.candidates import Cut, cuts, runs, stream_of, with_streams
+from mcu_hybrid.compiler.schedule.candidates import runs, stream_of, streams
 from mcu_hybrid.compiler.schedule.choose import BALANCED_COST, choose
 from mcu_hybrid.compiler.schedule.rows import reach_of, steps_of
+from mcu_hybrid.compiler.schedule.stream import Stream
+from mcu_hybrid.errors import UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.ops import OPS, operator
 from mcu_hybrid.reference import interp
 from mcu_hybrid.reference.verify import verify
 from tests.support.random_cnn import random_cnn
-from tests.support.random_cuts import cut_at_random
+from tests.support.random_cuts import streams_at_random
 from tests.support.random_graph import random_inputs
 from tests.support.stream_arena import Arena
 
@@ -31,15 +34,11 @@ DSP = ("cortex_m_dsp", "ref")
 @pytest.mark.parametrize("seed", range(24))
 def test_streams_run_in_their_arena(seed: int, folders: tuple[str, ...]) -> None:
     graph = optimise(random_cnn(seed))
-    chosen = cut_at_random(graph, seed)
-    made = with_streams(graph, chosen)
-    verify(made, after="with_streams")
-    program = program_of(made, folders)
+    chosen = streams_at_random(graph, seed)
+    program = program_of(graph, folders, streams=chosen)
+    assert [op for layer in program.layers for op in layer.ops] == _running(graph)
     inputs = random_inputs(graph, seed)
     expected = interp.run(graph, inputs)
-    assert all(
-        np.array_equal(a, b) for a, b in zip(expected, interp.run(made, inputs), strict=True)
-    )
     got = Arena(program).run(inputs)
     for want, have in zip(expected, got, strict=True):
         np.testing.assert_array_equal(have, want, f"seed {seed}: {chosen}")
@@ -47,9 +46,9 @@ def test_streams_run_in_their_arena(seed: int, folders: tuple[str, ...]) -> None
 
 def test_most_random_networks_have_streams() -> None:
     """The test above would pass on graphs without any."""
-    found = [cut_at_random(optimise(random_cnn(seed)), seed) for seed in range(24)]
+    found = [streams_at_random(optimise(random_cnn(seed)), seed) for seed in range(24)]
     assert sum(bool(chosen) for chosen in found) >= 16
-    assert {cut.keep for chosen in found for cut in chosen} == {True, False}
+    assert {stream.keep for chosen in found for stream in chosen} == {True, False}
 
 
 def test_a_slide_that_is_too_short_is_seen() -> None:
@@ -57,17 +56,20 @@ def test_a_slide_that_is_too_short_is_seen() -> None:
     broken = 0
     for seed in range(40):
         graph = optimise(random_cnn(seed))
-        chosen = cut_at_random(graph, seed)
-        made = with_streams(graph, chosen)
-        steps = lower_graph(made, DSP)
+        chosen = streams_at_random(graph, seed)
+        steps = lower_graph(graph, DSP, streams=chosen)
         short = tuple(_shorter(step) for step in steps)
         if short == steps:
             continue
         inputs = random_inputs(graph, seed)
-        got = Arena(assemble(made, short)).run(inputs)
+        got = Arena(assemble(graph, short)).run(inputs)
         pairs = zip(interp.run(graph, inputs), got, strict=True)
         broken += any(not np.array_equal(a, b) for a, b in pairs)
     assert broken > 0
+
+
+def _running(graph: Graph) -> list[Op]:
+    return [op for op in graph.ops if operator(op.kind).lower(graph, op) is not None]
 
 
 def _shorter(step: Step) -> Step:
@@ -81,14 +83,14 @@ def _shorter(step: Step) -> Step:
 def test_every_row_is_there_when_it_is_read(seed: int) -> None:
     graph = optimise(random_cnn(seed))
     for first, last in runs(graph):
-        run = graph.ops[first : last + 1]
-        for cut in cuts(graph, first, last):
-            _check_rows(graph, run, cut)
+        for stream in streams(graph, first, last):
+            _check_rows(graph, stream)
 
 
-def _check_rows(graph: Graph, run: tuple[Op, ...], cut: Cut) -> None:
+def _check_rows(graph: Graph, stream: Stream) -> None:
+    run = stream.run
     held: dict[int, set[int]] = {op.outputs[0]: set() for op in run}
-    for step in steps_of(graph, run, cut.rows, cut.keep):
+    for step in steps_of(graph, run, stream.rows, stream.keep):
         for tensor, window in step.windows.items():
             stays = step.kept.get(tensor, ((0, 0), 0))[0]
             assert set(range(*stays)) <= held[tensor], "rows are kept that were never made"
@@ -100,7 +102,7 @@ def _check_rows(graph: Graph, run: tuple[Op, ...], cut: Cut) -> None:
             for tensor in op.inputs:
                 if tensor in held and tensor != run[-1].outputs[0]:
                     needed = set(range(reach.start(part.rows[0]), reach.end(part.rows[1])))
-                    assert needed <= held[tensor], (cut, op.kind)
+                    assert needed <= held[tensor], (stream, op.kind)
             held[op.outputs[0]] |= set(range(*part.rows))
             window = step.windows.get(op.outputs[0])
             assert window is None or (window[0] <= part.rows[0] and part.rows[1] <= window[1])
@@ -149,18 +151,16 @@ def test_equal_steps_become_one_loop() -> None:
     assert [(b.count, b.strides[0]) for b in found] == [(3, (10, 0)), (2, (5, 0)), (1, (0, 0))]
 
 
-def test_a_stream_is_refused_in_a_file() -> None:
-    from mcu_hybrid.errors import ModelError
-    from mcu_hybrid.ops import stream
-    from mcu_hybrid.ops.base import RawOp
-
-    with pytest.raises(ModelError, match="no operator of a file"):
-        stream.read(RawOp("STREAM", "x", (), (), {}, ()))
+def test_a_stream_is_no_operator() -> None:
+    assert "STREAM" not in OPS
+    graph = optimise(random_cnn(1))
+    with pytest.raises(UnsupportedOp, match="operator STREAM is not supported"):
+        verify(graph.with_(ops=(replace(graph.ops[0], kind="STREAM"), *graph.ops[1:])))
 
 
 def test_the_first_map_of_a_run_comes_first() -> None:
     graph = optimise(random_cnn(1))
     for first, last in runs(graph):
-        op = stream_of(graph, Cut(first, last, 1, True))
+        op = stream_of(graph, first, last, rows=1, keep=True)
         assert not graph.tensor(op.inputs[0]).is_const
         assert len(set(op.inputs)) == len(op.inputs)

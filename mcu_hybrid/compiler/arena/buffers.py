@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from mcu_hybrid.compiler.arena.spans import Overwrites, Slides, Span, aligned
 from mcu_hybrid.compiler.lowering import Steps
-from mcu_hybrid.graph.types import ABSENT, Graph, Op
+from mcu_hybrid.compiler.schedule.stream import Work
+from mcu_hybrid.graph.types import ABSENT, Graph
 
 Pairs = tuple[tuple[int, int], ...]  # (input position, output position) that may share
 
@@ -139,7 +140,7 @@ def _last_uses(graph: Graph, steps: Steps, times: Sequence[int | None]) -> dict[
 
 
 def _in_place(
-    graph: Graph, op: Op, pairs: Pairs, time: int, root: dict[int, int], uses: dict[int, int]
+    graph: Graph, op: Work, pairs: Pairs, time: int, root: dict[int, int], uses: dict[int, int]
 ) -> dict[int, int]:
     """Output tensor -> the input tensor whose place it takes."""
     shared: dict[int, int] = {}
@@ -154,7 +155,7 @@ def _in_place(
 
 def _may_overwrite(
     graph: Graph,
-    op: Op,
+    op: Work,
     pairs: Pairs,
     pair: tuple[int, int],
     time: int,

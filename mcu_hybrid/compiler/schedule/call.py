@@ -42,7 +42,7 @@ Acts = tuple[Act, ...]
 
 @dataclass(frozen=True)
 class StreamCall:
-    """The layer of a STREAM; ``ins`` and ``outs`` are tensor indices, as in KernelCall."""
+    """The layer of a stream; ``ins`` and ``outs`` are tensor indices, as in KernelCall."""
 
     steps: tuple[Acts, ...]
     ins: tuple[int, ...]

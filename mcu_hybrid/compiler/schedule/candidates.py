@@ -1,26 +1,16 @@
-"""Which runs of operators can be one stream, and the graph with streams in place of runs."""
+"""Which runs of operators can be one stream, and the ways to cut each into strips."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from mcu_hybrid.compiler.schedule.rows import reach_of, steps_of
+from mcu_hybrid.compiler.schedule.stream import Stream
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
-from mcu_hybrid.ops import stream, traits
+from mcu_hybrid.ops import traits
 
 LONGEST = 12  # operators of a run
 ROWS = (1, 2, 3, 4, 6, 8, 12, 16)  # of the last output, made in a step
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Operators ``first`` to ``last`` (positions, both included) as a stream, and how it is cut."""
-
-    first: int
-    last: int
-    rows: int
-    keep: bool
 
 
 def runs(graph: Graph) -> Iterator[tuple[int, int]]:
@@ -77,7 +67,7 @@ def _is_closed(graph: Graph, first: int, last: int, made: set[int]) -> bool:
     return inner <= read_inside and not any(inner.intersection(op.inputs) for op in rest)
 
 
-def cuts(graph: Graph, first: int, last: int) -> Iterator[Cut]:
+def streams(graph: Graph, first: int, last: int) -> Iterator[Stream]:
     """The ways to cut a run that make sense: two steps or more, no empty strips."""
     run = graph.ops[first : last + 1]
     height = graph.tensor(run[-1].outputs[0]).shape[1]
@@ -86,7 +76,7 @@ def cuts(graph: Graph, first: int, last: int) -> Iterator[Cut]:
             break
         for keep in (True, False) if len(run) > 1 else (True,):
             if all(_has_rows(graph, run, rows, keep)):
-                yield Cut(first, last, rows, keep)
+                yield stream_of(graph, first, last, rows=rows, keep=keep)
 
 
 def _has_rows(graph: Graph, run: Sequence[Op], rows: int, keep: bool) -> Iterator[bool]:
@@ -98,22 +88,12 @@ def _has_rows(graph: Graph, run: Sequence[Op], rows: int, keep: bool) -> Iterato
             yield reach[part.op].start(part.rows[0]) < reach[part.op].end(part.rows[1])
 
 
-def stream_of(graph: Graph, cut: Cut) -> Op:
-    """The stream operator; the run's first map comes first, because the output may slide on it."""
-    run = graph.ops[cut.first : cut.last + 1]
+def stream_of(graph: Graph, first: int, last: int, *, rows: int, keep: bool) -> Stream:
+    """A run as a stream; its first map comes first, because the output may slide on it."""
+    run = graph.ops[first : last + 1]
     made = {output for op in run for output in op.outputs}
     read = [i for op in run for i in op.inputs if i != ABSENT and i not in made]
-    name = f"{run[0].name} .. {run[-1].name}" if len(run) > 1 else run[0].name
-    attrs = stream.Attrs(run, cut.rows, cut.keep)
     ordered = [run[0].inputs[0], *read]
     if graph.tensor(ordered[0]).is_const:
         ordered = [next(i for i in read if not graph.tensor(i).is_const), *read]
-    return stream.STREAM.make(name, tuple(dict.fromkeys(ordered)), run[-1].outputs, attrs)
-
-
-def with_streams(graph: Graph, chosen: Sequence[Cut]) -> Graph:
-    """The graph with these runs, which must not overlap, as streams."""
-    ops = list(graph.ops)
-    for cut in sorted(chosen, key=lambda cut: -cut.first):
-        ops[cut.first : cut.last + 1] = [stream_of(graph, cut)]
-    return graph.with_(ops=tuple(ops))
+    return Stream(first, run, tuple(dict.fromkeys(ordered)), rows, keep)

@@ -1,4 +1,4 @@
-"""A STREAM as calls: each part of each step is its operator on a map of a few rows.
+"""A stream as calls: each part of each step is its operator on a map of a few rows.
 
 The kernels are chosen for the small maps as for whole ones, so every core's own kernels serve; the
 padding above and below a strip is explicit, and is there only where the map ends. Here too: the
@@ -22,6 +22,7 @@ from mcu_hybrid.compiler.schedule.rows import (
     reach_of,
     steps_of,
 )
+from mcu_hybrid.compiler.schedule.stream import Stream
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
 from mcu_hybrid.ops import traits
@@ -53,20 +54,20 @@ class Strips:
 _CALL, _MOVE, _MOVED_BYTE = 14, 24, 0.35
 
 
-def lower_stream(graph: Graph, op: Op, strips: Strips) -> Choice:
+def lower_stream(graph: Graph, stream: Stream, strips: Strips) -> Choice:
     """The stream's calls, scratch and cost; ``strips`` lowers a part on its small map."""
-    return _Stream(graph, op, strips).choice()
+    return _Strips(graph, stream, strips).choice()
 
 
-class _Stream:
+class _Strips:
     """The parts of one stream while they are put together."""
 
-    def __init__(self, graph: Graph, op: Op, strips: Strips) -> None:
-        self.graph, self.op = graph, op
-        self.run: tuple[Op, ...] = op.attrs.run
+    def __init__(self, graph: Graph, stream: Stream, strips: Strips) -> None:
+        self.graph, self.stream = graph, stream
+        self.run = stream.run
         self.strips = strips
         self.reach = [reach_of(graph, part) for part in self.run]
-        self.steps = steps_of(graph, self.run, op.attrs.rows, op.attrs.keep)
+        self.steps = steps_of(graph, self.run, stream.rows, stream.keep)
         self.inner = {part.outputs[0] for part in self.run[:-1]}
         self.lowered: dict[Part, Choice] = {}
 
@@ -84,8 +85,8 @@ class _Stream:
         moves = any(isinstance(act, MoveAct) for step in acts for act in step)
         stems |= {MOVE} if moves else set()
         ordered = sorted(stems)
-        ins = tuple(i for i in self.op.inputs if i != ABSENT and not self.is_const(i))
-        call = StreamCall(acts, ins, self.op.outputs, ordered[0], tuple(ordered[1:]))
+        ins = tuple(i for i in self.stream.inputs if not self.is_const(i))
+        call = StreamCall(acts, ins, self.stream.outputs, ordered[0], tuple(ordered[1:]))
         forms: dict[str, int] = {}
         for n in range(len(self.run)):
             one = next(choice for part, choice in self.lowered.items() if part.op == n)
@@ -123,7 +124,7 @@ class _Stream:
             tensor = op.outputs[0]
             rows = max(end - start for start, end in (s.windows[tensor] for s in self.steps))
             first, last = n, max(m for m, other in enumerate(self.run) if tensor in other.inputs)
-            if self.op.attrs.keep:
+            if self.stream.keep:
                 first, last = 0, count
             spans[tensor] = Span(first, last, rows * self.row_bytes(tensor))
         for n, size in scratch.items():
@@ -176,9 +177,9 @@ class _Stream:
 
     def slide(self) -> int | None:
         """How far input 0 must lie above the output: rows are written after others are read."""
-        source, target = self.op.inputs[0], self.op.outputs[0]
+        source, target = self.stream.inputs[0], self.stream.outputs[0]
         last = self.run[-1]
-        if self.op.inputs.count(source) > 1 or self.is_const(source):
+        if self.stream.inputs.count(source) > 1 or self.is_const(source):
             return None
         in_bytes, out_bytes = self.row_bytes(source), self.row_bytes(target)
         # An element-wise last operator reads each byte before it writes on it, or below it.

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from mcu_hybrid.compiler.arena.spans import aligned
 from mcu_hybrid.compiler.lowering import Step
 from mcu_hybrid.compiler.program import Program, assemble
-from mcu_hybrid.compiler.schedule.candidates import Cut, cuts, runs, stream_of, with_streams
+from mcu_hybrid.compiler.schedule.candidates import runs, streams
+from mcu_hybrid.compiler.schedule.stream import Stream, Work
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
 from mcu_hybrid.ops import traits
 
-LowerOp = Callable[[Graph, Op], Choice | None]
+LowerOp = Callable[[Graph, Work], Choice | None]
 LeanWays = Callable[[Graph, Op], Iterable[Choice]]
 MOST_POINTS = 24  # of the front
 # Of a run's instructions: streams can be faster (rows that no window sees are left out, a kernel
@@ -34,11 +35,11 @@ _UNKNOWN = 0  # instructions of a kernel without a prediction: the same in every
 
 @dataclass(frozen=True)
 class Piece:
-    """A way to run the operators ``first`` to ``last``: one by itself, or a stream (``cut``)."""
+    """A way to run the operators ``first`` to ``last``: one by itself, or a ``stream``."""
 
     first: int
     last: int
-    cut: Cut | None
+    stream: Stream | None
     instructions: int
     live_bytes: int
     choice: Choice | None
@@ -149,11 +150,11 @@ def _single(live: _Live, n: int, choice: Choice | None) -> Piece:
 def _streams(
     graph: Graph, lower_op: LowerOp, live: _Live, first: int, last: int
 ) -> Iterator[Piece]:
-    for cut in cuts(graph, first, last):
-        choice = lower_op(graph, stream_of(graph, cut))
+    for stream in streams(graph, first, last):
+        choice = lower_op(graph, stream)
         if choice is not None and choice.instructions is not None:
             held = live.during(first, last, choice)
-            yield Piece(first, last, cut, choice.instructions, held, choice)
+            yield Piece(first, last, stream, choice.instructions, held, choice)
 
 
 def _thinned(pieces: Iterable[Piece]) -> list[Piece]:
@@ -188,10 +189,8 @@ def _fastest(graph: Graph, pieces: Sequence[Piece], limit: int | None) -> list[P
 
 
 def _program(graph: Graph, path: Sequence[Piece]) -> Program:
-    chosen = tuple(piece.cut for piece in path if piece.cut is not None)
-    made = with_streams(graph, chosen) if chosen else graph
-    steps = (Step(op, piece.choice) for op, piece in zip(made.ops, path, strict=True))
-    return assemble(made, tuple(steps))
+    steps = (Step(piece.stream or graph.ops[piece.first], piece.choice) for piece in path)
+    return assemble(graph, tuple(steps))
 
 
 class _Live:
