@@ -31,7 +31,7 @@ class Policy(Protocol):
 
 
 class CloudResult(Protocol):
-    """What of cloud.client.CloudResult is needed."""
+    """What of cloud.transports.base.CloudResult is needed."""
 
     @property
     def bytes_sent(self) -> int: ...

@@ -48,7 +48,7 @@ class RunOptions:
 def cloud_for(options: RunOptions, export: Path | None) -> Iterator[CloudClient]:
     """A client of the given server, or of one that serves the export's global model meanwhile."""
     if options.cloud:
-        with CloudClient(
+        with CloudClient.open(
             options.cloud, options.model, token=options.token, deadline_s=options.deadline_s
         ) as client:
             yield client
@@ -63,7 +63,7 @@ def cloud_for(options: RunOptions, export: Path | None) -> Iterator[CloudClient]
         raise InputError("there is no global model to serve", "give --cloud URL --model NAME")
     with (
         serving(global_model(export), options.model) as url,
-        CloudClient(url, options.model, deadline_s=options.deadline_s) as client,
+        CloudClient.open(url, options.model, deadline_s=options.deadline_s) as client,
     ):
         yield client
 

@@ -66,7 +66,10 @@ def test_a_malformed_answer_is_none(kind: str) -> None:
     """Asked as both passes and tune ask."""
     payload = np.zeros((1, 1, SIDE, SIDE), np.float32)
     says = [MALFORMED[kind], GOOD]
-    with answering(Server(lambda asked: says[asked - 1])) as url, CloudClient(url, "global") as one:
+    with (
+        answering(Server(lambda asked: says[asked - 1])) as url,
+        CloudClient.open(url, "global") as one,
+    ):
         model = CloudModel(one, lambda x: x, CLASSES, "logits")
         with pytest.raises(CloudError) as refused:
             model.infer(payload)

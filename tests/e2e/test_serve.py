@@ -204,7 +204,7 @@ def test_a_token_guards_all_but_health(dense: Path) -> None:
             answer = httpx.get(f"{url}/v2/models/m", headers=given, trust_env=False)
             assert answer.status_code == 401 and "token" in answer.json()["error"]
             assert answer.headers["www-authenticate"] == "Bearer"
-        with CloudClient(url, "m", token="s3cret", deadline_s=10) as cloud:
+        with CloudClient.open(url, "m", token="s3cret", deadline_s=10) as cloud:
             cloud.infer(X)
 
 
@@ -245,7 +245,7 @@ def test_a_model_that_fails_answers_500_and_lives_on(tmp_path: Path) -> None:
         [info("y", ONNX_TYPES["FP32"], ["a", "b"])],
         [onnx.numpy_helper.from_array(np.array([-1, 2], "i8"), "shape")],
     )
-    with server.serving(path, "m") as url, CloudClient(url, "m", deadline_s=10) as cloud:
+    with server.serving(path, "m") as url, CloudClient.open(url, "m", deadline_s=10) as cloud:
         with pytest.raises(CloudError, match="HTTP 500: the model failed") as caught:
             cloud.infer(np.zeros(3, "f4"))
         assert caught.value.reason == "server_error"
@@ -261,7 +261,7 @@ def test_nan_results_need_binary(tmp_path: Path) -> None:
         [info("y", ONNX_TYPES["FP32"], [1])],
     )
     entry = {"name": "x", "datatype": "FP32", "shape": [1], "data": [-1]}
-    with server.serving(path, "m") as url, CloudClient(url, "m", deadline_s=10) as cloud:
+    with server.serving(path, "m") as url, CloudClient.open(url, "m", deadline_s=10) as cloud:
         answer = httpx.post(f"{url}/v2/models/m/infer", json={"inputs": [entry]}, trust_env=False)
         assert answer.status_code == 400 and "use binary" in answer.json()["error"]
         assert np.isnan(cloud.infer(np.array([-1], "f4")).scores()).all()
@@ -269,7 +269,7 @@ def test_nan_results_need_binary(tmp_path: Path) -> None:
 
 def test_our_client_with_many_threads(url: str) -> None:
     wrong: list[object] = []
-    with CloudClient(url, "dense", deadline_s=30) as cloud:
+    with CloudClient.open(url, "dense", deadline_s=30) as cloud:
 
         def work(n: int) -> None:
             for _ in range(5):
@@ -287,18 +287,21 @@ def test_our_client_with_many_threads(url: str) -> None:
 
 def test_our_client_names_model_and_limit(url: str) -> None:
     with (
-        CloudClient(url, "nope", deadline_s=10) as cloud,
+        CloudClient.open(url, "nope", deadline_s=10) as cloud,
         pytest.raises(CloudError, match="it offers: dense"),
     ):
         cloud.infer(X)
-    with CloudClient(url, "dense", deadline_s=10) as cloud, pytest.raises(CloudError) as caught:
+    with (
+        CloudClient.open(url, "dense", deadline_s=10) as cloud,
+        pytest.raises(CloudError) as caught,
+    ):
         cloud.infer(np.zeros((20_000, 4), "f4"))
     assert caught.value.reason == "too_large" and str(LIMIT) in caught.value.message
 
 
 def test_a_server_that_went_away(dense: Path) -> None:
     with server.serving(dense, "m") as url:
-        cloud = CloudClient(url, "m", deadline_s=5, retries=1)
+        cloud = CloudClient.open(url, "m", deadline_s=5, retries=1)
         cloud.infer(X)
     with cloud, pytest.raises(CloudError) as caught:
         cloud.infer(X)
@@ -340,7 +343,7 @@ def test_serve_runs_until_a_signal(dense: Path, sign: signal.Signals) -> None:
     assert process.stdout is not None
     try:
         url = process.stdout.readline().strip()
-        with CloudClient(url, "m", deadline_s=20) as cloud:
+        with CloudClient.open(url, "m", deadline_s=20) as cloud:
             cloud.infer(X)
         process.send_signal(sign)
         rest, _ = process.communicate(timeout=15)

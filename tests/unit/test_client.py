@@ -16,6 +16,8 @@ import pytest
 
 from mcu_hybrid.cloud.client import CloudClient
 from mcu_hybrid.cloud.oip import HEADER_LENGTH, decode_request, encode_response
+from mcu_hybrid.cloud.transports.base import Reach, Retries
+from mcu_hybrid.cloud.transports.http import HttpTransport
 from mcu_hybrid.errors import CloudError, CloudTimeout
 
 META = {
@@ -39,10 +41,17 @@ def doubling(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, content=message.body, headers=message.headers)
 
 
+def mocked(
+    url: str, handler: Handler, token: str | None = None, retries: int = 2, deadline_s: float = 2.0
+) -> HttpTransport:
+    """The HTTP transport to a server that is a function."""
+    reach = Reach(url, token, deadline_s, Retries(retries))
+    return HttpTransport(reach, httpx.MockTransport(handler))  # type: ignore[arg-type]
+
+
 @contextmanager
 def client(handler: Handler, **options: float) -> Iterator[CloudClient]:
-    transport = httpx.MockTransport(handler)  # type: ignore[arg-type]
-    with CloudClient("http://cloud.test", "m", transport=transport, **options) as made:
+    with CloudClient(mocked("http://cloud.test", handler, **options), "m") as made:
         yield made
 
 
@@ -203,7 +212,7 @@ def dripping_server(first: bytes) -> Iterator[str]:
     ids=["silent", "drips headers", "drips the body"],
 )
 def test_the_deadline_is_a_total_also_for_a_server_that_drips(first: bytes) -> None:
-    with dripping_server(first) as url, CloudClient(url, "m", deadline_s=0.4) as cloud:
+    with dripping_server(first) as url, CloudClient.open(url, "m", deadline_s=0.4) as cloud:
         started = time.monotonic()
         with pytest.raises(CloudTimeout) as caught:
             cloud.infer(X)
@@ -271,10 +280,9 @@ def test_a_token_is_sent_and_a_refusal_says_so() -> None:
             return httpx.Response(401, json={"error": "no"})
         return doubling(request)
 
-    transport = httpx.MockTransport(handle)
-    with CloudClient("http://c", "m", token="secret", transport=transport) as cloud:
+    with CloudClient(mocked("http://c", handle, "secret"), "m") as cloud:
         cloud.infer(X)
-    with CloudClient("http://c", "m", transport=transport) as cloud:
+    with CloudClient(mocked("http://c", handle), "m") as cloud:
         with pytest.raises(CloudError, match="token") as caught:
             cloud.infer(X)
         assert caught.value.reason == "unauthorized"
@@ -318,7 +326,7 @@ def test_a_redirect_is_named_not_followed() -> None:
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "", "http://[::1"])
 def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(CloudError, match="not a server's address"):
-        CloudClient(url, "m")
+        CloudClient.open(url, "m")
 
 
 @pytest.mark.parametrize("tail", ["", "/", "/v2", "/v2/"])
@@ -329,8 +337,7 @@ def test_address_forms_and_names_are_normalised(tail: str) -> None:
         seen.append(request.url.raw_path.decode())
         return httpx.Response(200, json=META)
 
-    transport = httpx.MockTransport(handle)
-    with CloudClient(f"http://c/pre{tail}", "a b/c", version="2", transport=transport) as cloud:
+    with CloudClient(mocked(f"http://c/pre{tail}", handle), "a b/c", version="2") as cloud:
         assert cloud.metadata().versions == ("3",)
     assert seen == ["/pre/v2/models/a%20b%2Fc/versions/2"]
 

@@ -8,7 +8,6 @@ exchange off at any byte, and the caller's side stays plain synchronous calls (a
 from __future__ import annotations
 
 import asyncio
-import random
 import threading
 import time
 from collections.abc import Coroutine, Mapping
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 import httpx
 
 from mcu_hybrid.cloud.oip import Message
+from mcu_hybrid.cloud.transports.base import Reach, no_address
 from mcu_hybrid.errors import CloudError, CloudTimeout
 
 T = TypeVar("T")
@@ -30,7 +30,6 @@ RETRY_ERRORS = (
     httpx.WriteError,
     httpx.RemoteProtocolError,
 )
-FIRST_PAUSE_S = 0.1
 MAX_RESPONSE_BYTES = 64 << 20
 
 
@@ -88,23 +87,15 @@ def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
 class Exchange:
     """Requests to one base URL, each within ``deadline_s`` in total."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        token: str | None = None,
-        deadline_s: float = 2.0,
-        retries: int = 2,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        self.url = _base_url(url)
-        self.deadline_s = deadline_s
-        self.retries = retries
+    def __init__(self, reach: Reach, wire: httpx.AsyncBaseTransport | None = None) -> None:
+        self.url = _base_url(reach.url)
+        self.deadline_s = reach.deadline_s
+        self._retries = reach.retries
         # identity: a compressed answer would make the count of received bytes a lie.
         self._headers = {"Accept-Encoding": "identity"}
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
-        self._transport = transport
+        if reach.token:
+            self._headers["Authorization"] = f"Bearer {reach.token}"
+        self._wire = wire
         self._client: httpx.AsyncClient | None = None
         self._thread = LoopThread()
 
@@ -134,15 +125,14 @@ class Exchange:
                     attempt += 1
                     try:
                         reply = await self._once(method, path, message, attempt, started)
-                        if reply.status not in RETRY_STATUS or attempt > self.retries:
+                        if reply.status not in RETRY_STATUS or attempt > self._retries.most:
                             return reply
                         failure = f"HTTP {reply.status}"
                     except RETRY_ERRORS as error:
                         failure = str(error) or type(error).__name__
-                        if attempt > self.retries:
+                        if attempt > self._retries.most:
                             raise self._unreachable(failure, attempt) from error
-                    pause_s = FIRST_PAUSE_S * 2 ** (attempt - 1)
-                    await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+                    await asyncio.sleep(self._retries.pause_s(attempt))
         except TimeoutError as error:
             raise CloudTimeout(
                 f"{self.url}{path} did not answer within {self.deadline_s:g} s "
@@ -160,7 +150,7 @@ class Exchange:
             # while asking a slow server twice makes nothing faster.
             connect_s = min(1.0, self.deadline_s / 2)
             self._client = httpx.AsyncClient(
-                transport=self._transport,
+                transport=self._wire,
                 timeout=httpx.Timeout(None, connect=connect_s),
                 trust_env=not _is_loopback(self.url),  # a proxy cannot reach this machine
             )
@@ -217,9 +207,5 @@ def _base_url(url: str) -> str:
     except httpx.InvalidURL:
         usable = False
     if not usable:
-        raise CloudError(
-            f"'{url}' is not a server's address",
-            "write it with scheme and port, for example http://127.0.0.1:8080",
-            reason="unreachable",
-        )
+        raise no_address(url)
     return base
