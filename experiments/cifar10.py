@@ -73,15 +73,15 @@ def main() -> int:
         data = fewer(data, args.images, args.seed)
     with manifest.writing(args.out / "train", "train") as draft:
         facts = train(config, data, draft.folder, tell)
-        draft.facts.update(facts)
+        draft.facts |= facts.to_json()
     told = export_step(args.out / "train", args.out / "export", on_event=tell)
     result = measure(args.out / "train", args.out / "export", limit=args.limit, on_event=tell)
     print(file=sys.stderr)
-    result |= {"base_macs": facts["base_macs"], "global_macs": facts["global_macs"]}
-    result |= {"train_seconds": facts["seconds"], "first_that_hurts": told["first_that_hurts"]}
+    result |= {"base_macs": facts.base_macs, "global_macs": facts.global_macs}
+    result |= {"train_seconds": facts.seconds, "first_that_hurts": told.compared.first_that_hurts}
     room = result["test"]
     print(
-        f"base {room['base_accuracy']:.4f} ({facts['base_macs'] / 1e6:.1f} M MACs)  "
+        f"base {room['base_accuracy']:.4f} ({facts.base_macs / 1e6:.1f} M MACs)  "
         f"global {room['global_accuracy']:.4f}  worth a query {room['query_worth']:.4f}"
     )
     print("\n".join(table_lines([result])))

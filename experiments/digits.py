@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.artifacts.codec import to_json
 from mcu_hybrid.compiler.passes import run_passes
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.events import OnEvent
@@ -58,7 +59,11 @@ def measure(
         router: evaluate.at_coverages(known, test.scores[router], base == y, global_ == y)
         for router, known in calibration.scores.items()
     }
-    return {"test": evaluate.room(base, global_, y), "images": count, "rows": rows}
+    return {
+        "test": to_json(evaluate.room(base, global_, y)),
+        "images": count,
+        "rows": to_json(rows),
+    }
 
 
 def one_seed(config: HybridConfig, source: str) -> dict[str, Any]:
@@ -72,10 +77,10 @@ def one_seed(config: HybridConfig, source: str) -> dict[str, Any]:
     return {
         "seed": config.seed,
         "seconds": round(time.monotonic() - started, 1),
-        "train_seconds": facts["seconds"],
-        "base_macs": facts["base_macs"],
-        "accuracy_float_calibration": told["accuracy_float"],
-        "accuracy_int8_calibration": told["accuracy_int8"],
+        "train_seconds": facts.seconds,
+        "base_macs": facts.base_macs,
+        "accuracy_float_calibration": told.compared.accuracy_float,
+        "accuracy_int8_calibration": told.compared.accuracy_int8,
         **result,
     }
 

@@ -18,7 +18,9 @@ import numpy as np
 
 from mcu_hybrid import extras
 from mcu_hybrid.artifacts.bench import BenchResult
+from mcu_hybrid.artifacts.export import ExportFacts
 from mcu_hybrid.artifacts.predict import Prediction, Predictions
+from mcu_hybrid.artifacts.train import TrainFacts
 from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.cloud.client import CloudClient
 from mcu_hybrid.device.client import Device
@@ -114,7 +116,7 @@ def train(
     size: tuple[int, int] | None = None,
     restart: bool = False,
     on_event: OnEvent | None = None,
-) -> dict[str, Any]:
+) -> TrainFacts:
     """Train base, global network and router on ``data`` into the folder ``out``.
 
     Args:
@@ -134,7 +136,7 @@ def export_model(
     options: ExportOptions | None = None,
     *,
     on_event: OnEvent | None = None,
-) -> dict[str, Any]:
+) -> ExportFacts:
     """Base and router to one int8 .tflite, the global network to ONNX, with thresholds.
 
     Args:

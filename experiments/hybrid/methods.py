@@ -29,6 +29,7 @@ from experiments.hybrid.plan import LR
 from experiments.hybrid.stages import LOOP, WEIGHTS, build_base, fit
 from experiments.hybrid.world import World
 from mcu_hybrid import nets
+from mcu_hybrid.artifacts.train import TrainFacts
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.export import package
 from mcu_hybrid.graph.types import Graph
@@ -186,8 +187,8 @@ def method_stage(
             columns |= _method_columns(graph, net, world.x(split), split)
         np.savez(folder / ANSWERS, **columns)
         (trained / checkpoint.SPLITS).unlink()
-        accuracy = {"base_macs": facts["base_macs"], "tflite_bytes": told["tflite_bytes"]}
-        return accuracy | {"edge": edge_facts(file), "train_seconds": facts["seconds"]}
+        accuracy = {"base_macs": facts.base_macs, "tflite_bytes": told.tflite_bytes}
+        return accuracy | {"edge": edge_facts(file), "train_seconds": facts.seconds}
 
     settings = {k: v for k, v in config.to_json().items() if not k.endswith("_weights")}
     return world.cache.stage(
@@ -195,7 +196,7 @@ def method_stage(
     )
 
 
-def _train(config: Any, world: World, folder: Path) -> dict[str, Any]:
+def _train(config: Any, world: World, folder: Path) -> TrainFacts:
     """Train, or go on with what was ended."""
     state = folder.with_name("state.pt")
     facts = train(

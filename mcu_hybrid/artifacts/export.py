@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from mcu_hybrid.artifacts.codec import Artefact, inlined, left_out
 from mcu_hybrid.artifacts.table import Deployed, Losses, RouterSize
-from mcu_hybrid.artifacts.train import Remarks, TrainedData
+from mcu_hybrid.artifacts.train import Described, Remarks, TrainedData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +54,6 @@ class Simulation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pixels:
-    """What an input was trained on: (pixel / 255 * scale - mean) / std."""
-
-    scale: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Exported:
     """What every export says; ``compared`` with images, ``routes`` where it has a router.
 
@@ -74,7 +65,7 @@ class _Exported:
     layers: tuple[NoiseRow, ...] | None
     labels: tuple[str, ...] | None = left_out()
     tflite_bytes: int
-    input: Pixels | None = left_out()
+    input: Mapping[str, object] | None = left_out()  # as in the model's metadata
     accuracy_global: float | None = left_out()
     losses: Losses | None = left_out()
     simulation: Simulation | None = left_out()
@@ -104,5 +95,5 @@ class ExportFacts(_Exported, Artefact):
 
     step: ClassVar[str] = "export"
 
-    data: TrainedData | ExportData | None
+    data: TrainedData | Described | ExportData | None
     routers: tuple[RouterSize, ...]

@@ -7,10 +7,18 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from mcu_hybrid.artifacts.codec import Artefact, always_inlined, inlined
-from mcu_hybrid.artifacts.export import Pixels
 from mcu_hybrid.artifacts.table import Curve, Deployed, Oracles, Row
 from mcu_hybrid.artifacts.times import Rests
 from mcu_hybrid.artifacts.train import Remarks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels:
+    """What an input was trained on: (pixel / 255 * scale - mean) / std."""
+
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,7 @@ def plain(path: Path, again: str) -> Mapping[str, Any]:
 def write(value: Artefact, folder: Path) -> None:
     """Write the file of an artefact that is one."""
     text = json.dumps(to_json(value), indent=1)
-    (folder / value.file).write_text(text + "\n", encoding="utf-8")
+    (folder / value.file).write_text(text + "\n")
 
 
 def _again(kind: type[Artefact]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 Interval = tuple[float, float]
@@ -96,6 +95,22 @@ class SideLoss:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QuantisationLoss:
+    """Float minus int8, of the base alone and of the hybrid."""
+
+    base: float
+    hybrid: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoutingLoss:
+    """The oracle's accuracy minus the router's."""
+
+    float_: float
+    int8: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Losses:
     """Where accuracy goes: to quantisation, and to a router that is not the oracle.
 
@@ -107,7 +122,7 @@ class Losses:
     global_accuracy: float
     float_: SideLoss
     int8: SideLoss
-    quantisation_loss: Mapping[str, float]
-    routing_loss: Mapping[str, float]
+    quantisation_loss: QuantisationLoss
+    routing_loss: RoutingLoss
     split: str
     exact: bool

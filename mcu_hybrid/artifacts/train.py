@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -141,6 +141,19 @@ class Round:
     best_kind: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class EpochTold:
+    """An epoch (or a round) that is done, counted from 1, and how long the rest will take."""
+
+    label: str
+    epoch: int
+    epochs: int
+    loss: float
+    accuracy: float
+    seconds_left: float
+
+
+OnTold = Callable[[Described | EpochTold], None]  # the data once, then each epoch
 Config = Mapping[str, str | int | float | bool]
 
 
@@ -172,7 +185,7 @@ class TrainFacts(Artefact):
     global_macs: int
     global_parameters: int
     router_macs: int
-    data: TrainedData
+    data: TrainedData | Described
     losses: Losses
     int8: Int8Base
     warnings: tuple[str, ...]

@@ -7,15 +7,18 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 
 from mcu_hybrid.cli.completion import complete_values
 from mcu_hybrid.events import OnEvent
+
+if TYPE_CHECKING:
+    from mcu_hybrid.artifacts.train import Remarks
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 board_dirs_option = click.option(
@@ -154,15 +157,16 @@ def kib(size_bytes: int) -> str:
     return f"{size_bytes / 1024:,.1f} KiB"
 
 
-def data_remarks(data: Mapping[str, Any] | None) -> list[str]:
+def data_remarks(data: Remarks | None) -> list[str]:
     """What of a data set was left out, and what is worth knowing (training.data.remarks)."""
-    data = data or {}
-    lines = [f"left out: {count:,} {reason}" for reason, count in data.get("left_out", {}).items()]
-    lines += [f"note: {note}" for note in data.get("notes", ())]
+    if data is None:
+        return []
+    lines = [f"left out: {count:,} {reason}" for reason, count in data.left_out.items()]
+    lines += [f"note: {note}" for note in data.notes]
     return ["".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in lines]
 
 
-def print_remarks(data: Mapping[str, Any] | None) -> None:
+def print_remarks(data: Remarks | None) -> None:
     """The remarks on a data set that --data named, on stderr; nothing with -q."""
     for line in () if is_quiet() else data_remarks(data):
         click.echo(f"data {line}", err=True)

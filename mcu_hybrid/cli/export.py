@@ -22,6 +22,7 @@ from mcu_hybrid.cli.common import (
 from mcu_hybrid.cli.train import parse_size
 
 if TYPE_CHECKING:
+    from mcu_hybrid.artifacts.export import ExportFacts
     from mcu_hybrid.graph.pixels import PixelForm
 
 
@@ -101,38 +102,39 @@ def command(
     )
     with progress(as_json) as on_event:
         facts = export_step(source, out, options, on_event=on_event)
-    for sentence in facts.get("warnings") or ():
+    for sentence in facts.warnings:
         click.echo(f"warning: {sentence}", err=True)
     if as_json:
-        print_json({"out": str(out)} | facts)
+        print_json({"out": str(out)} | facts.to_json())
         return
     if data:
-        print_remarks(facts["data"])
-    click.echo(f"model.tflite  {facts['tflite_bytes']:,} B = {kib(facts['tflite_bytes'])}")
+        print_remarks(facts.data)
+    click.echo(f"model.tflite  {facts.tflite_bytes:,} B = {kib(facts.tflite_bytes)}")
     for line in _accuracy_lines(facts):
         click.echo(line)
-    if facts.get("first_that_hurts"):
-        click.echo(f"first layer that hurts: {facts['first_that_hurts']}")
-    if facts.get("deployed"):
-        deployed = facts["deployed"]
-        click.echo(f"threshold     {deployed['threshold']} for coverage {deployed['coverage']:.0%}")
-    for row in facts["routers"]:
+    if facts.compared and facts.compared.first_that_hurts:
+        click.echo(f"first layer that hurts: {facts.compared.first_that_hurts}")
+    if facts.routes:
+        deployed = facts.routes.deployed
+        click.echo(f"threshold     {deployed.threshold} for coverage {deployed.coverage:.0%}")
+    for row in facts.routers:
         click.echo(router_line(row, None, None).strip())
-    for sentence in facts.get("notes") or ():
+    for sentence in facts.notes or ():
         click.echo(f"note          {sentence}")
     click.echo(f"in {out}")
 
 
-def _accuracy_lines(facts: dict[str, Any]) -> Iterator[str]:
+def _accuracy_lines(facts: ExportFacts) -> Iterator[str]:
     """float and int8 on the same images, and the cloud's network."""
-    int8, floats = facts.get("accuracy_int8"), facts.get("accuracy_float")
-    parts = [f"int8 {int8:.1%}"] if int8 is not None else []
-    parts += [f"float {floats:.1%}"] if floats is not None else []
-    if parts:
-        count = facts["images"]
-        yield f"accuracy      {', '.join(parts)} of {count} images, calibration split"
-    if facts.get("accuracy_global") is not None:
-        yield f"global        {facts['accuracy_global']:.1%}, calibration split"
+    if compared := facts.compared:
+        int8, floats = compared.accuracy_int8, compared.accuracy_float
+        parts = [f"int8 {int8:.1%}"] if int8 is not None else []
+        parts += [f"float {floats:.1%}"] if floats is not None else []
+        if parts:
+            count = compared.images
+            yield f"accuracy      {', '.join(parts)} of {count} images, calibration split"
+    if facts.accuracy_global is not None:
+        yield f"global        {facts.accuracy_global:.1%}, calibration split"
 
 
 def pixels_of(

@@ -10,6 +10,7 @@ from typing import Any
 import rich_click as click
 
 from mcu_hybrid.artifacts.times import Latency
+from mcu_hybrid.artifacts.train import Remarks
 from mcu_hybrid.cli.common import (
     ROUTER_NAMES,
     board_dirs_option,
@@ -163,7 +164,7 @@ def command(
         print_json({k: v for k, v in result.items() if k not in ("curves", "oracles")})
         _warn(result)
     else:
-        print_remarks(result["data"])
+        print_remarks(Remarks(**result["data"]) if result["data"] else None)
         print_run(result)
 
 

@@ -141,6 +141,7 @@ def command(as_json: bool, calibrate_on_board: bool, **values: Any) -> None:
     extras.require("search", "search", *(("ray",) if values["ray"] else ()))
     if calibrate_on_board:
         extras.require("search --calibrate-on-board", "search", "export", "bench")
+    from mcu_hybrid.artifacts.train import Remarks
     from mcu_hybrid.steps.calibrate import calibrate_step
     from mcu_hybrid.steps.search import search_step
 
@@ -152,7 +153,7 @@ def command(as_json: bool, calibrate_on_board: bool, **values: Any) -> None:
     if as_json:
         print_json({"out": str(options.out)} | found | {"measured": measured})
         return
-    print_remarks(found["data"])
+    print_remarks(Remarks(**found["data"]))
     _print(found, options.out)
     if measured is not None:
         click.echo(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from click.core import ParameterSource
@@ -17,6 +16,9 @@ from mcu_hybrid.cli.common import (
     print_json,
     progress,
 )
+
+if TYPE_CHECKING:
+    from mcu_hybrid.artifacts.train import Described, EpochTold
 
 _NAMED = 12  # classes, on one line
 
@@ -149,59 +151,61 @@ def command(
             on_told=None if as_json or is_quiet() else _tell,
         )
     if as_json:
-        print_json({"out": str(out)} | facts)
+        print_json({"out": str(out)} | facts.to_json())
         return
-    room = facts["calibration"]
-    click.echo(f"base    {room['base_accuracy']:.1%}   {facts['base_macs']:,} MACs")
-    click.echo(f"global  {room['global_accuracy']:.1%}   {facts['global_macs']:,} MACs")
+    room = facts.calibration
+    click.echo(f"base    {room.base_accuracy:.1%}   {facts.base_macs:,} MACs")
+    click.echo(f"global  {room.global_accuracy:.1%}   {facts.global_macs:,} MACs")
     click.echo(
-        f"router  {facts['router_macs']:,} MACs; a query is worth it for {room['query_worth']:.1%}"
+        f"router  {facts.router_macs:,} MACs; a query is worth it for {room.query_worth:.1%}"
     )
-    click.echo(f"(float, calibration split)   {facts['seconds']} s   in {out}")
-    told = facts["losses"]
+    click.echo(f"(float, calibration split)   {facts.seconds} s   in {out}")
+    told = facts.losses
     click.echo(
-        f"hybrid  {told['int8']['hybrid_accuracy']:.1%} at {told['coverage_target']:.0%} coverage; "
-        f"{_points(told['quantisation_loss']['hybrid'])} lost to int8, "
-        f"{_points(told['routing_loss']['int8'])} to routing"
+        f"hybrid  {told.int8.hybrid_accuracy:.1%} at {told.coverage_target:.0%} coverage; "
+        f"{_points(told.quantisation_loss.hybrid)} lost to int8, "
+        f"{_points(told.routing_loss.int8)} to routing"
     )
-    for warning in facts["warnings"]:
+    for warning in facts.warnings:
         click.echo(f"warning: {warning}", err=True)
 
 
-def _tell(kind: str, figures: Mapping[str, Any]) -> None:
+def _tell(told: Described | EpochTold) -> None:
     """What is trained on, before it is; then a line an epoch, on stderr like all progress."""
-    if kind == "data":
-        for line in data_lines(figures):
-            click.echo(line)
-    elif kind == "epoch":
-        click.echo(epoch_line(figures), err=True)
+    from mcu_hybrid.artifacts.train import EpochTold
+
+    if isinstance(told, EpochTold):
+        click.echo(epoch_line(told), err=True)
+        return
+    for line in data_lines(told):
+        click.echo(line)
 
 
-def data_lines(data: Mapping[str, Any]) -> list[str]:
+def data_lines(data: Described) -> list[str]:
     """Classes, splits, what was left out and what is worth knowing (training.data.describe)."""
-    classes, images = data["classes"], data["images"]
+    classes, images = data.classes, data.images
     named = [f"{name} {count}" for name, count in list(classes.items())[:_NAMED]]
     if len(classes) > _NAMED:
         named.append(f"... ({min(classes.values())} to {max(classes.values())} each)")
-    height, width, channels = data["shape"]
-    own = ", a test split of its own" if data["own_test_split"] else ""
-    own += ", and one for thresholds" if data["own_calibration_split"] else ""
+    height, width, channels = data.shape
+    own = ", a test split of its own" if data.own_test_split else ""
+    own += ", and one for thresholds" if data.own_calibration_split else ""
     lines = [
         f"data    {sum(classes.values()):,} images {height}x{width}x{channels}{own}",
         f"classes {len(classes)}: {', '.join(named)}",
         "splits  "
-        + ", ".join(f"{name} {n:,} ({data['shares'][name]:.0%})" for name, n in images.items()),
+        + ", ".join(f"{name} {n:,} ({data.shares[name]:.0%})" for name, n in images.items()),
     ]
     lines = ["".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in lines]
     return lines + data_remarks(data)
 
 
-def epoch_line(figures: Mapping[str, Any]) -> str:
+def epoch_line(figures: EpochTold) -> str:
     """One epoch (or round) of one network."""
-    minutes, seconds = divmod(round(figures["seconds_left"]), 60)
+    minutes, seconds = divmod(round(figures.seconds_left), 60)
     return (
-        f"  {figures['label']:<8}{figures['epoch']:>4}/{figures['epochs']}  "
-        f"loss {figures['loss']:.4f}  accuracy {figures['accuracy']:6.1%}  "
+        f"  {figures.label:<8}{figures.epoch:>4}/{figures.epochs}  "
+        f"loss {figures.loss:.4f}  accuracy {figures.accuracy:6.1%}  "
         f"{minutes}:{seconds:02} left"
     )
 

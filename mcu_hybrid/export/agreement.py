@@ -7,12 +7,12 @@ bit; the float side is the network before quantisation, run by the converter on 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.artifacts.export import NoiseRow
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.ops.route_features import link_of
@@ -66,9 +66,7 @@ def run_tensors(
     return Int8Run(columns[position], scores)
 
 
-def layer_noise(
-    graph: Graph, x: np.ndarray, floats: Mapping[str, np.ndarray]
-) -> list[dict[str, Any]]:
+def layer_noise(graph: Graph, x: np.ndarray, floats: Mapping[str, np.ndarray]) -> list[NoiseRow]:
     """Per layer: name, op, and SQNR in dB = 10 log10(signal power / noise power) over the images.
 
     Layers whose float counterpart the converter fused away or named otherwise have SQNR None.
@@ -102,21 +100,20 @@ def layer_noise(
                 noise + float(error @ error),
             )
     return [
-        {
-            "name": graph.tensor(op.outputs[0]).name,
-            "op": op.kind,
-            "sqnr_db": _decibel(*sums[op.outputs[0]]) if op.outputs[0] in sums else None,
-        }
+        NoiseRow(
+            name=graph.tensor(op.outputs[0]).name,
+            op=op.kind,
+            sqnr_db=_decibel(*sums[op.outputs[0]]) if op.outputs[0] in sums else None,
+        )
         for op in graph.ops
     ]
 
 
-def first_that_hurts(layers: list[dict[str, Any]]) -> str | None:
+def first_that_hurts(layers: Sequence[NoiseRow]) -> str | None:
     """Name of the first layer whose SQNR lies below 20 dB; None where none does."""
     for layer in layers:
-        if layer["sqnr_db"] is not None and layer["sqnr_db"] < HURTS_BELOW_DB:
-            name: str = layer["name"]
-            return name
+        if layer.sqnr_db is not None and layer.sqnr_db < HURTS_BELOW_DB:
+            return layer.name
     return None
 
 

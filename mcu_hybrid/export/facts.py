@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.artifacts import store
+from mcu_hybrid.artifacts.export import Agreement, Compared, NoiseRow, Routes
+from mcu_hybrid.artifacts.table import Deployed
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.export import agreement
 from mcu_hybrid.export.agreement import Int8Run
@@ -17,11 +18,11 @@ from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets.checkpoint import Splits
 from mcu_hybrid.routing import mechanisms
 
-MODEL, GLOBAL, AGREEMENT = "model.tflite", "global.onnx", "agreement.json"
+MODEL, GLOBAL = "model.tflite", "global.onnx"
 COVERAGES = (0.9, 0.8, 0.7, 0.5)
 
 
-def thresholds(seen: Int8Run, coverage: float, router: str) -> dict[str, Any]:
+def thresholds(seen: Int8Run, coverage: float, router: str) -> Routes:
     """Thresholds of each score at the standard coverages and at the deployed one."""
     number = mechanisms.router_id(router)
     if router != "none" and router not in seen.scores:
@@ -33,46 +34,43 @@ def thresholds(seen: Int8Run, coverage: float, router: str) -> dict[str, Any]:
         for name, values in seen.scores.items()
     }
     threshold = table[router][f"{coverage:g}"] if router != "none" else 0
-    deployed = {
-        "router": number,
-        "coverage": coverage if router != "none" else 1.0,
-        "threshold": threshold,
-    }
-    return {"thresholds": table, "deployed": deployed}
+    deployed = Deployed(
+        router=number,
+        coverage=coverage if router != "none" else 1.0,
+        threshold=threshold,
+    )
+    return Routes(thresholds=table, deployed=deployed)
 
 
 def compare(
-    graph: Graph,
-    converted: Converted | None,
     splits: Splits,
+    layers: Sequence[NoiseRow] | None,
     classes_int8: np.ndarray | None,
     classes_float: np.ndarray | None,
-) -> dict[str, Any]:
-    """Accuracy on the calibration split and the layers' noise.
+) -> Compared:
+    """Accuracy on the calibration split, and the first layer whose noise hurts.
 
     Args:
         classes_int8, classes_float: what the network says of each calibration image; None where
             that is not known, or is no class of the data.
     """
-    facts: dict[str, Any] = {
-        "accuracy_int8": _share(classes_int8, splits.y_calibration),
-        "accuracy_float": None,
-        "same_class": None,
-        "images": len(splits.y_calibration),
-        "split": "calibration",
-        "layers": None,
-        "first_that_hurts": None,
-        "hurts_below_db": agreement.HURTS_BELOW_DB,
-    }
-    facts["accuracy_float"] = _share(classes_float, splits.y_calibration)
-    if classes_float is not None and classes_int8 is not None:
-        facts["same_class"] = _share(classes_float, classes_int8)
-    if converted is not None:
-        probes = splits.x_fit[:PROBES]
-        layers = agreement.layer_noise(graph, probes, converted.float_activations)
-        facts["layers"] = layers
-        facts["first_that_hurts"] = agreement.first_that_hurts(layers)
-    return facts
+    known = classes_float is not None and classes_int8 is not None
+    return Compared(
+        accuracy_int8=_share(classes_int8, splits.y_calibration),
+        accuracy_float=_share(classes_float, splits.y_calibration),
+        same_class=_share(classes_float, np.asarray(classes_int8)) if known else None,
+        images=len(splits.y_calibration),
+        first_that_hurts=agreement.first_that_hurts(layers or ()),
+        hurts_below_db=agreement.HURTS_BELOW_DB,
+    )
+
+
+def noise(graph: Graph, converted: Converted | None, splits: Splits) -> tuple[NoiseRow, ...] | None:
+    """The noise of each layer on the converter's probes; None for what was not converted here."""
+    if converted is None:
+        return None
+    probes = splits.x_fit[:PROBES]
+    return tuple(agreement.layer_noise(graph, probes, converted.float_activations))
 
 
 def _share(classes: np.ndarray | None, truth: np.ndarray) -> float | None:
@@ -86,8 +84,8 @@ def check_coverage(value: float) -> float:
     return value
 
 
-def write(out_dir: Path, data: bytes, facts: Mapping[str, Any]) -> None:
+def write(out_dir: Path, data: bytes, facts: Agreement) -> None:
     """Write model.tflite and agreement.json."""
     out_dir.mkdir(parents=True, exist_ok=True)
     (out_dir / MODEL).write_bytes(data)
-    (out_dir / AGREEMENT).write_text(json.dumps(facts, indent=1) + "\n")
+    store.write(facts, out_dir)

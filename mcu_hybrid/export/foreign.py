@@ -8,13 +8,16 @@ into ``warnings``: nothing is left out without a word. The cloud's network is in
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.artifacts.codec import to_json
+from mcu_hybrid.artifacts.export import Agreement, Routes
+from mcu_hybrid.artifacts.table import Deployed
 from mcu_hybrid.errors import InputError, ModelError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.export import (
@@ -91,7 +94,7 @@ def export_onnx(
     pixels: PixelForm | None = None,
     global_pixels: PixelForm | None = None,
     on_event: OnEvent | None = None,
-) -> dict[str, Any]:
+) -> Agreement:
     """Convert an ONNX classifier (one image input) with these images.
 
     A simple ``router`` routes it. ``global_onnx`` is written beside it for the cloud. ``pixels``
@@ -144,7 +147,7 @@ def export_tflite(
     pixels: PixelForm | None = None,
     global_pixels: PixelForm | None = None,
     on_event: OnEvent | None = None,
-) -> dict[str, Any]:
+) -> Agreement:
     """Check a ready int8 .tflite and pack it; its weights and layers are not touched.
 
     With ``splits`` a classifier with logits gets a simple ``router``. A file that carries our
@@ -174,9 +177,14 @@ def export_tflite(
     if pixels is not None:
         form = pixels.check(graph.tensor(graph.inputs[0]).shape[-1])
         data = flat.with_metadata(data, {"version": 1, "input": link.input_metadata(form)})
-    facts: dict[str, Any] = {"tflite_bytes": len(data), "layers": None}
-    facts |= {"notes": ["no router: its threshold needs images (--data)"], "warnings": []}
-    facts |= global_file.write(global_onnx, out_dir, None, global_pixels, None, on_event)
+    told = global_file.write(global_onnx, out_dir, None, global_pixels, None, on_event)
+    facts = Agreement(
+        layers=None,
+        tflite_bytes=len(data),
+        accuracy_global=told.accuracy,
+        notes=("no router: its threshold needs images (--data)",),
+        warnings=told.warnings,
+    )
     facts_of.write(out_dir, data, facts)
     return facts
 
@@ -263,7 +271,7 @@ def _pack(
     route: Route,
     cloud: tuple[Path | None, PixelForm | None],
     on_event: OnEvent | None,
-) -> dict[str, Any]:
+) -> Agreement:
     """A simple router where the model has logits; what is known of accuracy and layers."""
     given = {"input": link.input_metadata(made.pixels)}
     content = _with_router(made, read(made.data, MODEL), splits, route)
@@ -272,27 +280,31 @@ def _pack(
         made.data = flat.with_metadata(made.data, content)
     graph = read(made.data, MODEL)
     seen = agreement.run_int8(graph, splits.x_calibration, on_event=on_event)
-    facts: dict[str, Any] = {}
+    routes: Routes | None = None
     if content is not None and "features" in content:
         coverage = _COVERAGE if route.coverage is None else route.coverage
-        chosen = facts_of.thresholds(seen, coverage, route.router or mechanisms.entropy.NAME)
-        made.data = flat.with_metadata(made.data, {**content, **chosen})
+        routes = facts_of.thresholds(seen, coverage, route.router or mechanisms.entropy.NAME)
+        made.data = flat.with_metadata(made.data, {**content, **to_json(routes)})
         graph = read(made.data, MODEL)
-        facts |= chosen
     quant = graph.tensor(graph.outputs[0]).require_quant()
     real = (seen.logits.astype(np.float64) - quant.zero_point) * float(quant.scale)
     classes = onnx_ends.predictions(
         seen.logits if seen.logits.shape[1] > 1 else real, len(splits.labels)
     )
-    facts |= facts_of.compare(graph, made.converted, splits, classes, made.classes_float)
+    layers = facts_of.noise(graph, made.converted, splits)
     made.warnings += _int8_doubts(made, classes, splits.y_calibration)
-    facts |= {"labels": list(splits.labels), "tflite_bytes": len(made.data)}
-    facts["input"] = given["input"]
-    facts |= global_file.write(cloud[0], out_dir, splits, cloud[1], classes, on_event)
-    facts |= {
-        "notes": made.notes,
-        "warnings": [*made.warnings, *facts.pop("global_warnings", [])],
-    }
+    told = global_file.write(cloud[0], out_dir, splits, cloud[1], classes, on_event)
+    facts = Agreement(
+        routes=routes,
+        compared=facts_of.compare(splits, layers, classes, made.classes_float),
+        layers=layers,
+        labels=tuple(splits.labels),
+        tflite_bytes=len(made.data),
+        input=given["input"],
+        accuracy_global=told.accuracy,
+        notes=tuple(made.notes),
+        warnings=(*made.warnings, *told.warnings),
+    )
     facts_of.write(out_dir, made.data, facts)
     splits.save(out_dir / checkpoint.SPLITS)
     return facts
@@ -343,21 +355,27 @@ def _repack(
     pixels: PixelForm | None,
     cloud: tuple[Path | None, PixelForm | None],
     on_event: OnEvent | None,
-) -> dict[str, Any]:
+) -> Agreement:
     """A file with our metadata: as it is, or with another route or range in its metadata."""
-    facts: dict[str, Any] = {"layers": None, "notes": [], "warnings": []}
+    routes: Routes | None = None
     content = flat.metadata_of(data)
     if pixels is not None:
         form = pixels.check(read(data, MODEL).tensor(0).shape[-1])
         content["input"] = link.input_metadata(form)
         data = flat.with_metadata(data, content)
     if route.is_given:
-        content |= _another_route(content, read(data, path.name), splits, route, path, on_event)
+        routes = _another_route(content, read(data, path.name), splits, route, path, on_event)
+        content |= to_json(routes)
         data = flat.with_metadata(data, content)
-        facts |= {key: content[key] for key in ("thresholds", "deployed")}
-    facts["tflite_bytes"] = len(data)
-    facts |= global_file.write(cloud[0], out_dir, splits, cloud[1], None, on_event)
-    facts["warnings"] = facts.pop("global_warnings", [])
+    told = global_file.write(cloud[0], out_dir, splits, cloud[1], None, on_event)
+    facts = Agreement(
+        routes=routes,
+        layers=None,
+        tflite_bytes=len(data),
+        accuracy_global=told.accuracy,
+        notes=(),
+        warnings=told.warnings,
+    )
     facts_of.write(out_dir, data, facts)
     if splits is not None:
         splits.save(out_dir / checkpoint.SPLITS)
@@ -365,13 +383,13 @@ def _repack(
 
 
 def _another_route(
-    content: dict[str, Any],
+    content: Mapping[str, Any],
     graph: Graph,
     splits: Splits | None,
     route: Route,
     path: Path,
     on_event: OnEvent | None,
-) -> dict[str, Any]:
+) -> Routes:
     """Thresholds and deployed route: chosen on the images, else of the file's own table."""
     old = content.get("deployed") or {}
     router = route.router or mechanisms.router_name(old.get("router", 0))
@@ -382,11 +400,11 @@ def _another_route(
         return facts_of.thresholds(seen, coverage if router != "none" else _COVERAGE, router)
     table = content.get("thresholds") or {}
     if router == "none":
-        deployed = {"router": mechanisms.NONE_ID, "coverage": 1.0, "threshold": 0}
+        deployed = Deployed(router=mechanisms.NONE_ID, coverage=1.0, threshold=0)
     elif f"{coverage:g}" in table.get(router, {}):
         threshold = table[router][f"{coverage:g}"]
         number = mechanisms.router_id(router)
-        deployed = {"router": number, "coverage": coverage, "threshold": threshold}
+        deployed = Deployed(router=number, coverage=coverage, threshold=threshold)
     else:
         raise InputError(
             f"holds no '{router}' threshold for coverage {coverage:g}",
@@ -394,4 +412,4 @@ def _another_route(
             path=path,
             key="router",
         )
-    return {"thresholds": table, "deployed": deployed}
+    return Routes(thresholds=table, deployed=deployed)

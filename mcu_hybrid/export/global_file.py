@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,14 @@ _WHAT = "the global network"
 _RANGE = "global input range"
 
 
+@dataclass(frozen=True)
+class GlobalFacts:
+    """Its accuracy on some calibration images (None where it saw none), and every doubt."""
+
+    accuracy: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
 def write(
     path: Path | None,
     out_dir: Path,
@@ -28,8 +37,8 @@ def write(
     form: PixelForm | None,
     classes_base: np.ndarray | None,
     on_event: OnEvent | None,
-) -> dict[str, Any]:
-    """Write the user's global model; returns its facts (and ``global_warnings``).
+) -> GlobalFacts:
+    """Write the user's global model; returns what is known of it.
 
     Args:
         splits: its images are put through the network; without them it is only opened.
@@ -42,10 +51,10 @@ def write(
     if path is None:
         if form is not None:
             raise InputError("is of --global-onnx", "give --global-onnx too", key=_RANGE)
-        return {}
+        return GlobalFacts()
     out_dir.mkdir(parents=True, exist_ok=True)
     model = onnx_file.load(path)
-    facts: dict[str, Any] = {}
+    facts = GlobalFacts()
     if splits is None:
         if form is not None:
             raise InputError("needs images to be put in", "give --data", key=_RANGE)
@@ -88,7 +97,7 @@ def _facts(
     form: PixelForm,
     classes_base: np.ndarray | None,
     on_event: OnEvent | None,
-) -> dict[str, Any]:
+) -> GlobalFacts:
     """Its accuracy on some calibration images, and every doubt."""
     count = len(splits.labels)
     some = np.random.default_rng(0).permutation(len(splits.y_calibration))[: suspicion.TRIED]
@@ -119,4 +128,4 @@ def _facts(
             f"{_WHAT} is right on {right:.1%} of {len(y)} images, the board on {base:.1%}: "
             "asking the cloud gains nothing"
         )
-    return {"accuracy_global": right, "global_warnings": warnings}
+    return GlobalFacts(right, tuple(warnings))

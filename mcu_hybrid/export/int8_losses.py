@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from mcu_hybrid.artifacts.export import Simulation
+from mcu_hybrid.artifacts.table import Losses
 from mcu_hybrid.export.agreement import Int8Run
 from mcu_hybrid.export.link import base_logits
 from mcu_hybrid.nets.checkpoint import Hybrid, Splits
@@ -14,7 +14,7 @@ from mcu_hybrid.routing.breakdown import Side, breakdown
 from mcu_hybrid.routing.mechanisms import learned
 
 
-def exact_losses(hybrid: Hybrid, splits: Splits, seen: Int8Run, coverage: float) -> dict[str, Any]:
+def exact_losses(hybrid: Hybrid, splits: Splits, seen: Int8Run, coverage: float) -> Losses:
     """``routing.breakdown.breakdown`` of the learned router on the calibration split.
 
     Args:
@@ -30,10 +30,12 @@ def exact_losses(hybrid: Hybrid, splits: Splits, seen: Int8Run, coverage: float)
         base_logits(hybrid.global_, x).argmax(1),
         y,
         coverage,
-    ) | {"split": "calibration", "exact": True}
+        split="calibration",
+        exact=True,
+    )
 
 
-def simulation(hybrid: Hybrid, splits: Splits, seen: Int8Run, quant: QuantParams) -> dict[str, Any]:
+def simulation(hybrid: Hybrid, splits: Splits, seen: Int8Run, quant: QuantParams) -> Simulation:
     """Training's simulated int8 logits against the exact ones, on the calibration split.
 
     Returns:
@@ -49,11 +51,11 @@ def simulation(hybrid: Hybrid, splits: Splits, seen: Int8Run, quant: QuantParams
     logits = base_logits(sim, splits.x_calibration)
     q = np.clip(np.round(logits / quant.scale) + quant.zero_point, -128, 127)
     error = np.abs(q - seen.logits)
-    return {
-        "images": len(logits),
-        "whole_network": sim.whole,
-        "same_class": float((logits.argmax(1) == seen.logits.argmax(1)).mean()),
-        "same_logits": float((error == 0).mean()),
-        "mean_levels": float(error.mean()),
-        "max_levels": int(error.max()),
-    }
+    return Simulation(
+        images=len(logits),
+        whole_network=sim.whole,
+        same_class=float((logits.argmax(1) == seen.logits.argmax(1)).mean()),
+        same_logits=float((error == 0).mean()),
+        mean_levels=float(error.mean()),
+        max_levels=int(error.max()),
+    )

@@ -13,15 +13,16 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.artifacts.codec import to_json
+from mcu_hybrid.artifacts.export import Agreement
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.export import agreement, feature_router, int8_losses, link, suspicion
 from mcu_hybrid.export import facts as facts_of
 from mcu_hybrid.export import metadata as flat
-from mcu_hybrid.export.facts import AGREEMENT, COVERAGES, GLOBAL, MODEL
+from mcu_hybrid.export.facts import COVERAGES, GLOBAL, MODEL
 from mcu_hybrid.export.foreign import export_onnx, export_tflite
 from mcu_hybrid.export.link import Band
 from mcu_hybrid.export.tflite import Converted, convert
@@ -31,7 +32,6 @@ from mcu_hybrid.nets.checkpoint import Hybrid
 
 ReadGraph = Callable[[bytes, str], Graph]
 __all__ = [
-    "AGREEMENT",
     "COVERAGES",
     "GLOBAL",
     "MODEL",
@@ -49,7 +49,7 @@ def export_hybrid(
     coverage: float | None = None,
     router: str = "learned",
     on_event: OnEvent | None = None,
-) -> dict[str, Any]:
+) -> Agreement:
     """Export what ``train`` wrote; returns the facts (accuracies, thresholds, layers, sizes).
 
     Args:
@@ -76,22 +76,28 @@ def export_hybrid(
     content = link.hybrid_metadata(hybrid, read(data, MODEL), band)
     graph = read(flat.with_metadata(data, content), MODEL)
     seen = agreement.run_int8(graph, splits.x_calibration, on_event=on_event)
-    content.update(facts_of.thresholds(seen, coverage, router))
+    routes = facts_of.thresholds(seen, coverage, router)
+    content |= to_json(routes)
     data = flat.with_metadata(data, content)
     graph = read(data, MODEL)
     classes = seen.logits.argmax(1)
     floats = link.base_logits(hybrid.base, splits.x_calibration).argmax(1)
-    facts = facts_of.compare(graph, converted, splits, classes, floats)
-    truth = splits.y_calibration
-    facts["warnings"] = [
-        *suspicion.of_base(floats, truth),
-        *suspicion.of_int8(classes, floats, truth),
-    ]
-    facts |= {"thresholds": content["thresholds"], "deployed": content["deployed"]}
-    facts |= {"labels": list(hybrid.labels), "tflite_bytes": len(data)}
-    quant = graph.tensor(graph.outputs[0]).require_quant()
-    facts["losses"] = int8_losses.exact_losses(hybrid, splits, seen, coverage)
-    facts["simulation"] = int8_losses.simulation(hybrid, splits, seen, quant)
+    truth, layers = splits.y_calibration, facts_of.noise(graph, converted, splits)
+    facts = Agreement(
+        routes=routes,
+        compared=facts_of.compare(splits, layers, classes, floats),
+        layers=layers,
+        labels=tuple(hybrid.labels),
+        tflite_bytes=len(data),
+        losses=int8_losses.exact_losses(hybrid, splits, seen, coverage),
+        simulation=int8_losses.simulation(
+            hybrid, splits, seen, graph.tensor(graph.outputs[0]).require_quant()
+        ),
+        warnings=(
+            *suspicion.of_base(floats, truth),
+            *suspicion.of_int8(classes, floats, truth),
+        ),
+    )
     onnx.write_global(hybrid, out_dir / GLOBAL)
     facts_of.write(out_dir, data, facts)
     shutil.copyfile(train_dir / checkpoint.SPLITS, out_dir / checkpoint.SPLITS)

@@ -6,10 +6,10 @@ Pure numpy. Training states it for the simulated int8 network, the export for th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.artifacts.table import Losses, QuantisationLoss, RoutingLoss, SideLoss
 from mcu_hybrid.routing import mechanisms
 
 _SCORE_STEPS = 1 << 30
@@ -50,43 +50,53 @@ def hybrid_accuracy(
 
 
 def breakdown(
-    float_: Side, int8: Side, global_classes: np.ndarray, y: np.ndarray, coverage: float
-) -> dict[str, Any]:
+    float_: Side,
+    int8: Side,
+    global_classes: np.ndarray,
+    y: np.ndarray,
+    coverage: float,
+    *,
+    split: str,
+    exact: bool,
+) -> Losses:
     """Accuracies at one coverage, and what quantisation and routing cost (shares, not points).
 
     The oracle routes as much as the router does, and first what only the global gets right:
     base accuracy + min(query rate, share of o = 1). Routing's loss is oracle minus hybrid, so it
     holds nothing that quantisation took from the base itself.
+
+    Args:
+        split: whose images they are.
+        exact: whether ``int8`` is the exported network, not training's simulation.
     """
     global_right = np.asarray(global_classes) == y
-    sides = {name: _side(side, global_right, y, coverage) for name, side in _pair(float_, int8)}
-    one, two = sides["float"], sides["int8"]
-    return {
-        "images": len(y),
-        "coverage_target": coverage,
-        "global_accuracy": float(global_right.mean()),
-        **sides,
-        "quantisation_loss": {
-            "base": one["base_accuracy"] - two["base_accuracy"],
-            "hybrid": one["hybrid_accuracy"] - two["hybrid_accuracy"],
-        },
-        "routing_loss": {
-            name: side["oracle_accuracy"] - side["hybrid_accuracy"] for name, side in sides.items()
-        },
-    }
+    one, two = (_side(side, global_right, y, coverage) for side in (float_, int8))
+    return Losses(
+        images=len(y),
+        coverage_target=coverage,
+        global_accuracy=float(global_right.mean()),
+        float_=one,
+        int8=two,
+        quantisation_loss=QuantisationLoss(
+            base=one.base_accuracy - two.base_accuracy,
+            hybrid=one.hybrid_accuracy - two.hybrid_accuracy,
+        ),
+        routing_loss=RoutingLoss(
+            float_=one.oracle_accuracy - one.hybrid_accuracy,
+            int8=two.oracle_accuracy - two.hybrid_accuracy,
+        ),
+        split=split,
+        exact=exact,
+    )
 
 
-def _pair(float_: Side, int8: Side) -> tuple[tuple[str, Side], tuple[str, Side]]:
-    return ("float", float_), ("int8", int8)
-
-
-def _side(side: Side, global_right: np.ndarray, y: np.ndarray, coverage: float) -> dict[str, float]:
+def _side(side: Side, global_right: np.ndarray, y: np.ndarray, coverage: float) -> SideLoss:
     right = np.asarray(side.classes) == y
     accuracy, realised = hybrid_accuracy(side.scores, right, global_right, coverage)
     worth = float((~right & global_right).mean())
-    return {
-        "base_accuracy": float(right.mean()),
-        "coverage": realised,
-        "hybrid_accuracy": accuracy,
-        "oracle_accuracy": float(right.mean()) + min(1 - realised, worth),
-    }
+    return SideLoss(
+        base_accuracy=float(right.mean()),
+        coverage=realised,
+        hybrid_accuracy=accuracy,
+        oracle_accuracy=float(right.mean()) + min(1 - realised, worth),
+    )

@@ -11,6 +11,10 @@ from types import ModuleType
 from typing import Any
 
 from mcu_hybrid import extras, manifest
+from mcu_hybrid.artifacts import store
+from mcu_hybrid.artifacts.export import Agreement, ExportData, ExportFacts
+from mcu_hybrid.artifacts.table import RouterSize
+from mcu_hybrid.artifacts.train import Described, TrainedData, TrainFacts
 from mcu_hybrid.compiler.passes import run_passes
 from mcu_hybrid.compiler.program import program_of
 from mcu_hybrid.compiler.read.tflite import fix_input_shapes, read_tflite
@@ -53,7 +57,7 @@ def export_step(
     options: ExportOptions = ExportOptions(),
     *,
     on_event: OnEvent | None = None,
-) -> dict[str, Any]:
+) -> ExportFacts:
     """Export into the folder ``out``; returns the manifest's facts.
 
     Args:
@@ -69,7 +73,7 @@ def export_step(
     package = exporter()
     if source.is_dir():
         _require_none_for_a_folder(source, options)
-    trained = manifest.load(source, "train") if source.is_dir() else None
+    trained = store.facts(TrainFacts, source) if source.is_dir() else None
     if options.global_onnx is not None and not options.global_onnx.is_file():
         raise InputError("no such file", "give an ONNX file", path=options.global_onnx)
     with manifest.writing(out, "export") as draft:
@@ -83,15 +87,16 @@ def export_step(
                 router=options.router or mechanisms.learned.NAME,
                 on_event=on_event,
             )
-            draft.facts["data"] = trained.facts["data"]
+            told: TrainedData | Described | ExportData | None = trained.data
         else:
             with _sized(source, options) as file:
                 data = _data(options, on_event) if options.data else None
                 facts = _export_file(file, draft.folder, options, data, on_event)
-            draft.facts["data"] = _data_facts(options, data) if data else None
-        draft.facts.update(facts)
-        draft.facts["routers"] = _costs(draft.folder / package.MODEL)
-    return draft.facts
+            told = _data_facts(options, data) if data else None
+        routers = _costs(draft.folder / package.MODEL)
+        found = ExportFacts(**vars(facts), data=told, routers=routers)
+        draft.facts |= found.to_json()
+    return found
 
 
 @contextmanager
@@ -135,15 +140,18 @@ def exporter() -> ModuleType:
     return package
 
 
-def _costs(path: Path) -> list[dict[str, Any]]:
+def _costs(path: Path) -> tuple[RouterSize, ...]:
     """What each router of the model costs, as far as that depends on no board."""
     rows = router_costs(program_of(read_graph(path.read_bytes(), path.name)))
-    return [{key: row[key] for key in ("router", "macs", "constant_bytes")} for row in rows]
+    return tuple(
+        RouterSize(router=row["router"], macs=row["macs"], constant_bytes=row["constant_bytes"])
+        for row in rows
+    )
 
 
 def _export_file(
     source: Path, folder: Path, options: ExportOptions, data: Any, on_event: OnEvent | None
-) -> dict[str, Any]:
+) -> Agreement:
     from mcu_hybrid.export import package
 
     splits = _splits(options, data) if data else None
@@ -184,11 +192,10 @@ def _export_file(
     )
 
 
-def _data_facts(options: ExportOptions, data: Any) -> dict[str, Any]:
+def _data_facts(options: ExportOptions, data: Any) -> ExportData:
     from mcu_hybrid.training.data import remarks
 
-    size = list(options.size) if options.size else None
-    return {"spec": options.data, "size": size} | remarks(data)
+    return ExportData(spec=options.data, size=options.size, **vars(remarks(data)))
 
 
 def _data(options: ExportOptions, on_event: OnEvent | None) -> Any:

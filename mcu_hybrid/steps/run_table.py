@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.artifacts.codec import to_json
 from mcu_hybrid.routing import evaluate, mechanisms
 from mcu_hybrid.routing.tune.outcomes import MISSING
 from mcu_hybrid.steps.build import Build, untuned_sha256
@@ -82,7 +83,7 @@ def result_of(
         "latency_is_estimate": seen.edge.kind == "estimate",
         "latency_basis": seen.edge.basis,
         "dataset": data.name,
-        "data": dict(data.remarks),
+        "data": to_json(data.remarks) if data.remarks else {},
         "samples": count,
         "calibration_samples": calibration_samples,
         "deployed": job.route,

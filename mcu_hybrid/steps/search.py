@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mcu_hybrid import nets
+from mcu_hybrid.artifacts.codec import to_json
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.events import OnEvent
@@ -101,7 +102,7 @@ def search_step(options: SearchOptions, on_event: OnEvent | None = None) -> dict
     search = Search(book, spaces, task, on_event)
     with spread.cluster(options.ray, options.workers) if options.ray else nullcontext() as ray:
         (spread.Spread(search, ray) if options.ray else search).run()
-    return _written(options, search, remarks(data))
+    return _written(options, search, to_json(remarks(data)))
 
 
 def _written(options: SearchOptions, search: Search, data: dict[str, Any]) -> dict[str, Any]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mcu_hybrid import manifest
+from mcu_hybrid.artifacts import store
+from mcu_hybrid.artifacts.export import ExportData, ExportFacts
+from mcu_hybrid.artifacts.train import Remarks, TrainedData
 from mcu_hybrid.errors import InputError, ManifestError
 from mcu_hybrid.nets.checkpoint import SPLITS, load_splits
 from mcu_hybrid.steps.build import Build
@@ -26,7 +27,7 @@ class TestSplit:
     name: str
     x: np.ndarray
     y: np.ndarray
-    remarks: Mapping[str, Any] = field(default_factory=dict)
+    remarks: Remarks | None = None
 
     @property
     def digest(self) -> str:
@@ -67,16 +68,16 @@ def test_split(
         data_spec: another data set: its own test split where it has one, else all of it.
         size: height and width to resize its images to; None: as in training.
     """
-    facts = manifest.load(export, "export").facts
+    facts = store.facts(ExportFacts, export)
+    named = facts.data if isinstance(facts.data, TrainedData | ExportData) else None
     if data_spec is None:
         splits = load_splits(export / SPLITS)
-        name = (facts.get("data") or {}).get("spec", "test split")
+        name = named.spec if named else "test split"
         return TestSplit(name, splits.x_test, splits.y_test), len(splits.y_calibration)
     from mcu_hybrid.training.data import load_data, remarks
 
-    size = size or (facts.get("data") or {}).get("size")
-    data = load_data(data_spec, size=size and (size[0], size[1]))
-    labels = tuple(facts.get("labels") or ())
+    data = load_data(data_spec, size=size or (named.size if named else None))
+    labels = facts.labels or ()
     if labels and labels != data.labels:
         raise InputError(
             f"has the classes {', '.join(data.labels)}; the model was trained on "
@@ -88,5 +89,6 @@ def test_split(
     chosen = np.ones(len(data.y), bool) if mask is None else mask
     told = remarks(data)
     if not chosen.all():
-        told["notes"].append(f"of {len(chosen):,} images, its {chosen.sum():,} test images are run")
+        note = f"of {len(chosen):,} images, its {chosen.sum():,} test images are run"
+        told = replace(told, notes=(*told.notes, note))
     return TestSplit(data.name, data.x[chosen], data.y[chosen], told), 0

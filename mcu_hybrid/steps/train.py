@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mcu_hybrid import extras, manifest, nets
+from mcu_hybrid.artifacts.train import Described, OnTold, TrainedData, TrainFacts
 from mcu_hybrid.errors import InputError, ManifestError, McuHybridError
-from mcu_hybrid.events import OnEvent, OnTold
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.training.config import HybridConfig
 
 _NO_MEMORY = re.compile("allocate|out of memory")
@@ -27,7 +27,7 @@ def train_step(
     restart: bool = False,
     on_event: OnEvent | None = None,
     on_told: OnTold | None = None,
-) -> dict[str, Any]:
+) -> TrainFacts:
     """Train into the folder ``out``; returns the manifest's facts.
 
     While it trains, ``state_file(out)`` beside the folder holds all that is needed to go on.
@@ -57,14 +57,15 @@ def train_step(
             resume=resume,
             on_told=on_told,
         )
-        draft.facts.update(facts)
-        draft.facts["data"] = dict(facts["data"]) | {
-            "spec": data_spec,
-            "size": list(size) if size else None,
-            "digest": data.digest,
-        }
+        facts = replace(facts, data=_named(facts.data, data_spec, size))
+        draft.facts |= facts.to_json()
     state_file(out).unlink(missing_ok=True)
-    return draft.facts
+    return facts
+
+
+def _named(data: Described, spec: str, size: tuple[int, int] | None) -> TrainedData:
+    """The data with how it was named, so that later steps find it again."""
+    return TrainedData(**vars(data) | {"spec": spec, "size": size})
 
 
 def state_file(out: Path) -> Path:

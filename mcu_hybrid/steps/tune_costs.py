@@ -17,6 +17,7 @@ import numpy as np
 from mcu_hybrid import manifest
 from mcu_hybrid.artifacts import store
 from mcu_hybrid.artifacts.bench import BenchResult
+from mcu_hybrid.artifacts.train import TrainFacts
 from mcu_hybrid.errors import InputError, McuHybridError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.machines import price
@@ -291,4 +292,4 @@ def _trained_macs(evidence: Evidence) -> float | None:
     if folder is None or not (folder / manifest.NAME).is_file():
         return None
     found = manifest.read(folder)
-    return found.facts.get("global_macs") if found.step == "train" else None
+    return store.facts(TrainFacts, folder, found).global_macs if found.step == "train" else None

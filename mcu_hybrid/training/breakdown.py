@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from mcu_hybrid.artifacts.table import Losses
 from mcu_hybrid.nets.checkpoint import Hybrid
 from mcu_hybrid.nets.int8_sim import Int8Sim
 from mcu_hybrid.nets.sight import Sight, float_scores
@@ -15,7 +14,7 @@ from mcu_hybrid.training.qat import HeadSim
 from mcu_hybrid.training.router_train import device_features, quantise_logits
 
 
-def breakdown_of(hybrid: Hybrid, sim: Int8Sim, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+def breakdown_of(hybrid: Hybrid, sim: Int8Sim, x: np.ndarray, y: np.ndarray) -> Losses:
     """``routing.breakdown.breakdown`` at the config's coverage; ``sim`` is the hybrid's base.
 
     The export states the same of the exact int8 network.
@@ -35,4 +34,6 @@ def breakdown_of(hybrid: Hybrid, sim: Int8Sim, x: np.ndarray, y: np.ndarray) -> 
         predict(hybrid.global_, x).argmax(1),
         y,
         float(hybrid.config["coverage"]),
-    ) | {"split": "calibration", "exact": False}
+        split="calibration",
+        exact=False,
+    )

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from math import isfinite
 from typing import Any
 
+from mcu_hybrid.artifacts.train import Config
 from mcu_hybrid.errors import InputError
 
 INPUTS = ("top_k", "features")  # of the router
@@ -145,7 +146,7 @@ class HybridConfig:
         """The seed that the splits are drawn with."""
         return self.seed if self.split_seed < 0 else self.split_seed
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Config:
         """The config as a dictionary for history.json and the checkpoint."""
         return asdict(self)
 

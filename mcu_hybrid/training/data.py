@@ -10,10 +10,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.artifacts.train import Described, Remarks
 from mcu_hybrid.errors import DataError, McuHybridError, MissingTool
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.nets import load_callable
@@ -223,28 +223,28 @@ def _callable(spec: str) -> Dataset:
     return make_dataset(spec, made[0], made[1], labels)
 
 
-def describe(data: Dataset, splits: dict[str, np.ndarray]) -> dict[str, Any]:
+def describe(data: Dataset, splits: dict[str, np.ndarray]) -> Described:
     """Facts for the manifest: name, digest, shape, labels, images per class and split, remarks."""
     counts = np.bincount(data.y, minlength=data.classes)
     total = sum(len(indices) for indices in splits.values())
-    return {
-        "name": data.name,
-        "digest": data.digest,
-        "shape": list(data.shape),
-        "labels": list(data.labels),
-        "classes": {label: int(n) for label, n in zip(data.labels, counts, strict=True)},
-        "images": {name: len(indices) for name, indices in splits.items()},
-        "shares": {name: round(len(indices) / total, 4) for name, indices in splits.items()},
-        "own_test_split": data.fixed_test_mask is not None,
-        "own_calibration_split": data.fixed_calibration_mask is not None,
-        "left_out": dict(data.left_out),
-        "notes": [*data.notes, *_repeated(data, splits)],
-    }
+    return Described(
+        name=data.name,
+        digest=data.digest,
+        shape=data.shape,
+        labels=data.labels,
+        classes={label: int(n) for label, n in zip(data.labels, counts, strict=True)},
+        images={name: len(indices) for name, indices in splits.items()},
+        shares={name: round(len(indices) / total, 4) for name, indices in splits.items()},
+        own_test_split=data.fixed_test_mask is not None,
+        own_calibration_split=data.fixed_calibration_mask is not None,
+        left_out=dict(data.left_out),
+        notes=(*data.notes, *_repeated(data, splits)),
+    )
 
 
-def remarks(data: Dataset) -> dict[str, Any]:
-    """What was not read, by reason, and what is worth knowing of what was: plain data."""
-    return {"left_out": dict(data.left_out), "notes": list(data.notes)}
+def remarks(data: Dataset) -> Remarks:
+    """What was not read, by reason, and what is worth knowing of what was."""
+    return Remarks(left_out=dict(data.left_out), notes=data.notes)
 
 
 def _repeated(data: Dataset, splits: dict[str, np.ndarray]) -> list[str]:

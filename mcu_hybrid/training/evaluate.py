@@ -5,16 +5,29 @@ Pure numpy over labels and scores. The device's own figures come from routing/ev
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
+from mcu_hybrid.artifacts.train import Room
 from mcu_hybrid.routing import mechanisms
 
 COVERAGES = (0.9, 0.8, 0.7, 0.5)
 
 
-def room(base: np.ndarray, global_: np.ndarray, y: np.ndarray) -> dict[str, float]:
+@dataclass(frozen=True, kw_only=True)
+class AtCoverage:
+    """A router at a coverage: hybrid accuracy, and that of the kept and of the routed inputs."""
+
+    coverage_target: float
+    threshold: int
+    coverage: float
+    accuracy: float
+    kept_accuracy: float | None
+    routed_accuracy: float | None
+
+
+def room(base: np.ndarray, global_: np.ndarray, y: np.ndarray) -> Room:
     """Accuracies of both networks, the share worth a query, and the oracles of spec section 5.
 
     Args:
@@ -22,14 +35,14 @@ def room(base: np.ndarray, global_: np.ndarray, y: np.ndarray) -> dict[str, floa
         y: true classes [N].
     """
     base_right, global_right = base == y, global_ == y
-    return {
-        "base_accuracy": float(base_right.mean()),
-        "global_accuracy": float(global_right.mean()),
-        "query_worth": float((~base_right & global_right).mean()),
-        "both_wrong": float((~base_right & ~global_right).mean()),
-        "agreement": float((base == global_).mean()),
-        "margin_oracle": float((base_right | global_right).mean()),
-    }
+    return Room(
+        base_accuracy=float(base_right.mean()),
+        global_accuracy=float(global_right.mean()),
+        query_worth=float((~base_right & global_right).mean()),
+        both_wrong=float((~base_right & ~global_right).mean()),
+        agreement=float((base == global_).mean()),
+        margin_oracle=float((base_right | global_right).mean()),
+    )
 
 
 def at_coverages(
@@ -38,8 +51,8 @@ def at_coverages(
     base_right: np.ndarray,
     global_right: np.ndarray,
     coverages: tuple[float, ...] = COVERAGES,
-) -> list[dict[str, Any]]:
-    """Rows of (target, threshold, realised coverage, hybrid accuracy, kept, routed accuracy).
+) -> list[AtCoverage]:
+    """A row for each target.
 
     Thresholds come from the calibration scores; everything else is measured on ``scores``.
     """
@@ -49,13 +62,13 @@ def at_coverages(
         routed = mechanisms.queries(scores, threshold)
         right = np.where(routed, global_right, base_right)
         rows.append(
-            {
-                "coverage_target": target,
-                "threshold": threshold,
-                "coverage": float((~routed).mean()),
-                "accuracy": float(right.mean()),
-                "kept_accuracy": float(base_right[~routed].mean()) if (~routed).any() else None,
-                "routed_accuracy": float(global_right[routed].mean()) if routed.any() else None,
-            }
+            AtCoverage(
+                coverage_target=target,
+                threshold=threshold,
+                coverage=float((~routed).mean()),
+                accuracy=float(right.mean()),
+                kept_accuracy=float(base_right[~routed].mean()) if (~routed).any() else None,
+                routed_accuracy=float(global_right[routed].mean()) if routed.any() else None,
+            )
         )
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from mcu_hybrid.events import OnEvent, OnTold
+from mcu_hybrid.artifacts.train import Epoch, EpochTold, OnTold
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.training import accelerate, finite
 from mcu_hybrid.training.augment import Views, random_view, to_float
 from mcu_hybrid.training.state import Journal, copied, rng_state, set_rng_state
@@ -32,7 +34,7 @@ def fit_classifier(
     journal: Journal | None = None,
     on_event: OnEvent | None = None,
     on_told: OnTold | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Epoch]:
     """Train in place with AdamW and a one-cycle schedule; returns loss and accuracy per epoch.
 
     Args:
@@ -78,7 +80,7 @@ def fit_classifier(
             loss_sum += finite.loss_value(loss, what, option, lr) * len(part)
             right += int((logits.argmax(1) == targets[part]).sum())
             seen += len(part)
-        history.append({"epoch": epoch, "loss": loss_sum / seen, "accuracy": right / seen})
+        history.append(Epoch(epoch=epoch, loss=loss_sum / seen, accuracy=right / seen))
         if epoch + 1 == epochs:
             finite.check_net(net, x, what, option, lr)
         journal.put(label, _kept(net, optimiser, schedule, generator, history))
@@ -86,8 +88,15 @@ def fit_classifier(
             on_event(label, epoch + 1, epochs)
         if on_told:
             pace_s = (time.monotonic() - started) / (epoch + 1 - first)
-            left = {"label": what, "epochs": epochs, "seconds_left": pace_s * (epochs - epoch - 1)}
-            on_told("epoch", history[-1] | left | {"epoch": epoch + 1})
+            told = EpochTold(
+                label=what,
+                epoch=epoch + 1,
+                epochs=epochs,
+                loss=history[-1].loss,
+                accuracy=history[-1].accuracy,
+                seconds_left=pace_s * (epochs - epoch - 1),
+            )
+            on_told(told)
     net.cpu().eval()
     return history
 
@@ -97,25 +106,25 @@ def _kept(
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     generator: torch.Generator,
-    history: list[dict[str, Any]],
-) -> dict[str, Any]:
+    history: list[Epoch],
+) -> dict[str, object]:
     """All that an epoch changes."""
     return {
         "net": copied(net.state_dict()),
         "optimiser": optimiser.state_dict(),
         "schedule": schedule.state_dict(),
         "rng": rng_state(generator),
-        "history": list(history),
+        "history": [vars(epoch) for epoch in history],
     }
 
 
 def _restore(
-    kept: dict[str, Any] | None,
+    kept: Mapping[str, Any] | None,
     net: nn.Module,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     generator: torch.Generator,
-) -> list[dict[str, Any]]:
+) -> list[Epoch]:
     """Take ``_kept`` back; the history of the epochs that are done."""
     if kept is None:
         return []
@@ -123,7 +132,7 @@ def _restore(
     optimiser.load_state_dict(kept["optimiser"])
     schedule.load_state_dict(kept["schedule"])
     set_rng_state(generator, kept["rng"])
-    return list(kept["history"])
+    return [Epoch(**epoch) for epoch in kept["history"]]
 
 
 def predict(net: nn.Module, x: np.ndarray, batch: int = 512) -> np.ndarray:

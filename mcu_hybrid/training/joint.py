@@ -22,7 +22,6 @@ and averaged weights (phase.py). Which images teach whom:
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +29,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from mcu_hybrid.events import OnEvent, OnTold
+from mcu_hybrid.artifacts.codec import plain_to, to_json
+from mcu_hybrid.artifacts.train import EpochTold, OnTold, Round, RoundFigures
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.nets.penultimate import feature_count
 from mcu_hybrid.nets.sight import Sight
 from mcu_hybrid.ops import route_features
@@ -100,35 +101,45 @@ class Rounds:
 
     def run(
         self, on_event: OnEvent | None = None, on_told: OnTold | None = None
-    ) -> tuple[nn.Module, list[dict[str, Any]]]:
+    ) -> tuple[nn.Module, list[Round]]:
         """All rounds, or those that a resumed journal has left; returns the head and a row each."""
         rows = self._resume()
         order = ORDER[self.config.parts]
         first, started = len(rows), time.monotonic()
         for number in range(first, self.config.rounds + 1):
             told = {name: self.turn(name) for name in (order if number else ("router",))}
-            rows.append({"round": number, "loss": told, **self._judge(number)})
+            found = self._judge(number)
+            rows.append(
+                Round(
+                    round=number,
+                    loss=told,
+                    plain=found["plain"],
+                    average=found.get("average"),
+                    best_round=self.best["round"],
+                    best_kind=self.best["kind"],
+                )
+            )
             self._keep(rows)
             if on_event:
                 on_event("round", number, self.config.rounds)
             if on_told:
                 pace_s = (time.monotonic() - started) / (number + 1 - first)
-                on_told("epoch", self._told(rows[-1], pace_s))
+                on_told(self._told(rows[-1], pace_s))
         for name, phase in self.phases.items():
             phase.net.load_state_dict(self.best[name])
             phase.net.cpu().eval()
         return self.head, rows
 
-    def _told(self, row: Mapping[str, Any], pace_s: float) -> dict[str, Any]:
+    def _told(self, row: Round, pace_s: float) -> EpochTold:
         """A round's figures as those of an epoch: the last phase's loss, the hybrid's accuracy."""
-        return {
-            "label": "round",
-            "epoch": row["round"],
-            "epochs": self.config.rounds,
-            "loss": list(row["loss"].values())[-1],
-            "accuracy": row["plain"]["hybrid_accuracy"],
-            "seconds_left": pace_s * (self.config.rounds - row["round"]),
-        }
+        return EpochTold(
+            label="round",
+            epoch=row.round,
+            epochs=self.config.rounds,
+            loss=list(row.loss.values())[-1],
+            accuracy=row.plain.hybrid_accuracy,
+            seconds_left=pace_s * (self.config.rounds - row.round),
+        )
 
     def turn(self, name: str) -> float:
         """One phase, the other two networks in eval mode and unchanged; the mean loss."""
@@ -200,19 +211,19 @@ class Rounds:
             kept, routed = config.global_kept_weight, config.global_routed_weight
         return losses.sample_weights(self.queried(), kept, routed)
 
-    def _judge(self, number: int) -> dict[str, Any]:
+    def _judge(self, number: int) -> dict[str, RoundFigures]:
         """Measure plain and averaged weights on the select split; remember the best ever."""
-        found: dict[str, Any] = {}
+        found: dict[str, RoundFigures] = {}
         for kind in ("plain", "average") if self.config.ema else ("plain",):
             nets = {n: p.net if kind == "plain" else p.average for n, p in self.phases.items()}
             found[kind] = self._measure(nets)
-            if found[kind]["mean_accuracy"] > self.best["mean_accuracy"]:
+            if found[kind].mean_accuracy > self.best["mean_accuracy"]:
                 self.best = {n: copied(net.state_dict()) for n, net in nets.items()}
                 self.best |= {"round": number, "kind": kind}
-                self.best["mean_accuracy"] = found[kind]["mean_accuracy"]
-        return found | {"best_round": self.best["round"], "best_kind": self.best["kind"]}
+                self.best["mean_accuracy"] = found[kind].mean_accuracy
+        return found
 
-    def _measure(self, nets: dict[str, nn.Module]) -> dict[str, float]:
+    def _measure(self, nets: dict[str, nn.Module]) -> RoundFigures:
         x, y = self.material.x_select, self.material.y_select
         seen = self._sight(nets["base"]).read(x)
         scores = self._scores(seen, nets["router"])
@@ -224,15 +235,15 @@ class Rounds:
             breakdown.hybrid_accuracy(scores, base, cloud, min(max(coverage, 0.05), 0.95))[0]
             for coverage in (self.config.coverage + step for step in _AROUND)
         ]
-        return {
-            "hybrid_accuracy": accuracy,
-            "mean_accuracy": float(np.mean(around)),
-            "coverage": coverage,
-            "base_accuracy": float(base.mean()),
-            "global_accuracy": float(cloud.mean()),
-            "gate_coverage": float((~asked).mean()),  # at the router's own zero
-            "both_wrong_asked": float((~base & ~cloud)[asked].mean()) if asked.any() else 0.0,
-        }
+        return RoundFigures(
+            hybrid_accuracy=accuracy,
+            mean_accuracy=float(np.mean(around)),
+            coverage=coverage,
+            base_accuracy=float(base.mean()),
+            global_accuracy=float(cloud.mean()),
+            gate_coverage=float((~asked).mean()),  # at the router's own zero
+            both_wrong_asked=float((~base & ~cloud)[asked].mean()) if asked.any() else 0.0,
+        )
 
     def _phases(self, base: nn.Module, global_: nn.Module) -> dict[str, Phase]:
         """Router, global and base; what the mode leaves out gets a phase that never steps."""
@@ -296,15 +307,15 @@ class Rounds:
             gates = head(torch.as_tensor(seen[:, self.classes :])).numpy()
         return np.asarray(gates[:, 1] - gates[:, 0])
 
-    def _keep(self, rows: list[dict[str, Any]]) -> None:
+    def _keep(self, rows: list[Round]) -> None:
         phases = {name: phase.state() for name, phase in self.phases.items()}
-        self.journal.put(SECTION, {"phases": phases, "best": self.best, "rows": rows})
+        self.journal.put(SECTION, {"phases": phases, "best": self.best, "rows": to_json(rows)})
 
-    def _resume(self) -> list[dict[str, Any]]:
+    def _resume(self) -> list[Round]:
         kept = self.journal.get(SECTION)
         if kept is None:
             return []
         for name, phase in self.phases.items():
             phase.load(kept["phases"][name])
         self.best = kept["best"]
-        return list(kept["rows"])
+        return [plain_to(Round, row) for row in kept["rows"]]

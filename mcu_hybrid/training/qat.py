@@ -10,12 +10,12 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from mcu_hybrid.artifacts.train import Int8Base, Int8Loss, Int8Router, TunedBase, TunedRouter
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.nets.checkpoint import RouterParts
 from mcu_hybrid.nets.int8_sim import Int8Sim, fake_quant, fake_quant_weight
@@ -40,7 +40,7 @@ def quantise_base(
     config: HybridConfig,
     views: Views,
     on_event: OnEvent | None = None,
-) -> tuple[Int8Sim, dict[str, Any]]:
+) -> tuple[Int8Sim, Int8Base]:
     """The int8 base, and what quantisation costs it; trains ``net`` in place where that helps.
 
     Args:
@@ -52,24 +52,24 @@ def quantise_base(
         The simulation and facts: accuracies as shares, ``loss_points`` in percentage points.
     """
     sim = Int8Sim(net, sample)
-    facts = {
-        "images": len(held_out[1]),
-        "whole_network": sim.whole,
-        **_accuracies(net, sim, held_out),
-    }
-    wanted = config.qat == "yes" or (
-        config.qat == "auto" and facts["loss_points"] > config.qat_points
-    )
-    if not (wanted and sim.whole):
-        return sim, facts | {"qat": None}
+    before_int8 = _accuracies(net, sim, held_out)
+    facts = Int8Base(images=len(held_out[1]), whole_network=sim.whole, **vars(before_int8))
+    if not (_is_wanted(config, facts) and sim.whole):
+        return sim, facts
     before = copied(net.state_dict())
     told = tune_base(net, sim, fit, config, views, on_event)
     after = _accuracies(net, sim, held_out)
-    kept = after["int8_accuracy"] > facts["int8_accuracy"]
+    kept = after.int8_accuracy > facts.int8_accuracy
     if not kept:
         net.load_state_dict(before)
         sim.observe()
-    return sim, facts | {"qat": {"loss": told, "kept": kept, **after}}
+    return sim, replace(facts, qat=TunedBase(loss=tuple(told), kept=kept, **vars(after)))
+
+
+def _is_wanted(config: HybridConfig, lost: Int8Loss) -> bool:
+    """Whether to train through the simulation."""
+    auto = config.qat == "auto" and lost.loss_points > config.qat_points
+    return config.qat == "yes" or auto
 
 
 def tune_base(
@@ -175,7 +175,7 @@ def quantise_router(
     rows: np.ndarray,
     right: tuple[np.ndarray, np.ndarray],
     config: HybridConfig,
-) -> tuple[RouterParts, dict[str, Any]]:
+) -> tuple[RouterParts, Int8Router]:
     """The router, its head fine-tuned in int8 where int8 costs hybrid accuracy; and the facts.
 
     Args:
@@ -188,20 +188,15 @@ def quantise_router(
         return hybrid_accuracy(scores, *right, config.coverage)[0]
 
     before, float_ = accuracy(sim.scores(rows)), accuracy(parts.head(rows))
-    facts: dict[str, Any] = {
-        "float_accuracy": float_,
-        "int8_accuracy": before,
-        "loss_points": 100 * (float_ - before),
-    }
-    wanted = config.qat == "yes" or (
-        config.qat == "auto" and facts["loss_points"] > config.qat_points
+    facts = Int8Router(
+        float_accuracy=float_, int8_accuracy=before, loss_points=100 * (float_ - before)
     )
-    if not wanted:
-        return parts, facts | {"qat": None}
+    if not _is_wanted(config, facts):
+        return parts, facts
     tune_head(sim, rows, right, config)
     after = accuracy(sim.scores(rows))
     kept = after > before
-    facts["qat"] = {"kept": kept, "int8_accuracy": after}
+    facts = replace(facts, qat=TunedRouter(kept=kept, int8_accuracy=after))
     return (replace(parts, head=sim.collapsed()) if kept else parts), facts
 
 
@@ -231,13 +226,7 @@ def tune_head(
     sim.observe()
 
 
-def _accuracies(
-    net: nn.Module, sim: Int8Sim, held_out: tuple[np.ndarray, np.ndarray]
-) -> dict[str, float]:
+def _accuracies(net: nn.Module, sim: Int8Sim, held_out: tuple[np.ndarray, np.ndarray]) -> Int8Loss:
     x, y = held_out
     float_, int8 = (float((predict(n, x).argmax(1) == y).mean()) for n in (net, sim))
-    return {
-        "float_accuracy": float_,
-        "int8_accuracy": int8,
-        "loss_points": 100 * (float_ - int8),
-    }
+    return Int8Loss(float_accuracy=float_, int8_accuracy=int8, loss_points=100 * (float_ - int8))

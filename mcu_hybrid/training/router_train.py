@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mcu_hybrid.artifacts.train import RouterFit
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.nets.checkpoint import RouterParts
 from mcu_hybrid.nets.penultimate import with_features
@@ -91,7 +92,7 @@ def fit_router(
     config: HybridConfig,
     on_event: OnEvent | None = None,
     start: Mapping[str, Any] | None = None,
-) -> tuple[RouterParts, dict[str, Any]]:
+) -> tuple[RouterParts, RouterFit]:
     """Train and collapse the router; returns it and facts for the history.
 
     Args:
@@ -114,14 +115,14 @@ def fit_router(
     collapsed = learned.collapse(head).on_features(centers, widths).balanced(rows)
     rng = np.random.default_rng(config.seed)
     sample = rows[rng.permutation(len(rows))[:_SAMPLE_ROWS]].astype(np.float32)
-    facts = {
-        "examples": len(rows),
-        "query_share": float(query.float().mean()),
-        "both_wrong_share": float(both_wrong.float().mean()),
-        "hidden": len(collapsed.b1),
-        "features": z.shape[1],
-        "loss": losses,
-    }
+    facts = RouterFit(
+        examples=len(rows),
+        query_share=float(query.float().mean()),
+        both_wrong_share=float(both_wrong.float().mean()),
+        hidden=len(collapsed.b1),
+        features=z.shape[1],
+        loss=tuple(losses),
+    )
     return RouterParts(collapsed, centers, widths, scale, sample, z.shape[1]), facts
 
 

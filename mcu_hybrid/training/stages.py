@@ -7,16 +7,17 @@ Bootstrap (base and global with cross-entropy), folds, alternating rounds, int8 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from mcu_hybrid import nets
-from mcu_hybrid.events import OnEvent, OnTold
+from mcu_hybrid.artifacts.codec import plain_to, to_json
+from mcu_hybrid.artifacts.train import Epoch, Int8Base, OnTold, Round, RouterFit
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.nets.checkpoint import RouterParts
 from mcu_hybrid.nets.int8_sim import Int8Sim
 from mcu_hybrid.training import finite, qat
@@ -71,7 +72,7 @@ def network(run: Run, *, large: bool) -> nn.Module:
 
 def bootstrap(
     run: Run, *, large: bool, among: np.ndarray | None = None, label: str = ""
-) -> tuple[nn.Module, list[dict[str, Any]]]:
+) -> tuple[nn.Module, list[Epoch]]:
     """Base or global, fitted with cross-entropy on the fit split.
 
     Args:
@@ -130,7 +131,7 @@ def folds(run: Run) -> tuple[Fold, ...]:
 
 def rounds(
     run: Run, base: nn.Module, global_: nn.Module, made: tuple[Fold, ...]
-) -> tuple[Rounds | None, list[dict[str, Any]]]:
+) -> tuple[Rounds | None, list[Round]]:
     """Alternating training in place; returns its state (None without rounds) and its rows."""
     if run.config.rounds == 0:
         return None, []
@@ -141,12 +142,12 @@ def rounds(
     return state, state.run(run.on_event, run.on_told)[1]
 
 
-def int8_base(run: Run, base: nn.Module, state: Rounds | None) -> tuple[Int8Sim, dict[str, Any]]:
+def int8_base(run: Run, base: nn.Module, state: Rounds | None) -> tuple[Int8Sim, Int8Base]:
     """The simulated int8 base, fine-tuned in place where int8 costs too much; and the facts."""
     kept = run.journal.get(_INT8)
     if kept is not None:
         base.load_state_dict(kept["net"])
-        return Int8Sim(base, run.sample), dict(kept["facts"])
+        return Int8Sim(base, run.sample), plain_to(Int8Base, kept["facts"])
     x, _ = run.images("fit")
     weights = torch.ones(len(x))
     if state is not None and run.config.parts > 1:
@@ -160,13 +161,13 @@ def int8_base(run: Run, base: nn.Module, state: Rounds | None) -> tuple[Int8Sim,
         run.views,
         run.on_event,
     )
-    run.journal.put(_INT8, {"net": base.state_dict(), "facts": facts})
+    run.journal.put(_INT8, {"net": base.state_dict(), "facts": to_json(facts)})
     return sim, facts
 
 
 def router(
     run: Run, sim: Int8Sim, global_: nn.Module, made: tuple[Fold, ...], state: Rounds | None
-) -> tuple[RouterParts, dict[str, Any]]:
+) -> tuple[RouterParts, RouterFit]:
     """The deployed router, fitted on what the int8 base says of images that it did not learn from.
 
     These are the router split, and with cross-fitted base and global that stand still (one part)
@@ -188,7 +189,7 @@ def router(
     right = examples.base.argmax(1) == examples.y, examples.global_.argmax(1) == examples.y
     rows = device_rows(found, examples, sim.logits_range, run.config)
     found, told = qat.quantise_router(found, rows, right, run.config)
-    return found, {**history, "int8": told}
+    return found, replace(history, int8=told)
 
 
 def select_mask(y: np.ndarray, share: float, seed: int) -> np.ndarray:

@@ -5,17 +5,17 @@ Reads top to bottom: config, data, stages, files. Returns facts; prints nothing.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from mcu_hybrid import nets
-from mcu_hybrid.events import OnEvent, OnTold
+from mcu_hybrid.artifacts import store
+from mcu_hybrid.artifacts.train import Described, History, OnTold, TrainFacts
+from mcu_hybrid.events import OnEvent
 from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.nets.checkpoint import Hybrid, NetSpec, Splits
 from mcu_hybrid.nets.penultimate import feature_count
@@ -30,7 +30,6 @@ from mcu_hybrid.training.stages import Run
 from mcu_hybrid.training.state import Journal
 from mcu_hybrid.training.verdict import warnings_of
 
-HISTORY = "history.json"
 _FIT_SAMPLE = 300  # images kept for the converter's ranges
 _ROUTER_EXAMPLES = 20_000  # wanted by default; views make up what images lack
 _MOST_VIEWS = 16
@@ -46,7 +45,7 @@ def train(
     state_file: Path | None = None,
     resume: bool = False,
     on_told: OnTold | None = None,
-) -> dict[str, Any]:
+) -> TrainFacts:
     """Train, write hybrid.pt, splits.npz and history.json into ``out_dir``, return the facts.
 
     Args:
@@ -65,9 +64,9 @@ def train(
     splits = data_module.split(data, _shares(config), config.splits_from)
     described = data_module.describe(data, splits)
     if on_told:
-        on_told("data", described)
+        on_told(described)
     kept = _kept(data, splits, config.seed)
-    journal = Journal(state_file, config.to_json() | {"data": data.digest}, resume)
+    journal = Journal(state_file, {**config.to_json(), "data": data.digest}, resume)
     views = _views(config, data)
     run = Run(config, data, splits, kept.x_fit, views, journal, on_event, on_told)
     threads = torch.get_num_threads()
@@ -80,20 +79,12 @@ def train(
     out_dir.mkdir(parents=True, exist_ok=True)
     checkpoint.save_hybrid(hybrid, out_dir / checkpoint.CHECKPOINT)
     kept.save(out_dir / checkpoint.SPLITS)
-    (out_dir / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
-    facts = _facts(hybrid, data, splits["calibration"]) | {
-        "data": described,
-        "losses": history["losses"],
-        "int8": history["int8"],
-    }
-    seen = data.y[splits["calibration"]]
-    weights = {"base": config.base_weights, "global": config.global_weights}
-    given = [name for name, file in weights.items() if file]
-    facts["warnings"] = warnings_of(facts["calibration"], facts["losses"], seen, data.labels, given)
-    return {**facts, "config": config.to_json(), "seconds": round(time.monotonic() - started, 1)}
+    store.write(history, out_dir)
+    facts = _facts(hybrid, data, splits["calibration"], described, history)
+    return replace(facts, seconds=round(time.monotonic() - started, 1))
 
 
-def _fit(run: Run) -> tuple[Hybrid, dict[str, Any]]:
+def _fit(run: Run) -> tuple[Hybrid, History]:
     """All stages one after the other; returns the hybrid and the history."""
     config, data = run.config, run.data
     # What is wrong with a network is said before minutes of training.
@@ -116,15 +107,15 @@ def _fit(run: Run) -> tuple[Hybrid, dict[str, Any]]:
         data.labels,
         config.to_json(),
     )
-    history = {
-        "config": config.to_json(),
-        "base": base_history,
-        "global": global_history,
-        "rounds": rows,
-        "int8": int8,
-        "router": router_history,
-        "losses": breakdown_of(hybrid, sim, *run.images("calibration")),
-    }
+    history = History(
+        config=config.to_json(),
+        base=tuple(base_history),
+        global_=tuple(global_history),
+        rounds=tuple(rows),
+        int8=int8,
+        router=router_history,
+        losses=breakdown_of(hybrid, sim, *run.images("calibration")),
+    )
     return hybrid, history
 
 
@@ -182,15 +173,28 @@ def _kept(data: Dataset, splits: dict[str, np.ndarray], seed: int) -> Splits:
     )
 
 
-def _facts(hybrid: Hybrid, data: Dataset, part: np.ndarray) -> dict[str, Any]:
+def _facts(
+    hybrid: Hybrid, data: Dataset, part: np.ndarray, described: Described, history: History
+) -> TrainFacts:
     """Sizes and float accuracies; the calibration split stands for what the router will meet."""
-    classes = [predict(net, data.x[part]).argmax(1) for net in (hybrid.base, hybrid.global_)]
-    sizes = {}
-    for name, net in (("base", hybrid.base), ("global", hybrid.global_)):
-        sizes[f"{name}_macs"] = nets.count_macs(net, hybrid.shape)
-        sizes[f"{name}_parameters"] = sum(p.numel() for p in net.parameters())
-    sizes["router_macs"] = hybrid.router.head.w1.size + hybrid.router.head.w2.size
-    return {
-        "calibration": evaluate.room(classes[0], classes[1], data.y[part]),
-        **sizes,
-    }
+    networks = (hybrid.base, hybrid.global_)
+    classes = [predict(net, data.x[part]).argmax(1) for net in networks]
+    macs = [nets.count_macs(net, hybrid.shape) for net in networks]
+    parameters = [sum(p.numel() for p in net.parameters()) for net in networks]
+    room = evaluate.room(classes[0], classes[1], data.y[part])
+    options = history.config
+    given = [name for name in ("base", "global") if options[f"{name}_weights"]]
+    return TrainFacts(
+        calibration=room,
+        base_macs=macs[0],
+        base_parameters=parameters[0],
+        global_macs=macs[1],
+        global_parameters=parameters[1],
+        router_macs=hybrid.router.head.w1.size + hybrid.router.head.w2.size,
+        data=described,
+        losses=history.losses,
+        int8=history.int8,
+        warnings=tuple(warnings_of(room, history.losses, data.y[part], data.labels, given)),
+        config=options,
+        seconds=0.0,
+    )

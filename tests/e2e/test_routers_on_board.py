@@ -223,18 +223,18 @@ def test_the_learned_router_is_below_one_percent_of_a_base(
         threads=1,
     )
     facts = train_step(str(tmp_path / "data.npz"), config, tmp_path / "t")
-    assert facts["base_macs"] > 1_000_000
+    assert facts.base_macs > 1_000_000
     inputs = 11 + (4 * width if kind == "features" else 0)
-    assert facts["router_macs"] >= HIDDEN * (inputs + 1)
+    assert facts.router_macs >= HIDDEN * (inputs + 1)
     export_step(tmp_path / "t", tmp_path / "e", ExportOptions())
     result = bench_step(tmp_path / "e", BOARD, BenchOptions(runs=2))
     assert result.exact is True
-    shares = {row["router"]: row["share"] for row in result.routers}
+    shares = {row.router: row.share for row in result.routers}
     assert 0 < shares["entropy"] < shares["learned"] < 0.01
-    predicted = {row["router"]: row["predicted_instructions"] for row in result.routers}
+    predicted = {row.router: row.predicted_instructions for row in result.routers}
     for row in result.routers:
-        if predicted[row["router"]] is not None:
-            assert predicted[row["router"]] == pytest.approx(row["instructions"], rel=0.12)
+        if predicted[row.router] is not None:
+            assert predicted[row.router] == pytest.approx(row.instructions, rel=0.12)
 
 
 def test_a_base_without_a_linear_end_is_said_before_the_training(

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from mcu_hybrid import manifest
+from mcu_hybrid.artifacts.export import ExportFacts
+from mcu_hybrid.artifacts.train import TrainFacts
 from mcu_hybrid.routing.tune.outcomes import Outcomes
 from tests.support import report_sample
+from tests.support.artefacts import example
 
 LABELS = ["ant", "bee", "cow"]
 DEPLOYED = {"router": 2, "coverage": 0.8, "threshold": 12}
@@ -36,7 +39,7 @@ def train(folder: Path, seed: int = 0) -> Path:
     """A training."""
     with manifest.writing(folder, "train") as draft:
         (draft.folder / "hybrid.pt").write_text(f"weights {seed}")
-        draft.facts["data"] = {"name": "animals"}
+        draft.facts |= example(TrainFacts).to_json()
     return folder
 
 
@@ -55,7 +58,7 @@ def export(folder: Path, model: str = "m", source: Path | None = None) -> Path:
             draft.sources["model"] = source
         (draft.folder / "model.tflite").write_bytes(model_bytes(model))
         (draft.folder / "agreement.json").write_text(json.dumps(agreement))
-        draft.facts["labels"] = LABELS
+        draft.facts |= example(ExportFacts, labels=tuple(LABELS)).to_json()
     return folder
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mcu_hybrid.artifacts.codec import to_json
 from mcu_hybrid.report import html
 from mcu_hybrid.report.losses import loss_rows
 from mcu_hybrid.routing.breakdown import Side, breakdown, hybrid_accuracy, integer_scores
@@ -19,21 +20,21 @@ CLOUD = np.array([0, 0, 1, 0, 0, 0, 0, 0, 0, 0])
 def told():
     float_ = Side(FLOAT, np.array([0.9, 0.8, 0.1, 0.3, 0.2, 0, 0, 0, 0, 0]))
     int8 = Side(INT8, np.array([9, 0, 8, 1, 1, 0, 0, 0, 0, 0]))
-    return breakdown(float_, int8, CLOUD, Y, 0.8)
+    return breakdown(float_, int8, CLOUD, Y, 0.8, split="test", exact=True)
 
 
 def test_by_hand():
     got = told()
-    assert got["images"] == 10 and got["global_accuracy"] == 0.9
-    assert got["float"] == pytest.approx(
+    assert got.images == 10 and got.global_accuracy == 0.9
+    assert vars(got.float_) == pytest.approx(
         {"base_accuracy": 0.7, "coverage": 0.8, "hybrid_accuracy": 0.9, "oracle_accuracy": 0.9}
     )
     # int8 sends 0 and 2: gains the first one only; three would be worth a query, two are sent.
-    assert got["int8"] == pytest.approx(
+    assert vars(got.int8) == pytest.approx(
         {"base_accuracy": 0.6, "coverage": 0.8, "hybrid_accuracy": 0.7, "oracle_accuracy": 0.8}
     )
-    assert got["quantisation_loss"] == pytest.approx({"base": 0.1, "hybrid": 0.2})
-    assert got["routing_loss"] == pytest.approx({"float": 0.0, "int8": 0.1})
+    assert vars(got.quantisation_loss) == pytest.approx({"base": 0.1, "hybrid": 0.2})
+    assert vars(got.routing_loss) == pytest.approx({"float_": 0.0, "int8": 0.1})
 
 
 def test_scores_keep_their_order_as_integers():
@@ -55,13 +56,13 @@ def test_routing_never_beats_its_oracle():
 
 
 def test_the_report_shows_the_table():
-    rows = loss_rows(told())
+    rows = loss_rows(to_json(told()))
     assert [(r["what"], r["float"], r["int8"], r["difference"]) for r in rows] == [
         ("base alone", "70.00", "60.00", "-10.00"),
         ("hybrid", "90.00", "70.00", "-20.00"),
         ("best possible, as many queries", "90.00", "80.00", "-10.00"),
         ("lost by routing", "0.00 points", "10.00 points", ""),
     ]
-    page = html.render({"quantisation": {"losses": told(), "float_accuracy": 0.7}})
+    page = html.render({"quantisation": {"losses": to_json(told()), "float_accuracy": 0.7}})
     assert "lost by routing" in page and "80.0 % coverage, on 10 calibration inputs" in page
     assert loss_rows(None) == []

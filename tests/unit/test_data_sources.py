@@ -80,7 +80,7 @@ def test_own_splits_are_kept_as_they_are(tmp_path: Path) -> None:
     together = np.concatenate(list(parts.values()))
     assert len(together) == len(np.unique(together)) == len(files)
     told = describe(data, parts)
-    assert told["own_test_split"] and told["own_calibration_split"]
+    assert told.own_test_split and told.own_calibration_split
     assert load_data(str(tmp_path / "d.zip"), size=(4, 6)).digest == data.digest
     alone = {name: value for name, value in files.items() if not name.startswith("Test")}
     data = load_data(str(zipped(tmp_path / "e.zip", alone)))
@@ -96,14 +96,12 @@ def test_what_was_changed_is_in_the_facts(tmp_path: Path) -> None:
     (tmp_path / "a" / "notes.txt").write_text("x")
     data = load_data(str(tmp_path), size=(4, 4))
     told = describe(data, split(data, SHARES, 0))
-    assert told["classes"] == {"a": 10, "b": 10} and told["left_out"] == {
-        "not read as images (.txt)": 1
-    }
-    assert sum(told["images"].values()) == 20 and abs(sum(told["shares"].values()) - 1) < 1e-3
-    assert "20 images with another aspect ratio than --size: stretched" in told["notes"]
-    assert "10 grey images among 10 in colour: made colour" in told["notes"]
-    assert any("test images are also among the others" in note for note in told["notes"])
-    assert "1 pictures lie in more than one class (the same to the pixel)" in told["notes"]
+    assert told.classes == {"a": 10, "b": 10} and told.left_out == {"not read as images (.txt)": 1}
+    assert sum(told.images.values()) == 20 and abs(sum(told.shares.values()) - 1) < 1e-3
+    assert "20 images with another aspect ratio than --size: stretched" in told.notes
+    assert "10 grey images among 10 in colour: made colour" in told.notes
+    assert any("test images are also among the others" in note for note in told.notes)
+    assert "1 pictures lie in more than one class (the same to the pixel)" in told.notes
 
 
 def test_more_than_the_memory_is_refused_at_once(
@@ -357,7 +355,7 @@ def test_what_search_tells_train_takes(tmp_path: Path, monkeypatch: pytest.Monke
     config = HybridConfig(base=wanted.spec, base_epochs=1, global_epochs=1, global_width=4)
     config = replace(config, router_steps=5, router_views=1, threads=1, qat="no")
     facts = train_step("d.npz", config, Path("t"), size=wanted.size)
-    assert facts["data"]["shape"] == [4, 5, 1] and facts["data"]["size"] == [4, 5]
+    assert facts.data.shape == (4, 5, 1) and facts.data.size == (4, 5)
 
 
 def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mcu_hybrid.artifacts import store
+from mcu_hybrid.artifacts.export import Agreement
 from mcu_hybrid.compiler.passes import run_passes
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import InputError, ModelError
@@ -108,20 +109,20 @@ def test_numpy_scores_are_the_graph_s(exported):
 
 def test_int8_keeps_the_float_accuracy_and_every_layer_is_compared(exported):
     facts = exported.facts
-    assert abs(facts["accuracy_int8"] - facts["accuracy_float"]) <= 0.02
-    assert facts["same_class"] >= 0.97
+    assert abs(facts.compared.accuracy_int8 - facts.compared.accuracy_float) <= 0.02
+    assert facts.compared.same_class >= 0.97
     # What training simulated is what the device says, but for the last level here and there.
-    told = facts["simulation"]
-    assert told["whole_network"] and told["same_class"] >= 0.98 and told["max_levels"] <= 2
-    assert told["same_logits"] >= 0.85
-    losses = facts["losses"]
-    assert losses["exact"] and losses["int8"]["base_accuracy"] == facts["accuracy_int8"]
-    assert losses["float"]["base_accuracy"] == facts["accuracy_float"]
-    assert losses["int8"]["coverage"] == pytest.approx(losses["coverage_target"], abs=0.03)
-    noise = {layer["name"]: layer["sqnr_db"] for layer in facts["layers"]}
+    told = facts.simulation
+    assert told.whole_network and told.same_class >= 0.98 and told.max_levels <= 2
+    assert told.same_logits >= 0.85
+    losses = facts.losses
+    assert losses.exact and losses.int8.base_accuracy == facts.compared.accuracy_int8
+    assert losses.float_.base_accuracy == facts.compared.accuracy_float
+    assert losses.int8.coverage == pytest.approx(losses.coverage_target, abs=0.03)
+    noise = {layer.name: layer.sqnr_db for layer in facts.layers}
     assert all(v > 15 for k, v in noise.items() if k != "route_features")
     assert noise["route_features"] is None  # exists in integers only
-    assert facts == json.loads((exported.out / "agreement.json").read_text())
+    assert facts == store.result(Agreement, exported.out)
 
 
 def test_thresholds_are_of_the_calibration_split(exported):
@@ -138,9 +139,9 @@ def test_thresholds_are_of_the_calibration_split(exported):
         with pytest.raises(InputError, match=words):
             thresholds(agreement.Int8Run(seen.logits, simple), 0.8, router)
     for router in mechanisms.ROUTERS:
-        found = thresholds(seen, 0.7, router)["deployed"]
-        assert found["router"] == mechanisms.router_id(router)
-        assert found["threshold"] == stored[router]["0.7"]
+        found = thresholds(seen, 0.7, router).deployed
+        assert found.router == mechanisms.router_id(router)
+        assert found.threshold == stored[router]["0.7"]
 
 
 def test_global_onnx_takes_any_batch(exported):
@@ -197,7 +198,7 @@ def test_a_ready_hybrid_is_packed_byte_for_byte(exported, tmp_path):
         exported.out / package.MODEL, tmp_path, read, splits=exported.splits
     )
     assert (tmp_path / package.MODEL).read_bytes() == exported.data
-    assert facts["tflite_bytes"] == len(exported.data)
+    assert facts.tflite_bytes == len(exported.data)
 
 
 def colour_splits() -> Splits:
@@ -234,7 +235,8 @@ def test_an_onnx_classifier_with_free_batch_and_three_channels(tmp_path):
     splits = colour_splits()
     facts = package.export_onnx(path, splits, tmp_path / "out", read, coverage=0.7)
     model = read_tflite((tmp_path / "out" / package.MODEL).read_bytes(), "m")
-    assert list(facts["thresholds"]) == list(mechanisms.SIMPLE) and facts["deployed"]["router"] == 2
+    assert list(facts.routes.thresholds) == list(mechanisms.SIMPLE)
+    assert facts.routes.deployed.router == 2
     graph = run_passes(model.graph, model.metadata)
     seen = agreement.run_int8(graph, splits.x_test)
     with torch.no_grad():
@@ -242,7 +244,7 @@ def test_an_onnx_classifier_with_free_batch_and_three_channels(tmp_path):
     quant = graph.tensor(graph.outputs[0]).require_quant()
     real = (seen.logits.astype(float) - quant.zero_point) * quant.scale
     assert np.abs(real - wanted).max() < 0.05 * np.ptp(wanted)
-    layers = {layer["name"]: layer["sqnr_db"] for layer in facts["layers"]}
+    layers = {layer.name: layer.sqnr_db for layer in facts.layers}
     assert layers["logits"] > 20 and layers["base/conv_2d_0"] > 20
 
 
@@ -255,9 +257,9 @@ def test_a_ready_classifier_that_ends_in_logits_gets_the_entropy(exported, tmp_p
     ready.write_bytes(cut(exported.data, graph.inputs[:1], graph.outputs[:1]))
     out = tmp_path / "out"
     facts = package.export_tflite(ready, out, read, splits=exported.splits, coverage=0.9)
-    assert facts["accuracy_int8"] == exported.facts["accuracy_int8"]
-    known = exported.facts["thresholds"]
-    assert facts["thresholds"] == {name: known[name] for name in mechanisms.SIMPLE}
+    assert facts.compared.accuracy_int8 == exported.facts.compared.accuracy_int8
+    known = exported.facts.routes.thresholds
+    assert facts.routes.thresholds == {name: known[name] for name in mechanisms.SIMPLE}
     model = read_tflite((out / package.MODEL).read_bytes(), "m")
     assert model.metadata["deployed"]["router"] == 2
     before, after = read_tflite(ready.read_bytes(), "m").graph, model.graph

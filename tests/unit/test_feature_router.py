@@ -160,7 +160,7 @@ def test_a_router_learns_from_z_what_the_logits_do_not_say():
         order = rng.permutation(len(data.y))[:1024]
         above = scores[wrong[order]][:, None] > scores[~wrong[order]][None, :]
         gaps[inputs] = float(above.mean())
-        assert facts["features"] == parts.features == (16 if inputs == "features" else 0)
+        assert facts.features == parts.features == (16 if inputs == "features" else 0)
         assert parts.sample.shape[1] == 1 + CLASSES + parts.features
     assert gaps["features"] > 0.9 and gaps["features"] > gaps["top_k"] + 0.2
 

@@ -16,6 +16,7 @@ pytest.importorskip("torch")
 pytest.importorskip("onnx")
 pytest.importorskip("ai_edge_litert")
 
+from mcu_hybrid.artifacts.export import Agreement
 from mcu_hybrid.compiler.passes import run_passes
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import InputError, ModelError
@@ -78,7 +79,7 @@ def classifier(kind: Kind) -> bytes:
     return build(tensors, ops, [0], outs)
 
 
-def export(tmp_path: Path, kind: Kind, **options: Any) -> tuple[dict[str, Any], bytes]:
+def export(tmp_path: Path, kind: Kind, **options: Any) -> tuple[Agreement, bytes]:
     source = tmp_path / "ready.tflite"
     source.write_bytes(classifier(kind))
     given = {"splits": splits(kind.classes)} | options
@@ -90,8 +91,8 @@ def export(tmp_path: Path, kind: Kind, **options: Any) -> tuple[dict[str, Any], 
 def test_every_usual_end_is_routed_and_keeps_its_outputs(tmp_path: Path, end: str) -> None:
     kind = Kind(end)
     facts, data = export(tmp_path, kind, router="entropy", coverage=0.7)
-    assert facts["deployed"]["router"] == 2 and facts["thresholds"]["margin"]
-    told = " ".join(facts["notes"])
+    assert facts.routes.deployed.router == 2 and facts.routes.thresholds["margin"]
+    told = " ".join(facts.notes)
     assert ("SOFTMAX" in told) == ("softmax" in end) and ("LOGISTIC" in told) == (end == "sigmoid")
     before, after = read(classifier(kind), "m"), read(data, "m")
     model = read_tflite(data, "m")
@@ -116,14 +117,14 @@ def test_what_has_no_logits_is_refused_or_told(tmp_path: Path) -> None:
         export(tmp_path, kind, router="entropy", splits=splits(2))
     assert not (tmp_path / "out").exists()
     facts, _ = export(tmp_path, kind, splits=splits(2))
-    assert "deployed" not in facts and "LOGISTIC" in facts["warnings"][0]
-    assert facts["accuracy_int8"] is not None  # above or below one half
+    assert facts.routes is None and "LOGISTIC" in facts.warnings[0]
+    assert facts.compared.accuracy_int8 is not None  # above or below one half
     with pytest.raises(ModelError, match="3 values, the data has 4 classes"):
         export(tmp_path, Kind(), coverage=0.5, splits=splits(4))
     facts, _ = export(tmp_path, Kind(), splits=splits(4))
-    assert facts["accuracy_int8"] is None and "4 classes" in facts["warnings"][0]
+    assert facts.compared.accuracy_int8 is None and "4 classes" in facts.warnings[0]
     facts, _ = export(tmp_path, kind, router="none", splits=splits(2))
-    assert not any("router" in sentence for sentence in facts["warnings"])
+    assert not any("router" in sentence for sentence in facts.warnings)
 
 
 def test_a_route_that_nothing_can_be_chosen_for(tmp_path: Path) -> None:
@@ -139,13 +140,13 @@ def test_a_file_with_a_router_takes_another_route(tmp_path: Path) -> None:
     source.write_bytes(data)
     out = tmp_path / "again"
     facts = package.export_tflite(source, out, read, router="margin", coverage=0.7)
-    assert facts["deployed"]["threshold"] == first["thresholds"]["margin"]["0.7"]
+    assert facts.routes.deployed.threshold == first.routes.thresholds["margin"]["0.7"]
     assert (
         read_tflite((out / package.MODEL).read_bytes(), "m").metadata["deployed"]["router"]
-        == (facts["deployed"]["router"])
+        == facts.routes.deployed.router
     )
     facts = package.export_tflite(source, out, read, splits=splits(), coverage=0.6)
-    assert facts["deployed"]["coverage"] == 0.6 and facts["deployed"]["router"] == 2
+    assert facts.routes.deployed.coverage == 0.6 and facts.routes.deployed.router == 2
     with pytest.raises(InputError, match=r"coverage 0\.6"):
         package.export_tflite(source, out, read, coverage=0.6)
     package.export_tflite(source, out, read)
@@ -168,16 +169,16 @@ def test_the_range_of_a_file_s_input_is_used(
     assert graph.pixels == form
     x = splits().x_test
     assert (to_int8(graph, x) == x.astype(int) - 128).all()  # what run sends to the board
-    assert not any("levels" in sentence for sentence in facts["warnings"])
+    assert not any("levels" in sentence for sentence in facts.warnings)
 
 
 def test_a_range_that_no_one_knows_is_asked_for(tmp_path: Path) -> None:
     facts, _ = export(tmp_path, Kind(scale=0.03, zero=-4))
-    assert any("--input-scale" in s and "levels" in s for s in facts["warnings"])
+    assert any("--input-scale" in s and "levels" in s for s in facts.warnings)
     form = PixelForm(8.0, (4.0,))
     facts, data = export(tmp_path, Kind(scale=0.03, zero=-4), pixels=form)
     assert read(data, "m").pixels == form
-    assert not any("levels" in sentence for sentence in facts["warnings"])
+    assert not any("levels" in sentence for sentence in facts.warnings)
 
 
 def test_a_destroyed_scale_is_named_by_its_own_layer() -> None:

@@ -198,17 +198,17 @@ def test_qat_mends_a_network_that_quantises_badly():
     sample = fit[0][:200]
     before = {k: v.clone() for k, v in base.state_dict().items()}
     _, told = quantise_base(base, sample, fit, held_out, replace(CONFIG, qat="no"), Views())
-    assert told["qat"] is None and told["loss_points"] > 3
+    assert told.qat is None and told.loss_points > 3
     _, wide = quantise_base(base, sample, fit, held_out, replace(CONFIG, qat_points=90), Views())
-    assert wide["qat"] is None  # less is lost than may be
+    assert wide.qat is None  # less is lost than may be
     assert all(torch.equal(before[k], v) for k, v in base.state_dict().items())
     sim, facts = quantise_base(base, sample, fit, held_out, CONFIG, Views())
-    assert facts["loss_points"] == told["loss_points"] and facts["qat"]["kept"]
-    assert facts["qat"]["int8_accuracy"] > facts["int8_accuracy"] + 0.1
+    assert facts.loss_points == told.loss_points and facts.qat.kept
+    assert facts.qat.int8_accuracy > facts.int8_accuracy + 0.1
     again = (predict(Int8Sim(base, sample), held_out[0]).argmax(1) == held_out[1]).mean()
     assert (
         again
-        == facts["qat"]["int8_accuracy"]
+        == facts.qat.int8_accuracy
         == (predict(sim, held_out[0]).argmax(1) == held_out[1]).mean()
     )
     for name in ("1.running_mean", "1.running_var"):
@@ -220,10 +220,10 @@ def test_qat_that_does_not_help_is_undone():
     before = {k: v.clone() for k, v in base.state_dict().items()}
     harmful = replace(CONFIG, qat_lr=30.0, qat_epochs=1)
     sim, facts = quantise_base(base, fit[0][:200], fit, held_out, harmful, Views())
-    assert facts["qat"]["kept"] is False
+    assert facts.qat.kept is False
     assert all(torch.equal(before[k], v) for k, v in base.state_dict().items())
     got = (predict(sim, held_out[0]).argmax(1) == held_out[1]).mean()
-    assert got == facts["int8_accuracy"]
+    assert got == facts.int8_accuracy
 
 
 def router_case(first):
@@ -248,13 +248,13 @@ def test_the_head_in_int8():
     inside = scores > scores.min() + level  # the surest are clipped on purpose
     assert np.abs(scores - parts.head(rows))[inside].max() < 6 * level
     same, facts = quantise_router(parts, rows, right, CONFIG)
-    assert same is parts and facts["qat"] is None and facts["loss_points"] < 0.5
+    assert same is parts and facts.qat is None and facts.loss_points < 0.5
 
 
 def test_the_head_is_fine_tuned_where_int8_costs_accuracy():
     parts, rows, right = router_case(40.0)
     config = replace(CONFIG, router_steps=400, coverage=0.8)
     found, facts = quantise_router(parts, rows, right, config)
-    assert facts["loss_points"] > 0.5 and facts["qat"]["kept"]
-    assert facts["qat"]["int8_accuracy"] > facts["int8_accuracy"] + 0.005
+    assert facts.loss_points > 0.5 and facts.qat.kept
+    assert facts.qat.int8_accuracy > facts.int8_accuracy + 0.005
     assert found.head.w1.shape == parts.head.w1.shape

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from mcu_hybrid import nets
+from mcu_hybrid.artifacts.train import RoundFigures
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.data import load_data
+from tests.support.artefacts import example
 
 torch = pytest.importorskip("torch")
 
@@ -84,9 +86,9 @@ def test_the_parts_that_are_trained(parts, moved):
     # Round 0 trains the router alone.
     wanted = {"base": 4 * 2 * ("base" in moved), "global": 2 * 2 * ("global" in moved)}
     assert steps == {"router": 3 * 3, **wanted}
-    assert [row["round"] for row in rows] == [0, 1, 2]
+    assert [row.round for row in rows] == [0, 1, 2]
     order = [name for name in ("router", "global", "base") if name in f"router {moved}"]
-    assert list(rows[1]["loss"]) == order and list(rows[0]["loss"]) == ["router"]
+    assert list(rows[1].loss) == order and list(rows[0].loss) == ["router"]
 
 
 def test_what_the_router_sends_weighs_less_for_the_base_and_in_no_other_way():
@@ -185,11 +187,11 @@ def test_the_best_round_is_what_remains():
 
     def measure(tested):
         kept.append({name: state_of(module) for name, module in tested.items()})
-        return {"mean_accuracy": values[len(kept) - 1]}
+        return example(RoundFigures, mean_accuracy=values[len(kept) - 1])
 
     state._measure = measure
     _, rows = state.run()
-    assert rows[-1]["best_round"] == 1 and rows[-1]["best_kind"] == "plain"
+    assert rows[-1].best_round == 1 and rows[-1].best_kind == "plain"
     for name, phase in state.phases.items():
         assert same(kept[2][name], phase.net.state_dict())
         assert not phase.net.training
@@ -265,4 +267,4 @@ def test_the_router_may_read_the_features():
     state = rounds(replace(QUICK, router_inputs="features"))
     head, rows = state.run()
     assert head.bn0.num_features == 1 + 100 + state.phases["base"].net[-1].in_features
-    assert 0 <= rows[-1]["plain"]["hybrid_accuracy"] <= 1
+    assert 0 <= rows[-1].plain.hybrid_accuracy <= 1

@@ -278,7 +278,7 @@ def test_the_global_network_gets_its_range_as_first_operators(
     wanted = FloatNet(path.read_bytes(), image, path).run(images(), form)[0]
     got = made.run(images(), UNIT)[0]  # the payload of run: [0, 1]
     np.testing.assert_allclose(got, wanted, atol=1e-4 * np.ptp(wanted))
-    assert facts["accuracy_global"] == (wanted.argmax(1) == splits().y_calibration).mean()
+    assert facts.accuracy == (wanted.argmax(1) == splits().y_calibration).mean()
 
 
 GELUS = {
@@ -353,8 +353,8 @@ def test_a_whole_conversion_answers_as_the_float_network_does(tmp_path: Path) ->
     graph = read((tmp_path / "out" / package.MODEL).read_bytes(), "m")
     seen = agreement.run_int8(graph, images())
     assert (seen.logits.argmax(1) == wanted.argmax(1)).mean() >= 0.9
-    assert facts["accuracy_float"] == (wanted.argmax(1) == splits().y_calibration).mean()
-    noise = {layer["name"]: layer["sqnr_db"] for layer in facts["layers"]}
+    assert facts.compared.accuracy_float == (wanted.argmax(1) == splits().y_calibration).mean()
+    noise = {layer.name: layer.sqnr_db for layer in facts.layers}
     assert min(v for v in noise.values() if v is not None) > 20
-    assert facts["deployed"]["router"] != 0 and "SOFTMAX" in " ".join(facts["notes"])
-    assert not any("differs" in sentence for sentence in facts["warnings"])
+    assert facts.routes.deployed.router != 0 and "SOFTMAX" in " ".join(facts.notes)
+    assert not any("differs" in sentence for sentence in facts.warnings)

@@ -84,8 +84,8 @@ def test_they_convert(tmp_path: Path) -> None:
     path, example = tmp_path / "net.onnx", torch.zeros(1, 1, SIDE, SIDE)
     torch.onnx.export(net.eval(), example, str(path), dynamo=False, opset_version=17)
     facts = export_step(path, tmp_path / "out", ExportOptions(data=str(tmp_path / "data.npz")))
-    assert not any("differs" in sentence for sentence in facts["warnings"])
-    noise = [layer["sqnr_db"] for layer in facts["layers"] if layer["sqnr_db"] is not None]
+    assert not any("differs" in sentence for sentence in facts.warnings)
+    noise = [layer.sqnr_db for layer in facts.layers if layer.sqnr_db is not None]
     assert len(noise) > 15 and np.median(noise) > 10
 
 

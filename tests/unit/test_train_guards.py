@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mcu_hybrid.artifacts.table import Losses, SideLoss
+from mcu_hybrid.artifacts.train import Room
 from mcu_hybrid.cli import main
 from mcu_hybrid.errors import InputError, McuHybridError
 from mcu_hybrid.steps.train import state_file, train_step
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.verdict import warnings_of
+from tests.support.artefacts import example
 
 torch = pytest.importorskip("torch")
 
@@ -173,7 +176,7 @@ def test_a_disk_that_is_full_at_the_end_keeps_the_state(
         with pytest.raises(McuHybridError, match="t: cannot be written: No space left") as told:
             train_step(data, SHORT, Path("t"))
     assert "--resume" in told.value.hint and here() == ["d.npz", "t.resume.pt"]
-    assert train_step(data, SHORT, Path("t"), resume=True)["warnings"] is not None
+    assert train_step(data, SHORT, Path("t"), resume=True).warnings is not None
     assert here() == ["d.npz", "t"]
 
 
@@ -238,22 +241,23 @@ def test_json_stays_pure_and_carries_the_warnings(
 
 
 Y = np.arange(200) % 4
-FINE = {"base_accuracy": 0.8, "global_accuracy": 0.95}
+FINE = example(Room, base_accuracy=0.8, global_accuracy=0.95)
 
 
-def losses(base: float = 0.8, kept: float = 0.8, target: float = 0.8) -> dict[str, Any]:
-    return {"coverage_target": target, "int8": {"base_accuracy": base, "coverage": kept}}
+def losses(base: float = 0.8, kept: float = 0.8, target: float = 0.8) -> Losses:
+    int8 = example(SideLoss, base_accuracy=base, coverage=kept)
+    return example(Losses, coverage_target=target, int8=int8)
 
 
 @pytest.mark.parametrize(
     ("room", "lost", "words"),
     [
         (FINE, losses(), []),
-        (FINE | {"base_accuracy": 0.27}, losses(0.27), ["the base is at chance"]),
+        (replace(FINE, base_accuracy=0.27), losses(0.27), ["the base is at chance"]),
         (FINE, losses(base=0.25), ["the int8 base is at chance"]),
-        (FINE | {"global_accuracy": 0.8}, losses(), ["no better than the base"]),
+        (replace(FINE, global_accuracy=0.8), losses(), ["no better than the base"]),
         (
-            FINE | {"global_accuracy": 0.3},
+            replace(FINE, global_accuracy=0.3),
             losses(),
             ["the global is at chance", "no better than the base"],
         ),
@@ -264,7 +268,7 @@ def losses(base: float = 0.8, kept: float = 0.8, target: float = 0.8) -> dict[st
         (FINE, losses(kept=1.0, target=0.995), []),
     ],
 )
-def test_warnings(room: dict[str, float], lost: dict[str, Any], words: list[str]) -> None:
+def test_warnings(room: Room, lost: Losses, words: list[str]) -> None:
     told = warnings_of(room, lost, Y, ("a", "b", "c", "d"))
     assert len(told) == len(words)
     assert all(word in line for word, line in zip(words, told, strict=True))
@@ -272,7 +276,7 @@ def test_warnings(room: dict[str, float], lost: dict[str, Any], words: list[str]
 
 def test_chance_is_the_most_frequent_class() -> None:
     y = np.array([0] * 180 + [1] * 20)
-    room = {"base_accuracy": 0.91, "global_accuracy": 0.97}
+    room = example(Room, base_accuracy=0.91, global_accuracy=0.97)
     assert warnings_of(room, losses(0.91), y, ("no", "yes")) == [
         "the base is at chance: 91.0% of 200 images, always answering 'no' gets 90.0%"
     ]

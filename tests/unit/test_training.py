@@ -170,7 +170,7 @@ def test_training_is_repeatable_and_its_files_load(tmp_path):
     facts = train(QUICK, small_data(), tmp_path / "a", lambda *event: events.append(event))
     again = train(QUICK, small_data(), tmp_path / "b")
     assert {e[0] for e in events} == {"base", "global", "router", "router views"}
-    assert facts["calibration"] == again["calibration"]
+    assert facts.calibration == again.calibration
     one = checkpoint.load_hybrid(tmp_path / "a" / checkpoint.CHECKPOINT)
     two = checkpoint.load_hybrid(tmp_path / "b" / checkpoint.CHECKPOINT)
     for a, b in zip(one.base.parameters(), two.base.parameters(), strict=True):
@@ -205,15 +205,15 @@ def test_evaluation_keeps_the_identities_of_the_formulation():
     base = np.where(rng.random(2000) < 0.7, y, rng.integers(0, 5, 2000))
     global_ = np.where(rng.random(2000) < 0.9, y, rng.integers(0, 5, 2000))
     facts = evaluate.room(base, global_, y)
-    assert facts["margin_oracle"] == pytest.approx(facts["base_accuracy"] + facts["query_worth"])
+    assert facts.margin_oracle == pytest.approx(facts.base_accuracy + facts.query_worth)
     scores = rng.permutation(2000)
     rows = evaluate.at_coverages(scores, scores, base == y, global_ == y, (1.0, 0.5, 0.0))
-    assert rows[0]["accuracy"] == facts["base_accuracy"] and rows[0]["coverage"] == 1
-    assert rows[2]["accuracy"] == facts["global_accuracy"] and rows[2]["coverage"] == 0
+    assert rows[0].accuracy == facts.base_accuracy and rows[0].coverage == 1
+    assert rows[2].accuracy == facts.global_accuracy and rows[2].coverage == 0
     oracle = ((base != y) & (global_ == y)).astype(int)
     best = evaluate.at_coverages(oracle, oracle, base == y, global_ == y, (0.7,))[0]
-    assert best["accuracy"] == pytest.approx(facts["margin_oracle"])
-    assert rows[1]["accuracy"] <= facts["base_accuracy"] + min(0.5, facts["query_worth"]) + 1e-9
+    assert best.accuracy == pytest.approx(facts.margin_oracle)
+    assert rows[1].accuracy <= facts.base_accuracy + min(0.5, facts.query_worth) + 1e-9
 
 
 def test_the_first_test_images_are_a_fair_sample():
