@@ -9,6 +9,7 @@ import rich_click as click
 
 from mcu_hybrid.cli.common import (
     board_dirs_option,
+    input_shape_option,
     is_quiet,
     json_option,
     print_json,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--port", default="", help="Likewise, at this serial port or link URL.")
 @probe_option
 @virtual_option
+@input_shape_option
 @range_options("", "A bare .tflite was trained on (pixel*scale-mean)/std")
 @range_options("cloud-", "A float model of --cloud was trained on (pixel*scale-mean)/std")
 @board_dirs_option
@@ -55,6 +57,7 @@ def command(
     port: str,
     probe: str,
     virtual: bool,
+    input_shapes: tuple[tuple[str, tuple[int, ...]], ...],
     board_dirs: tuple[Path, ...],
     as_json: bool,
     **ranges: Any,
@@ -81,6 +84,7 @@ def command(
         board=board,
         way=Way(port, probe, virtual=virtual),
         pixels=_range(ranges),
+        input_shapes=input_shapes,
         cloud_pixels=_range(ranges, "cloud-"),
         board_dirs=board_dirs,
     )
@@ -95,7 +99,7 @@ def command(
         (row.input, row.label, row.name or "-", f"{row.score:.4g}", row.origin, row.reason)
         for row in found.predictions
     ]
-    table("", ("input", "class", "name", "score", "answered by", "why"), rows)
+    table(str(source), ("input", "class", "name", "score", "answered by", "why"), rows)
     click.echo(f"device: {found.device}; router: {found.router}")
 
 

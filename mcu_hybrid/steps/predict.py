@@ -6,7 +6,6 @@ cloud where there is one. Reading the images is in predict_inputs.py.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -31,10 +30,10 @@ from mcu_hybrid.routing.query import Query
 from mcu_hybrid.routing.session import DeviceClock, HybridSession
 from mcu_hybrid.steps.attach import HERE, Way
 from mcu_hybrid.steps.boards import open_for
-from mcu_hybrid.steps.build import Build, Model, model_path, read_model
+from mcu_hybrid.steps.build import Build, InputShapes, Model, model_path, read_model
 from mcu_hybrid.steps.cloud import CloudModel, cloud_model
 from mcu_hybrid.steps.flash import on_board
-from mcu_hybrid.steps.predict_inputs import Sample, Source, graph_for, read_samples
+from mcu_hybrid.steps.predict_inputs import Reader, Sample, Source
 from mcu_hybrid.wire.messages import Decision, Router
 
 HOST = "int8 reference on this machine"
@@ -45,8 +44,8 @@ class PredictOptions:
     """Who is asked: ``cloud`` is the URL of a server, "" for none.
 
     ``board`` (or a ``way`` to it) asks the board that a build is for; else the int8 reference
-    answers on this machine, number for number the same. ``pixels`` of a bare .tflite that does not
-    say its range.
+    answers on this machine, number for number the same. ``pixels`` and ``input_shapes`` are of a
+    bare .tflite that does not say its range, or leaves sizes open.
     """
 
     cloud: str = ""
@@ -56,6 +55,7 @@ class PredictOptions:
     board: str = ""
     way: Way = HERE
     pixels: PixelForm | None = None
+    input_shapes: InputShapes = ()
     cloud_pixels: PixelForm | None = None
     board_dirs: Sequence[Path] = ()
 
@@ -106,11 +106,11 @@ def predict_step(
         InputError: a board is asked, and ``source`` is no build for it.
         CloudError: the server does not answer, or does not know the model.
     """
-    model, names = _model_of(source)
-    graph = graph_for(model, options.pixels)
-    changed = Counter[str]()
-    samples = read_samples(graph, inputs, changed)
-    notes = tuple(_noted(count, what) for what, count in changed.items() if count)
+    model = read_model(model_path(source), options.input_shapes)
+    graph, names = model.graph, _names(model)
+    reader = Reader(model, options.pixels)
+    samples = reader.read(inputs)
+    notes = tuple(_noted(count, what) for what, count in reader.seen.items() if count)
     with _answering(source, model, graph, options, on_event) as asking:
         rows = []
         for number, sample in enumerate(samples, 1):
@@ -217,10 +217,9 @@ def _noted(count: int, what: str) -> str:
     return f"{count} {'image' if count == 1 else 'images'} {what}"
 
 
-def _model_of(source: Path) -> tuple[Model, tuple[str, ...]]:
-    """The model, and its classes' names where it tells them."""
-    model = read_model(model_path(source))
-    return model, tuple(str(label) for label in (model.file.metadata or {}).get("labels") or ())
+def _names(model: Model) -> tuple[str, ...]:
+    """The classes' names, where the model tells them."""
+    return tuple(str(label) for label in (model.file.metadata or {}).get("labels") or ())
 
 
 def _build_for(source: Path, options: PredictOptions) -> Build:

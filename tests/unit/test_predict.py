@@ -137,6 +137,20 @@ def test_a_bare_model_says_its_range_or_is_told(made: Path, tmp_path: Path) -> N
     assert "0 .. 3" in told["message"] and "--input-scale" in told["hint"]
     given = call("predict", odd, photos(made)[0], "--input-scale", 3)
     assert given["predictions"][0]["label"] == bare["predictions"][0]["label"]
+    told = fail("predict", made / "export", photos(made)[0], "--input-scale", 3)
+    assert "says itself" in told["message"] and "leave out" in told["hint"]
+    image = np.load(made / "data.npz")["x"][0]
+    np.save(tmp_path / "own.npy", (image.astype(int) - 128).astype(np.int8))
+    own = call("predict", odd, tmp_path / "own.npy")  # the model's own input has no range
+    assert own["predictions"][0]["label"] == bare["predictions"][0]["label"]
+
+
+def test_a_bare_model_on_its_board(made: Path, tmp_path: Path) -> None:
+    """Without a router the board keeps everything, and no output is marked as the logits."""
+    build_step(made / "net.tflite", load_board("native"), tmp_path / "build")
+    told = call("predict", tmp_path / "build", *photos(made), "--board", "native")
+    host = call("predict", made / "net.tflite", *photos(made))
+    assert told["predictions"] == host["predictions"] and told["router"] == "none"
 
 
 def _classifier_of(scale: float, outputs: int = CLASSES, rank: int = 2) -> bytes:
