@@ -168,7 +168,7 @@ def _answering(
     with ExitStack() as stack:
         cloud = None
         if options.cloud:
-            client = CloudClient(
+            client = CloudClient.open(
                 options.cloud, options.model, token=options.token, deadline_s=options.deadline_s
             )
             stack.enter_context(client)

@@ -90,7 +90,7 @@ def test_the_board_alone(root: Path, flashed: mh.Flashed) -> None:
 
 
 def test_serving_and_a_client(root: Path) -> None:
-    with mh.serving(root / "export", "net") as url, mh.CloudClient(url, "net") as client:
+    with mh.serving(root / "export", "net") as url, mh.CloudClient.open(url, "net") as client:
         assert client.is_ready()
         image = np.zeros((1, 4, 4, 1), np.uint8)
         found = mh.predict(
