@@ -34,7 +34,7 @@ def names(room: str) -> tuple[str, ...]:
     Raises:
         InputError: a folder is not there, or two things have one name.
     """
-    return (*OWN[room], *_files(room))
+    return (*OWN[room], *files(room))
 
 
 def load(room: str, name: str, attribute: str) -> object:
@@ -43,10 +43,10 @@ def load(room: str, name: str, attribute: str) -> object:
     Raises:
         InputError: the user's file fails, or has no such attribute.
     """
-    if name in OWN[room]:
+    if name in OWN.get(room, ()):
         found: object = getattr(importlib.import_module(f"mcu_hybrid.{room}.{name}"), attribute)
         return found
-    path = _files(room)[name]
+    path = files(room)[name]
     if path not in _LOADED:
         _LOADED[path] = _run(path, attribute)
     return _LOADED[path]
@@ -60,12 +60,14 @@ def _folders() -> list[Path]:
     return [*_ADDED, *named]
 
 
-def _files(room: str) -> dict[str, Path]:
+def files(room: str) -> dict[str, Path]:
+    """The users' files of this room by name; raises InputError as ``names``."""
+    own = OWN.get(room, ())
     found: dict[str, Path] = {}
     for folder in _folders():
         for path in sorted((folder / room).glob("[!_]*.py")):
             other = found.get(path.stem)
-            if path.stem in OWN[room] or (other is not None and other.resolve() != path.resolve()):
+            if path.stem in own or (other is not None and other.resolve() != path.resolve()):
                 raise InputError(
                     f"'{path.stem}' is the name of {other or 'one of our own'} already",
                     "give the file another name",

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from experiments.hybrid.plan import BOARD
+from mcu_hybrid import mechanisms
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.compiler.passes import run_passes
 from mcu_hybrid.compiler.read.tflite import ModelFile, read_tflite
@@ -73,7 +74,8 @@ def simple_scores(graph: Graph, tensor: int, logits: np.ndarray) -> dict[str, np
     n = 1 + route_features.top_of(logits.shape[1])
     scale = float(graph.tensor(tensor).require_quant().scale)
     attrs = route_features.make_attrs(logits.shape[1], scale, [0.0] * n, [1.0] * n, 1 / 127, 0)
-    return dict(zip(route_features.SCORES, route_features.compute(attrs, logits)[1].T, strict=True))
+    names = (one.name for one in mechanisms.of_logits())
+    return dict(zip(names, route_features.scores(attrs, logits).T, strict=True))
 
 
 def edge_facts(file: ModelFile) -> dict[str, Any]:

@@ -28,13 +28,12 @@ from experiments.hybrid.int8 import (
 from experiments.hybrid.plan import LR
 from experiments.hybrid.stages import LOOP, WEIGHTS, build_base, fit
 from experiments.hybrid.world import World
-from mcu_hybrid import nets
+from mcu_hybrid import mechanisms, nets
 from mcu_hybrid.artifacts.train import TrainFacts
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.export import package
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets import checkpoint
-from mcu_hybrid.routing import mechanisms
 from mcu_hybrid.training.baselines import appealnet, branchynet, loop, selective
 from mcu_hybrid.training.train import train
 
@@ -215,10 +214,10 @@ def _method_columns(
     cloud = loop.outputs(net, x).argmax(1)
     edge = outputs[names[0]].argmax(1)
     found: dict[str, np.ndarray] = {}
-    for router, module in mechanisms.ROUTERS.items():
-        if module.OUTPUT in outputs:
-            score = outputs[module.OUTPUT][:, module.COLUMN]
-            found |= _columns(router, split, score, edge, cloud)
+    for one in mechanisms.every():
+        if one.output in outputs:
+            score = outputs[one.output][:, one.column]
+            found |= _columns(one.name, split, score, edge, cloud)
     return found
 
 

@@ -69,7 +69,7 @@ static int32_t active_score(void)
         return *(const int8_t *)mh_model_output(mh_model.route).data;
     }
     int32_t score;
-    const uint32_t at = (router - MH_ROUTER_ENTROPY) * (uint32_t)sizeof score;
+    const uint32_t at = (router - MH_FIRST_SCORED_ROUTER) * (uint32_t)sizeof score;
     memcpy(&score, (const uint8_t *)mh_model_output(mh_model.scores).data + at, sizeof score);
     return score;
 }
@@ -188,7 +188,7 @@ void mh_set_session(const uint8_t *payload, uint16_t n)
 
 static uint8_t has_score(uint8_t id)
 {
-    if (id == MH_ROUTER_NONE || id > MH_ROUTER_MARGIN) {
+    if (id == MH_ROUTER_NONE || id > MH_LAST_ROUTER) {
         return id == MH_ROUTER_NONE;
     }
     return (id == MH_ROUTER_LEARNED ? mh_model.route : mh_model.scores) != MH_NO_OUTPUT;

@@ -24,8 +24,8 @@ typedef struct {
     uint8_t outputs;
     uint8_t logits;    /* output that holds the int8 class logits, or MH_NO_OUTPUT */
     uint8_t route;     /* output that holds the int8 route score, or MH_NO_OUTPUT */
-    uint8_t scores;    /* output that holds the int32 scores of the routers from MH_ROUTER_ENTROPY
-                        * on (mh_messages.h), in their order, or MH_NO_OUTPUT */
+    uint8_t scores;    /* output that holds the int32 scores of the routers from
+                        * MH_FIRST_SCORED_ROUTER on (mh_messages.h), or MH_NO_OUTPUT */
     uint8_t router;    /* router at reset: one of MH_ROUTER_... */
     int32_t threshold; /* at reset; an input is for the cloud where its score > threshold */
 } mh_model_info;

@@ -61,7 +61,6 @@ class _InputShape(click.ParamType):
 
 SIZE = _Size()
 _QUIET = "mcu_hybrid.quiet"
-ROUTER_NAMES = ("learned", "entropy", "max-prob", "margin", "none")  # without importing numpy
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

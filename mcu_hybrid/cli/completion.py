@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 from click.shell_completion import CompletionItem
+
+from mcu_hybrid import mechanisms
 
 
 class _Named(click.ParamType):
@@ -86,9 +89,7 @@ def _probes(_: click.Context) -> Iterable[str]:
 
 
 def _routers(_: click.Context) -> Iterable[str]:
-    from mcu_hybrid.cli.common import ROUTER_NAMES
-
-    return ROUTER_NAMES
+    return router_names()
 
 
 def _links(_: click.Context) -> Iterable[str]:
@@ -97,6 +98,27 @@ def _links(_: click.Context) -> Iterable[str]:
     return PRESETS
 
 
+def router_names() -> tuple[str, ...]:
+    """What --router takes; imports no numpy."""
+    return (*mechanisms.names(), mechanisms.NONE)
+
+
+class _Router(_Named):
+    """A choice of the routers that there are when it is used: plug-ins add to them."""
+
+    def __init__(self) -> None:
+        super().__init__("choice", _routers)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The name; a usage error for another."""
+        return click.Choice(router_names()).convert(value, param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """For the help: all of them."""
+        return f"[{'|'.join(router_names())}]"
+
+
+ROUTER = _Router()
 # What a verb's option of this name takes; the library checks values.
 _COMPLETED = {
     "--board": _Board(),

@@ -10,7 +10,6 @@ import rich_click as click
 
 from mcu_hybrid.cli.build import router_line
 from mcu_hybrid.cli.common import (
-    ROUTER_NAMES,
     input_shape_option,
     json_option,
     kib,
@@ -19,6 +18,7 @@ from mcu_hybrid.cli.common import (
     print_remarks,
     progress,
 )
+from mcu_hybrid.cli.completion import ROUTER
 from mcu_hybrid.cli.train import parse_size
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def range_options(prefix: str, what: str) -> Callable[[Any], Any]:
 @click.option("--coverage", type=float, help="Of the deployed threshold; else the training's.")
 @click.option(
     "--router",
-    type=click.Choice(ROUTER_NAMES),
+    type=ROUTER,
     help="The deployed one; the firmware has every score.  [default: learned, of a file without "
     "one entropy]",
 )

@@ -12,7 +12,6 @@ import rich_click as click
 from mcu_hybrid.artifacts.times import Latency
 from mcu_hybrid.artifacts.train import Remarks
 from mcu_hybrid.cli.common import (
-    ROUTER_NAMES,
     board_dirs_option,
     json_option,
     print_json,
@@ -22,6 +21,7 @@ from mcu_hybrid.cli.common import (
     table,
     virtual_option,
 )
+from mcu_hybrid.cli.completion import ROUTER
 from mcu_hybrid.cli.export import pixels_of, range_options
 from mcu_hybrid.cli.train import parse_size
 from mcu_hybrid.machines.price import text_of
@@ -57,7 +57,7 @@ from mcu_hybrid.machines.price import text_of
 @click.option("--check/--no-check", default=True, help="Compare every output with TFLM.")
 @click.option(
     "--router",
-    type=click.Choice(ROUTER_NAMES),
+    type=ROUTER,
     help="Decides on the board, at the build's coverage.  [default: the build's own]",
 )
 @click.option(

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mcu_hybrid import mechanisms
 from mcu_hybrid.compiler.program import Program
 from mcu_hybrid.compiler.report import flash_rows, layer_rows, table_bytes
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.route_features import ROUTE_FEATURES
-from mcu_hybrid.routing import mechanisms
 
 
 def router_costs(program: Program) -> list[dict[str, Any]]:
@@ -59,15 +59,17 @@ def _rows(
     base = _sum(known, [n for n in range(len(run)) if n not in (link, *head)])
     names = [graph.tensor(t).name for t in graph.outputs]
     rows = []
-    for name, router in mechanisms.ROUTERS.items():
-        learned = name == mechanisms.learned.NAME
-        if not (head if learned else router.OUTPUT in names):
+    for router in mechanisms.every():
+        if router.scope == "model":
+            has_it, mine = bool(head), [link, *head]
+        else:
+            has_it, mine = router.output in names, [link]
+        if not has_it:
             continue
-        mine = [link, *head] if learned else [link]
         predicted = _sum(known, mine)
         rows.append(
             {
-                "router": name,
+                "router": router.name,
                 "layers": mine,
                 "macs": sum(macs[n] for n in mine),
                 "constant_bytes": sum(sizes[n] for n in mine),

@@ -17,13 +17,7 @@ from mcu_hybrid.errors import InputError, LinkError, LinkTimeout, ProtocolError
 from mcu_hybrid.link import open_link
 from mcu_hybrid.link.base import Link
 from mcu_hybrid.wire import payloads
-from mcu_hybrid.wire.messages import (
-    NO_LAYER,
-    Code,
-    Router,
-    TensorKind,
-    Type,
-)
+from mcu_hybrid.wire.messages import NO_LAYER, Code, TensorKind, Type
 from mcu_hybrid.wire.payloads import Hello, ProfileRow, Route, SelfTest, Stats
 
 __all__ = ["Device", "DeviceError", "DeviceFault", "Inference", "Profile", "Tally"]
@@ -296,10 +290,10 @@ class Device:
         self._disturbed = self._channel.disturbed
         if result.session != self._session:
             raise _Restarted
-        if self._route not in (None, Route(result.router, result.threshold)):
+        route = Route(result.router, result.threshold)
+        if self._route not in (None, route):
             raise ProtocolError(
-                f"the board at {self.link.url} decided by {result.router.name.lower()} at "
-                f"{result.threshold}, and was told {self._route}",
+                f"the board at {self.link.url} decided by {route}, and was told {self._route}",
                 "does another program use the same board? flash it again otherwise",
             )
         return result
@@ -344,7 +338,7 @@ class Device:
         """The active router and threshold."""
         return Route.parse(self._channel.request(Type.GET_ROUTE))
 
-    def set_route(self, router: Router, threshold: int) -> Route:
+    def set_route(self, router: int, threshold: int) -> Route:
         """Choose router and threshold until the next reset; DeviceError without such a score."""
         wanted = Route(router, threshold)
         route = Route.parse(self._channel.request(Type.SET_ROUTE, wanted.pack()))

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mcu_hybrid.wire.messages import NO_OUTPUT, NO_SCORE, Decision, Router
+from mcu_hybrid import mechanisms, plugins
+from mcu_hybrid.errors import ProtocolError
+from mcu_hybrid.wire.messages import NO_OUTPUT, NO_SCORE, Decision
 from mcu_hybrid.wire.payloads import Hello, InferResult, ProfileRow
 
 
@@ -41,10 +43,10 @@ class Inference:
     ticks: int
     instructions: int
     decision: Decision
-    router: Router
+    router: int
     threshold: int
     score: int | None
-    scores: Mapping[Router, int]
+    scores: Mapping[int, int]
 
     @property
     def escalate(self) -> bool:
@@ -79,13 +81,18 @@ def inference_of(result: InferResult, outputs: Sequence[bytes], hello: Hello) ->
     )
 
 
-def _scores(outputs: Sequence[bytes], hello: Hello) -> dict[Router, int]:
-    """The score of each router that the model has, from its outputs."""
-    scores: dict[Router, int] = {}
+def _scores(outputs: Sequence[bytes], hello: Hello) -> dict[int, int]:
+    """The score of each router that the model has, from its outputs; by the mechanism's number."""
+    scores: dict[int, int] = {}
     if hello.route != NO_OUTPUT:
-        scores[Router.LEARNED] = int(np.frombuffer(outputs[hello.route], np.int8)[0])
+        scores[mechanisms.of_model().id] = int(np.frombuffer(outputs[hello.route], np.int8)[0])
     if hello.scores != NO_OUTPUT:
-        simple = (router for router in Router if router >= Router.ENTROPY)
-        values = np.frombuffer(outputs[hello.scores], "<i4")
-        scores |= {router: int(v) for router, v in zip(simple, values, strict=True)}
+        values, known = np.frombuffer(outputs[hello.scores], "<i4"), mechanisms.of_logits()
+        if len(values) != len(known):
+            raise ProtocolError(
+                f"the board computes {len(values)} scores of the logits, known here are "
+                f"{', '.join(one.name for one in known)}",
+                f"load the plug-ins that it was built with ({plugins.VARIABLE}), or build again",
+            )
+        scores |= {one.id: int(value) for one, value in zip(known, values, strict=True)}
     return scores

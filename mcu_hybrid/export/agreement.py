@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mcu_hybrid import mechanisms
 from mcu_hybrid.artifacts.export import NoiseRow
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.mechanisms.base import SCORE
 from mcu_hybrid.ops.route_features import link_of
 from mcu_hybrid.reference import interp
 from mcu_hybrid.reference.images import to_int8
-from mcu_hybrid.routing import mechanisms
 
-SCORE_NAME = "route_score"
 HURTS_BELOW_DB = 20.0  # noise above a tenth of the signal's amplitude
 
 
@@ -57,9 +57,9 @@ def run_tensors(
         graph.tensor(t).name: column for t, column in zip(graph.outputs, columns, strict=True)
     }
     scores = {
-        name: outputs[router.OUTPUT][:, router.COLUMN].astype(np.int32)
-        for name, router in mechanisms.ROUTERS.items()
-        if router.OUTPUT in outputs
+        one.name: outputs[one.output][:, one.column].astype(np.int32)
+        for one in mechanisms.every()
+        if one.output in outputs
     }
     link = link_of(graph)
     position = graph.outputs.index(link.inputs[0]) if link is not None else 0
@@ -89,7 +89,7 @@ def layer_noise(graph: Graph, x: np.ndarray, floats: Mapping[str, np.ndarray]) -
             if wanted[i].size != real.size:
                 continue
             exact = wanted[i].astype(np.float64).ravel()
-            if tensor.name == SCORE_NAME:
+            if tensor.name == SCORE:
                 # Its range leaves out the surest inputs on purpose (link.centre_scores).
                 low, high = (np.array([-128, 127]) - tensor.quant.zero_point) * tensor.quant.scale
                 exact = np.clip(exact, low, high)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mcu_hybrid import mechanisms
 from mcu_hybrid.artifacts import store
 from mcu_hybrid.artifacts.export import Agreement, Compared, NoiseRow, Routes
 from mcu_hybrid.artifacts.table import Deployed
@@ -16,7 +17,7 @@ from mcu_hybrid.export.agreement import Int8Run
 from mcu_hybrid.export.tflite import PROBES, Converted
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets.checkpoint import Splits
-from mcu_hybrid.routing import mechanisms
+from mcu_hybrid.routing.thresholds import threshold_for
 
 MODEL, GLOBAL = "model.tflite", "global.onnx"
 COVERAGES = (0.9, 0.8, 0.7, 0.5)
@@ -30,7 +31,7 @@ def thresholds(seen: Int8Run, coverage: float, router: str) -> Routes:
         raise InputError(f"the model has no '{router}' score", f"it has: {known}", key="router")
     wanted = sorted({*COVERAGES, coverage}, reverse=True)
     table = {
-        name: {f"{c:g}": mechanisms.threshold_for(values, c) for c in wanted}
+        name: {f"{c:g}": threshold_for(values, c) for c in wanted}
         for name, values in seen.scores.items()
     }
     threshold = table[router][f"{coverage:g}"] if router != "none" else 0

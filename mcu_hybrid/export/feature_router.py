@@ -24,12 +24,12 @@ from mcu_hybrid.export.tflite import PROBES, Converted, convert
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets.checkpoint import Hybrid
 from mcu_hybrid.nets.penultimate import with_features
+from mcu_hybrid.nets.router_head import Collapsed
 from mcu_hybrid.ops.concatenation import CONCATENATION
 from mcu_hybrid.ops.fully_connected import FULLY_CONNECTED
 from mcu_hybrid.quant import QuantParams
 from mcu_hybrid.reference import interp
 from mcu_hybrid.reference.images import to_int8
-from mcu_hybrid.routing.mechanisms.learned import Collapsed
 from mcu_hybrid.tflite_file import builtin_code
 
 ReadGraph = Callable[[bytes, str], Graph]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mcu_hybrid import mechanisms
 from mcu_hybrid.artifacts.codec import to_json
 from mcu_hybrid.artifacts.export import Agreement, Routes
 from mcu_hybrid.artifacts.table import Deployed
@@ -39,11 +40,11 @@ from mcu_hybrid.export.onnx_words import in_the_users_words
 from mcu_hybrid.export.tflite import PROBES, Converted, convert
 from mcu_hybrid.graph.pixels import UNIT, PixelForm
 from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.mechanisms import entropy
 from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.nets.checkpoint import Splits
 from mcu_hybrid.ops.route_features import link_of
 from mcu_hybrid.reference.images import to_int8
-from mcu_hybrid.routing import mechanisms
 
 ReadGraph = Callable[[bytes, str], Graph]
 _COVERAGE = 0.8
@@ -191,8 +192,8 @@ def export_tflite(
 
 def _checked(route: Route) -> Route:
     """The route itself; said before the conversion where it cannot be."""
-    if route.router == mechanisms.learned.NAME:
-        names = ", ".join(mechanisms.SIMPLE)
+    if route.router == mechanisms.of_model().name:
+        names = ", ".join(one.name for one in mechanisms.of_logits())
         raise InputError(_NOT_OURS, f"give --router {names} or none", key="router")
     facts_of.check_coverage(_COVERAGE if route.coverage is None else route.coverage)
     return route
@@ -283,7 +284,7 @@ def _pack(
     routes: Routes | None = None
     if content is not None and "features" in content:
         coverage = _COVERAGE if route.coverage is None else route.coverage
-        routes = facts_of.thresholds(seen, coverage, route.router or mechanisms.entropy.NAME)
+        routes = facts_of.thresholds(seen, coverage, route.router or entropy.MECHANISM.name)
         made.data = flat.with_metadata(made.data, {**content, **to_json(routes)})
         graph = read(made.data, MODEL)
     quant = graph.tensor(graph.outputs[0]).require_quant()

@@ -8,10 +8,10 @@ from mcu_hybrid.artifacts.export import Simulation
 from mcu_hybrid.artifacts.table import Losses
 from mcu_hybrid.export.agreement import Int8Run
 from mcu_hybrid.export.link import base_logits
+from mcu_hybrid.mechanisms import of_model
 from mcu_hybrid.nets.checkpoint import Hybrid, Splits
 from mcu_hybrid.quant import QuantParams
 from mcu_hybrid.routing.breakdown import Side, breakdown
-from mcu_hybrid.routing.mechanisms import learned
 
 
 def exact_losses(hybrid: Hybrid, splits: Splits, seen: Int8Run, coverage: float) -> Losses:
@@ -26,7 +26,7 @@ def exact_losses(hybrid: Hybrid, splits: Splits, seen: Int8Run, coverage: float)
     rows = Sight(hybrid.base, hybrid.shape, hybrid.router.features > 0).read(x)
     return breakdown(
         Side(rows[:, :classes].argmax(1), float_scores(hybrid.router, rows[:, classes:])),
-        Side(seen.logits.argmax(1), seen.scores[learned.NAME]),
+        Side(seen.logits.argmax(1), seen.scores[of_model().name]),
         base_logits(hybrid.global_, x).argmax(1),
         y,
         coverage,

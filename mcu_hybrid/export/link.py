@@ -14,9 +14,9 @@ import numpy as np
 from mcu_hybrid.graph.pixels import UNIT, PixelForm
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets.checkpoint import Hybrid, RouterParts
+from mcu_hybrid.nets.router_head import Collapsed, score_range
 from mcu_hybrid.ops import route_features
 from mcu_hybrid.quant import QuantParams
-from mcu_hybrid.routing.mechanisms.learned import Collapsed, score_range
 
 INPUT = {"scale_to_real": "x/255", "layout": "NHWC", "dtype": "uint8"}
 

@@ -54,7 +54,7 @@ def export_hybrid(
 
     Args:
         coverage: of the deployed threshold; None = the training config's.
-        router: the deployed one: a name of ``routers.ROUTERS``, or "none".
+        router: the deployed one: a mechanism's name, or "none".
 
     Raises:
         ModelError: the checkpoint is not ours, or the network cannot be converted.

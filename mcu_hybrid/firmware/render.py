@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcu_hybrid import resources
+from mcu_hybrid import mechanisms, resources
 from mcu_hybrid.board.load import Board
 from mcu_hybrid.errors import BoardError, InputError, McuHybridError
 from mcu_hybrid.firmware import toolchain
+from mcu_hybrid.ops.route_features import KERNEL_WITH_OTHERS
 from mcu_hybrid.templates import source_template
 from mcu_hybrid.wire import layouts, messages
 
@@ -96,11 +97,22 @@ def _texts(
     yield "src/app/mh_messages.h", messages.c_header()
     yield "src/app/mh_payloads.h", layouts.c_header()
     yield from _copies(resources.kernels() / "include", "src/kernels/include")
+    if KERNEL_WITH_OTHERS in kernels:
+        yield from _mechanisms()
     for path in [path for stem in kernels for path in kernel_files(stem, board)]:
         yield f"src/kernels/{path.name}", path.read_text("utf-8")
         for header in path.parent.glob("*.h"):
             yield f"src/kernels/{header.name}", header.read_text("utf-8")
     yield from _platform(board)
+
+
+def _mechanisms() -> Iterator[tuple[str, str]]:
+    """The C of plug-ins' scores, and the table by which the kernel asks them."""
+    functions = mechanisms.c_files()
+    template = source_template(resources.root("firmware_templates") / "app" / "mh_routes.c.j2")
+    yield "src/kernels/mh_routes.c", template.render(functions=list(functions))
+    for path in functions.values():
+        yield f"src/kernels/mh_route_{path.name}", path.read_text("utf-8")
 
 
 def _platform(board: Board) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from mcu_hybrid import nets
 from mcu_hybrid.errors import ModelError
-from mcu_hybrid.routing.mechanisms.learned import Collapsed
+from mcu_hybrid.nets.router_head import Collapsed
 
 if TYPE_CHECKING:
     from torch import nn

@@ -13,9 +13,10 @@ With logits q of scale s over K classes (2 <= K <= 1024):
     H   = ln(S / 2^20) + (sum e_i * D_i) / S  nats in Q16, D_i = s d_i in Q16
     p   = the k = min(10, K) largest e_i / S in Q15, falling
     f_j = clamp(requantize(x_j - offset_j, mult_j, shift_j) + zero_point)  of x = [H, p]
-    scores = [H, 2^15 - p_0, 2^15 - (p_0 - p_1)]   int32: entropy, max-prob, margin
+    scores = those of the logits' mechanisms (mcu_hybrid/mechanisms), int32, by their numbers
 
-Each score is higher the less sure the base is, as a router's score must be.
+The first three (entropy, max-prob, margin) come out of this kernel; those of plug-ins are asked
+behind it, one C function each.
 
 Against a float softmax of the same int8 logits the entropy is off by at most
 ``K * (2 + ln K) / 2^20 + 2 / 2^16`` nats (the rounding of e_i, then of ln and of the division):
@@ -31,17 +32,17 @@ from typing import Any
 
 import numpy as np
 
+from mcu_hybrid import mechanisms
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph, Op
+from mcu_hybrid.mechanisms.base import ENTROPY_ONE, PROBABILITY_ONE, Logits
 from mcu_hybrid.ops.base import CStruct, CTable, KernelCall, Operands, Operator, RawOp, Traits
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN, multiplier_shift, multiply_by_quantized_multiplier
 
 MAX_TOP = 10
 MAX_CLASSES = 1024
 MAX_SCALE = 64.0  # scale_q24 stays below 2^31
-ENTROPY_ONE = 1 << 16  # one nat
-PROBABILITY_ONE = 1 << 15
-SCORES = ("entropy", "max-prob", "margin")  # of the second output, in its order
+KERNEL, KERNEL_WITH_OTHERS = "route_features_s8", "route_scored_s8"
 _EXP_BITS = 20
 _LN2_Q32 = 2977044472
 
@@ -191,25 +192,24 @@ def _ln_q16(total: np.ndarray) -> np.ndarray:
     return (log2_q20 * _LN2_Q32 + (1 << 35)) >> 36
 
 
-def scores_of(entropy: np.ndarray, top: np.ndarray) -> np.ndarray:
-    """The simple routers' scores int32 [N, 3], in the order of ``SCORES``.
+def scores(attrs: Attrs, logits: np.ndarray) -> np.ndarray:
+    """Scores int32 [N, S] of int8 logits [N, K] by each mechanism of the logits, in their order."""
+    return _scores(attrs, logits, *entropy_and_top(attrs, logits))
 
-    Args:
-        entropy, top: as ``entropy_and_top`` gives them.
-    """
-    top = np.asarray(top, np.int64)
-    least_sure = PROBABILITY_ONE - top[:, 0]
-    narrowest = PROBABILITY_ONE - (top[:, 0] - top[:, 1])
-    return np.stack([entropy, least_sure, narrowest], axis=1).astype(np.int32)
+
+def _scores(attrs: Attrs, logits: np.ndarray, entropy: np.ndarray, top: np.ndarray) -> np.ndarray:
+    seen = Logits(np.asarray(logits, np.int8), attrs.scale_q24, entropy, top)
+    columns = [one.score(seen) for one in mechanisms.of_logits() if one.score is not None]
+    return np.stack(columns, axis=1).astype(np.int32)
 
 
 def compute(attrs: Attrs, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (features int8 [N, 1 + k], scores int32 [N, 3]) of int8 logits [N, K]."""
+    """Return (features int8 [N, 1 + k], scores int32 [N, S]) of int8 logits [N, K]."""
     entropy, top = entropy_and_top(attrs, logits)
     x = np.concatenate([entropy[:, None], top], axis=1) - np.asarray(attrs.offsets, np.int64)
     f = multiply_by_quantized_multiplier(x, np.array(attrs.multipliers), np.array(attrs.shifts))
     features = np.clip(f + attrs.out_zero_point, INT8_MIN, INT8_MAX).astype(np.int8)
-    return features, scores_of(entropy, top)
+    return features, _scores(attrs, logits, entropy, top)
 
 
 def read(raw: RawOp) -> Attrs:
@@ -225,13 +225,17 @@ def link_of(graph: Graph) -> Op[Attrs] | None:
 
 
 def check(graph: Graph, op: Op[Attrs]) -> None:
-    """int8 logits [1, K] in; int8 [1, 1 + k] and int32 [1, 3] out; raises ModelError."""
+    """int8 logits [1, K] in; int8 [1, 1 + k] and int32 [1, S] out; raises ModelError."""
     attrs: Attrs = op.attrs
     where = f"ROUTE_FEATURES '{op.name}'"
     _check_attrs(attrs, where)
     if len(op.inputs) != 1 or len(op.outputs) != 2:
         raise ModelError("needs one input and two outputs", "export the model again", key=where)
-    wanted = ((attrs.classes, "int8"), (attrs.top + 1, "int8"), (len(SCORES), "int32"))
+    wanted = (
+        (attrs.classes, "int8"),
+        (attrs.top + 1, "int8"),
+        (len(mechanisms.of_logits()), "int32"),
+    )
     for index, (elements, dtype) in zip((*op.inputs, *op.outputs), wanted, strict=True):
         tensor = graph.tensor(index)
         if tensor.elements != elements or tensor.dtype != dtype:
@@ -246,13 +250,13 @@ def check(graph: Graph, op: Op[Attrs]) -> None:
 def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:
     """The living definition of the C kernel, bit for bit."""
     attrs: Attrs = op.attrs
-    features, scores = compute(attrs, np.asarray(inputs[0]).reshape(1, attrs.classes))
+    found = compute(attrs, np.asarray(inputs[0]).reshape(1, attrs.classes))
     shapes = [tensor.shape for tensor in graph.out_tensors(op)]
-    return features.reshape(shapes[0]), scores.reshape(shapes[1])
+    return found[0].reshape(shapes[0]), found[1].reshape(shapes[1])
 
 
 def lower(graph: Graph, op: Op[Attrs]) -> KernelCall | None:
-    """The call of ``mh_route_features_s8``."""
+    """The call of ``mh_route_features_s8``, or of the one that asks plug-ins' scores behind it."""
     a: Attrs = op.attrs
     params = CStruct(
         "mh_route_features_params",
@@ -267,9 +271,12 @@ def lower(graph: Graph, op: Op[Attrs]) -> KernelCall | None:
             ("shift", CTable("shift", "int32_t", np.array(a.shifts, np.int32))),
         ),
     )
-    return KernelCall(
-        "mh_route_features_s8", params, "unary_two", op.inputs, op.outputs, "route_features_s8"
-    )
+    places = ("unary_two", op.inputs, op.outputs)
+    if mechanisms.c_files():
+        return KernelCall(
+            f"mh_{KERNEL_WITH_OTHERS}", params, *places, KERNEL_WITH_OTHERS, (KERNEL,)
+        )
+    return KernelCall(f"mh_{KERNEL}", params, *places, KERNEL)
 
 
 ROUTE_FEATURES = Operator(

@@ -6,6 +6,8 @@ so that a page follows the reader's setting without a second drawing.
 
 from __future__ import annotations
 
+from mcu_hybrid import mechanisms
+
 # Okabe and Ito's palette, told apart with every common colour vision; shapes and dashes repeat it.
 # name -> on a light page, on a dark one
 COLORS = {
@@ -26,11 +28,8 @@ COLORS = {
     "paper": ("#ffffff", "#181c21"),
 }
 SOLID, DOTTED, DASHED, DASHDOT = "", "2 4", "7 5", "7 4 2 4"
-METHOD_STYLE: dict[str, tuple[str, str, str]] = {  # method -> colour, marker, dash
-    "router": ("blue", "circle", SOLID),
-    "entropy": ("orange", "square", SOLID),
-    "max-prob": ("pink", "cross", DASHED),
-    "margin": ("sky", "x", DASHDOT),
+_DASHES = {"solid": SOLID, "dotted": DOTTED, "dashed": DASHED, "dashdot": DASHDOT}
+_SINGLE_STYLE = {  # a single answerer -> colour, marker, dash; routers bring their own
     "on-device only": ("red", "triangle", SOLID),
     "cloud only": ("green", "diamond", SOLID),
 }
@@ -40,7 +39,7 @@ BOUNDS = {
     "best": ("oracle (best possible)", "muted", DOTTED),
     "random": ("blind routing", "faint", DASHED),
 }
-SINGLE = ("on-device only", "cloud only")
+SINGLE = tuple(_SINGLE_STYLE)
 
 # What figures are drawn with; ``--c`` is the colour of the element's class.
 FIGURE_CSS = """
@@ -63,7 +62,10 @@ FIGURE_CSS = """
 
 def style_of(method: str, number: int = 0) -> tuple[str, str, str]:
     """Colour, marker and dash of a method; unknown ones get the remaining styles in turn."""
-    return METHOD_STYLE.get(method, _OTHERS[number % len(_OTHERS)])
+    for one in mechanisms.every():
+        if one.title == method:
+            return one.style.color, one.style.mark, _DASHES[one.style.dash]
+    return _SINGLE_STYLE.get(method, _OTHERS[number % len(_OTHERS)])
 
 
 def color_css(root: str = ":root") -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcu_hybrid.artifacts.table import Losses, QuantisationLoss, RoutingLoss, SideLoss
-from mcu_hybrid.routing import mechanisms
+from mcu_hybrid.routing.thresholds import queries, threshold_for
 
 _SCORE_STEPS = 1 << 30
 
@@ -45,7 +45,7 @@ def hybrid_accuracy(
         base_right, global_right: booleans [N].
     """
     ranked = integer_scores(scores)
-    queried = mechanisms.queries(ranked, mechanisms.threshold_for(ranked, coverage))
+    queried = queries(ranked, threshold_for(ranked, coverage))
     return float(np.where(queried, global_right, base_right).mean()), float((~queried).mean())
 
 

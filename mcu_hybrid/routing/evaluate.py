@@ -16,7 +16,7 @@ import numpy as np
 
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.intervals import Z95, wilson
-from mcu_hybrid.routing import mechanisms
+from mcu_hybrid.routing.thresholds import threshold_for
 
 COVERAGES = (0.9, 0.8, 0.7, 0.5)
 
@@ -100,7 +100,7 @@ class Scores:
 
     ``thresholds`` (coverage -> threshold) are those that a device was given; where one is
     missing it is chosen on the calibration scores, by the rule that chose the device's
-    (mechanisms.threshold_for).
+    (thresholds.threshold_for).
     """
 
     calibration: np.ndarray
@@ -111,7 +111,7 @@ class Scores:
         """The threshold for this coverage."""
         if self.thresholds and coverage in self.thresholds:
             return self.thresholds[coverage]
-        return mechanisms.threshold_for(self.calibration, coverage)
+        return threshold_for(self.calibration, coverage)
 
 
 def evaluate(labels: Labels, keep: np.ndarray, costs: Costs) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from mcu_hybrid.errors import InputError
-from mcu_hybrid.routing import evaluate, mechanisms
+from mcu_hybrid.routing import evaluate
+from mcu_hybrid.routing.thresholds import queries, threshold_for
 
 COVERAGES = (0.9, 0.8, 0.7, 0.6, 0.5)
 GRID = tuple(round(0.025 * i, 3) for i in range(41))  # of the curves
@@ -70,8 +71,8 @@ class Run:
 
 def keeps(run: Run, coverage: float) -> np.ndarray:
     """Which test images stay on the device at the calibration split's threshold, bool [N]."""
-    threshold = mechanisms.threshold_for(run.calibration.score, coverage)
-    return ~mechanisms.queries(run.test.score, threshold)
+    threshold = threshold_for(run.calibration.score, coverage)
+    return ~queries(run.test.score, threshold)
 
 
 def right(run: Run, keep: np.ndarray) -> np.ndarray:
@@ -96,7 +97,7 @@ def point(run: Run, coverage: float) -> dict[str, Any]:
     return {
         "seed": run.seed,
         "coverage_target": coverage,
-        "threshold": mechanisms.threshold_for(run.calibration.score, coverage),
+        "threshold": threshold_for(run.calibration.score, coverage),
         "coverage": share,
         "coverage_ci": list(evaluate.wilson(kept, count)),
         "coverage_allowed": float(allowed),
@@ -112,7 +113,7 @@ def point(run: Run, coverage: float) -> dict[str, Any]:
 
 def _step(scores: np.ndarray, coverage: float) -> float:
     """How far equal scores alone can hold the kept share from the target."""
-    threshold = mechanisms.threshold_for(scores, coverage)
+    threshold = threshold_for(scores, coverage)
     return abs(float((np.asarray(scores) <= threshold).mean()) - coverage)
 
 

@@ -20,8 +20,8 @@ from mcu_hybrid.machines import counter_of
 from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.nets.checkpoint import Hybrid, NetSpec, RouterParts, Splits
 from mcu_hybrid.nets.genome import Genome
+from mcu_hybrid.nets.router_head import Collapsed
 from mcu_hybrid.ops import route_features
-from mcu_hybrid.routing.mechanisms.learned import Collapsed
 from mcu_hybrid.search import results
 from mcu_hybrid.search.figures import Limits, figures_of
 from mcu_hybrid.search.graph import ROUTER_HIDDEN, graph_of

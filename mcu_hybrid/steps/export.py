@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mcu_hybrid import extras, manifest
+from mcu_hybrid import extras, manifest, mechanisms
 from mcu_hybrid.artifacts import store
 from mcu_hybrid.artifacts.export import Agreement, ExportData, ExportFacts
 from mcu_hybrid.artifacts.table import RouterSize
@@ -23,7 +23,6 @@ from mcu_hybrid.errors import InputError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.graph.pixels import PixelForm
 from mcu_hybrid.graph.types import Graph
-from mcu_hybrid.routing import mechanisms
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def export_step(
                 draft.folder,
                 read_graph,
                 coverage=options.coverage,
-                router=options.router or mechanisms.learned.NAME,
+                router=options.router or mechanisms.of_model().name,
                 on_event=on_event,
             )
             told: TrainedData | Described | ExportData | None = trained.data

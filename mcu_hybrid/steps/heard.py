@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from mcu_hybrid import mechanisms
 from mcu_hybrid.machines.price import Time
-from mcu_hybrid.routing import mechanisms
 from mcu_hybrid.routing.query import Answer, fallback_of
 from mcu_hybrid.routing.session import Counters
 from mcu_hybrid.routing.tune.outcomes import MISSING, Outcomes
@@ -46,10 +46,9 @@ class Heard:
     def of(cls, answer: Answer, differing: int | None, restarts: int) -> Heard:
         """What an answer says."""
         ran = answer.device.ran
-        names = {router.ID: name for name, router in mechanisms.ROUTERS.items()}
         return cls(
             device=answer.device.label,
-            scores={name: int(ran.scores[id_]) for id_, name in names.items() if id_ in ran.scores},
+            scores={mechanisms.router_name(id_): score for id_, score in ran.scores.items()},
             decision=int(ran.decision),
             ticks=ran.ticks,
             instructions=ran.instructions,

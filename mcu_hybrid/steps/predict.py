@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mcu_hybrid import manifest
+from mcu_hybrid import manifest, mechanisms
 from mcu_hybrid.artifacts.predict import Prediction, Predictions
 from mcu_hybrid.cloud.client import CloudClient
 from mcu_hybrid.device.client import Inference
@@ -24,17 +24,17 @@ from mcu_hybrid.export.agreement import run_tensors
 from mcu_hybrid.graph.pixels import PixelForm
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.ops.route_features import link_of
-from mcu_hybrid.routing import mechanisms
 from mcu_hybrid.routing.policy import Direct, NoCloud, Resting
 from mcu_hybrid.routing.query import Query
 from mcu_hybrid.routing.session import DeviceClock, HybridSession
+from mcu_hybrid.routing.thresholds import queries
 from mcu_hybrid.steps.attach import HERE, Way
 from mcu_hybrid.steps.boards import open_for
 from mcu_hybrid.steps.build import Build, InputShapes, Model, model_path, read_model
 from mcu_hybrid.steps.cloud import CloudModel, cloud_model
 from mcu_hybrid.steps.flash import on_board
 from mcu_hybrid.steps.predict_inputs import Reader, Sample, Source
-from mcu_hybrid.wire.messages import Decision, Router
+from mcu_hybrid.wire.messages import Decision
 
 HOST = "int8 reference on this machine"
 
@@ -70,7 +70,7 @@ class HostDevice:
 
     def __init__(self, graph: Graph, deployed: Mapping[str, Any] | None) -> None:
         route = deployed or {"router": mechanisms.NONE_ID, "threshold": 0}
-        self.router = Router(route["router"])
+        self.router = int(route["router"])
         self._graph = graph
         self._threshold = int(route["threshold"])
 
@@ -78,7 +78,7 @@ class HostDevice:
         """Run one input and decide as the firmware does."""
         seen = run_tensors(self._graph, inputs[0])
         score = None
-        if self.router != Router.NONE:
+        if self.router != mechanisms.NONE_ID:
             score = int(seen.scores[mechanisms.router_name(self.router)][0])
         return Inference(
             outputs=(seen.logits[0].tobytes(),),
@@ -210,7 +210,7 @@ def scores_tensor(graph: Graph) -> int:
 def _decision(score: int | None, threshold: int) -> Decision:
     if score is None:
         return Decision.NONE
-    return Decision.QUERY if mechanisms.queries(np.array(score), threshold) else Decision.KEEP
+    return Decision.QUERY if queries(np.array(score), threshold) else Decision.KEEP
 
 
 def _noted(count: int, what: str) -> str:

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from mcu_hybrid import manifest
+from mcu_hybrid import manifest, mechanisms
 from mcu_hybrid.cloud.client import CloudClient
 from mcu_hybrid.device.client import Device
 from mcu_hybrid.errors import InputError, LinkError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.reference.images import to_int8
-from mcu_hybrid.routing import mechanisms
+from mcu_hybrid.routing.thresholds import queries
 from mcu_hybrid.routing.tune.outcomes import MISSING, Outcomes
 from mcu_hybrid.steps.attach import Way
 from mcu_hybrid.steps.build import Build
@@ -36,7 +36,6 @@ from mcu_hybrid.steps.live import ask_the_rest, require_same_cloud, stream
 from mcu_hybrid.steps.run_pictures import PICTURES, save_pictures
 from mcu_hybrid.steps.run_table import CALIBRATION, OUTCOMES, Job, result_of
 from mcu_hybrid.steps.split import TestSplit
-from mcu_hybrid.wire.messages import Router
 from mcu_hybrid.wire.payloads import Route
 
 RESULT = "run.json"
@@ -168,7 +167,7 @@ def _keep_pictures(
     name = mechanisms.router_name(route["router"])
     queried = np.zeros(outcomes.count, bool)
     if name in outcomes.scores:
-        queried = mechanisms.queries(outcomes.score(name), route["threshold"])
+        queried = queries(outcomes.score(name), route["threshold"])
     right = np.where(queried, outcomes.cloud_right, outcomes.device_right)
     save_pictures(path, data.x, queried, ~right)
 
@@ -224,12 +223,12 @@ def _route(build: Build, metadata: dict[str, Any], router: str) -> dict[str, Any
 @contextmanager
 def _routed(device: Device, route: Mapping[str, Any], journal: Journal) -> Iterator[None]:
     """The board decides by ``route`` meanwhile, and by what it had before afterwards."""
-    ours = Route(Router(route["router"]), route["threshold"])
+    ours = Route(route["router"], route["threshold"])
     before = device.get_route()
     kept = journal.entries("", "route")
     if kept and before == ours:  # an earlier part of this run set it, and could not set it back
-        before = Route(Router(kept[-1]["router"]), kept[-1]["threshold"])
-    journal.note("", "route", {"router": int(before.router), "threshold": before.threshold})
+        before = Route(kept[-1]["router"], kept[-1]["threshold"])
+    journal.note("", "route", {"router": before.router, "threshold": before.threshold})
     device.set_route(ours.router, ours.threshold)
     try:
         yield

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from mcu_hybrid import mechanisms
 from mcu_hybrid.artifacts.codec import to_json
-from mcu_hybrid.routing import evaluate, mechanisms
+from mcu_hybrid.routing import evaluate
 from mcu_hybrid.routing.tune.outcomes import MISSING
 from mcu_hybrid.steps.build import Build, untuned_sha256
 from mcu_hybrid.steps.cloud import CloudModel, RunOptions, cloud_warnings
@@ -21,8 +22,6 @@ from mcu_hybrid.steps.split import TestSplit
 
 EXPECTED_ANSWER_BYTES = 200  # used for the link's way down where the server never answered
 OUTCOMES, CALIBRATION = "results.npz", "calibration.npz"  # per image, of the test and other split
-# The table's names in its order -> routers: "router" is the one that was trained.
-METHODS = {name: name for name in mechanisms.SIMPLE} | {"router": mechanisms.learned.NAME}
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,10 @@ def result_of(
     cloud_ms, sent, received = _query(job, passes)
     query_ms = None if cloud_ms is None else job.options.link.query_ms(sent, received, cloud_ms)
     costs = evaluate.Costs(edge_ms, query_ms, sent, low_ms, high_ms)
-    scores = {
-        method: seen.scores[name]
-        for method, name in METHODS.items()
-        if name in metadata["thresholds"]
-    }
-    scored = {method: _scores(s, metadata, METHODS[method]) for method, s in scores.items()}
+    rows = (*mechanisms.of_logits(), mechanisms.of_model())  # the table's order
+    routers = {one.title: one.name for one in rows if one.name in metadata["thresholds"]}
+    scores = {title: seen.scores[name] for title, name in routers.items()}
+    scored = {title: _scores(s, metadata, routers[title]) for title, s in scores.items()}
     return {
         "rows": evaluate.table(labels, scored, costs),
         "curves": {name: evaluate.curve(labels, s, costs) for name, s in scores.items()},

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mcu_hybrid import manifest
+from mcu_hybrid import manifest, mechanisms
 from mcu_hybrid.device.client import Device
 from mcu_hybrid.errors import InputError, ProtocolError
 from mcu_hybrid.events import OnEvent
-from mcu_hybrid.routing import mechanisms
 from mcu_hybrid.routing.costs import Cost
 from mcu_hybrid.routing.tune.settings import ACCURACY_OF, Estimate, curve, measure
 from mcu_hybrid.routing.tune.solve import LTT, Problem, Solution, solve
@@ -21,7 +20,6 @@ from mcu_hybrid.steps.build import Build, untuned_sha256
 from mcu_hybrid.steps.flash import running_url
 from mcu_hybrid.steps.tune_costs import Costs, costs_of
 from mcu_hybrid.steps.tune_inputs import CostOptions, Evidence, gather
-from mcu_hybrid.wire.messages import Router
 
 RESULT = "tune.json"
 _CURVE_POINTS = 200
@@ -125,15 +123,14 @@ def apply_route(
         LinkError: no board answers, or a virtual one is not running.
         ProtocolError: it runs another build, or does not keep what it was told.
     """
-    number, url = Router(mechanisms.router_id(router)), running_url(build.board, port, probe)
+    number, url = mechanisms.router_id(router), running_url(build.board, port, probe)
     with Device.open(url, build_id=build.image.build_id) as device:
         before = device.get_route()
         device.set_route(number, threshold)
         got = device.get_route()
     if (got.router, got.threshold) != (number, threshold):
         raise ProtocolError(
-            f"the board at {url} has {got.router.name.lower()} at {got.threshold} after it was "
-            f"set to {router} at {threshold}",
+            f"the board at {url} has {got} after it was set to {router} at {threshold}",
             "flash it again: mcu-hybrid flash DIR",
         )
     return {

@@ -14,9 +14,9 @@ from typing import Any
 from mcu_hybrid import resources
 from mcu_hybrid.compiler.emit import ctext
 from mcu_hybrid.compiler.emit.known_answers import KnownAnswer, known_answers
-from mcu_hybrid.compiler.passes.link_route import SCORES_NAME
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.image.firmware import Footprint
+from mcu_hybrid.mechanisms.base import SCORES
 from mcu_hybrid.ops import operator, route_features
 from mcu_hybrid.templates import source_template
 from mcu_hybrid.tflm.networks import Networks, flatbuffers, split
@@ -153,7 +153,7 @@ def _info(graph: Graph, metadata: Mapping[str, Any]) -> dict[str, int]:
     return {
         "logits": index(metadata.get("logits")),
         "route": index(metadata.get("route_score")),
-        "scores": index(SCORES_NAME),
+        "scores": index(SCORES),
         "router": int(deployed.get("router", 0)),
         "threshold": int(deployed.get("threshold", 0)),
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 import tflite
 
+from mcu_hybrid import mechanisms
 from mcu_hybrid.compiler.read import flatbuffer
 from mcu_hybrid.compiler.read.cut import cut
 from mcu_hybrid.errors import ModelError, UnsupportedOp
@@ -73,6 +74,13 @@ def split(graph: Graph) -> Networks:
     link = link_of(graph)
     if link is None:
         return Networks(graph, graph, None, None)
+    if mechanisms.c_files():
+        raise UnsupportedOp(
+            "the engine tflm does not compute the scores of plug-ins",
+            "build with --engine aot, or without the plug-ins",
+            path=graph.name,
+            key=", ".join(mechanisms.c_files()),
+        )
     features, entropy = link.outputs
     scores = [t for t in graph.outputs if features in _reads(graph, t)]
     ends = [t for t in graph.outputs if t not in (*scores, entropy)]

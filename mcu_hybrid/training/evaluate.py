@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcu_hybrid.artifacts.train import Room
-from mcu_hybrid.routing import mechanisms
+from mcu_hybrid.routing.thresholds import queries, threshold_for
 
 COVERAGES = (0.9, 0.8, 0.7, 0.5)
 
@@ -58,8 +58,8 @@ def at_coverages(
     """
     rows = []
     for target in coverages:
-        threshold = mechanisms.threshold_for(calibration_scores, target)
-        routed = mechanisms.queries(scores, threshold)
+        threshold = threshold_for(calibration_scores, target)
+        routed = queries(scores, threshold)
         right = np.where(routed, global_right, base_right)
         rows.append(
             AtCoverage(

@@ -32,11 +32,12 @@ from torch import nn
 from mcu_hybrid.artifacts.codec import plain_to, to_json
 from mcu_hybrid.artifacts.train import EpochTold, OnTold, Round, RoundFigures
 from mcu_hybrid.events import OnEvent
+from mcu_hybrid.nets import router_head
 from mcu_hybrid.nets.penultimate import feature_count
 from mcu_hybrid.nets.sight import Sight
 from mcu_hybrid.ops import route_features
-from mcu_hybrid.routing import breakdown, mechanisms
-from mcu_hybrid.routing.mechanisms import learned
+from mcu_hybrid.routing import breakdown
+from mcu_hybrid.routing.thresholds import threshold_for
 from mcu_hybrid.training import accelerate, finite, losses
 from mcu_hybrid.training.augment import Views, random_view, to_float
 from mcu_hybrid.training.config import HybridConfig
@@ -83,7 +84,7 @@ class Rounds:
         height, width, channels = material.x_fit.shape[1:]
         self.shape, self.features = (height, width, channels), config.router_inputs == "features"
         self.classes = int(material.y_fit.max()) + 1
-        self.head = learned.build_head(
+        self.head = router_head.build_head(
             route_features.top_of(self.classes),
             config.router_hidden,
             feature_count(base, self.shape) if self.features else 0,
@@ -192,7 +193,7 @@ class Rounds:
         """
         held = self._scores(self.sight.read(self.material.x_router), self.head)
         ranked = breakdown.integer_scores(held)
-        keeps = ranked <= mechanisms.threshold_for(ranked, self.config.coverage)
+        keeps = ranked <= threshold_for(ranked, self.config.coverage)
         threshold = held[keeps].max(initial=-np.inf)
         if self.fold_sight is not None:
             sent = self._scores(self.fold_sight, self.head) > threshold

@@ -19,8 +19,8 @@ from mcu_hybrid.artifacts.train import Int8Base, Int8Loss, Int8Router, TunedBase
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.nets.checkpoint import RouterParts
 from mcu_hybrid.nets.int8_sim import Int8Sim, fake_quant, fake_quant_weight
+from mcu_hybrid.nets.router_head import Collapsed, score_range
 from mcu_hybrid.routing.breakdown import hybrid_accuracy
-from mcu_hybrid.routing.mechanisms.learned import Collapsed, score_range
 from mcu_hybrid.training import finite, losses
 from mcu_hybrid.training.augment import Views, random_view, to_float
 from mcu_hybrid.training.config import HybridConfig

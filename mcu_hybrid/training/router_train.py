@@ -16,10 +16,10 @@ from torch import nn
 
 from mcu_hybrid.artifacts.train import RouterFit
 from mcu_hybrid.events import OnEvent
+from mcu_hybrid.nets import router_head
 from mcu_hybrid.nets.checkpoint import RouterParts
 from mcu_hybrid.nets.penultimate import with_features
 from mcu_hybrid.ops import route_features
-from mcu_hybrid.routing.mechanisms import learned
 from mcu_hybrid.training import finite
 from mcu_hybrid.training.augment import Views, random_view, to_float
 from mcu_hybrid.training.config import HybridConfig
@@ -112,7 +112,7 @@ def fit_router(
         config.router_label,
     )
     head, losses = _fit_head(x, z.shape[1], query, both_wrong, config, on_event, start)
-    collapsed = learned.collapse(head).on_features(centers, widths).balanced(rows)
+    collapsed = router_head.collapse(head).on_features(centers, widths).balanced(rows)
     rng = np.random.default_rng(config.seed)
     sample = rows[rng.permutation(len(rows))[:_SAMPLE_ROWS]].astype(np.float32)
     facts = RouterFit(
@@ -204,7 +204,7 @@ def _fit_head(
     torch.manual_seed(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
     top = x.shape[1] - 1 - features
-    head = learned.build_head(top, config.router_hidden, features, config.router_dropout)
+    head = router_head.build_head(top, config.router_hidden, features, config.router_dropout)
     if start is not None:
         head.load_state_dict(dict(start))
     inputs = torch.as_tensor(x, dtype=torch.float32)

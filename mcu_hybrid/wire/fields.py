@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, ClassVar, Protocol, Self, get_type_hints
@@ -33,11 +34,15 @@ class Kind(Protocol):
 
 @dataclass(frozen=True)
 class Number:
-    """A little-endian integer; ``code`` as in ``struct``, ``none`` is the number for None."""
+    """A little-endian integer; ``code`` as in ``struct``, ``none`` is the number for None.
+
+    ``known`` gives the names of those that are allowed, where not all are.
+    """
 
     name: str
     code: str
     none: int | None = None
+    known: Callable[[], Mapping[int, str]] | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -51,9 +56,11 @@ class Number:
         return f"{sign}{8 * self.size_bytes}_t"
 
     def read(self, data: bytes, at: int) -> tuple[object, int]:
-        """An int, or None."""
+        """An int, or None; ValueError where it is none of the known ones."""
         chunk = _chunk(data, at, self.size_bytes)
         value = int(struct.unpack("<" + self.code, chunk)[0])
+        if self.known is not None and value not in self.known():
+            raise ValueError(f"{value} is not known")
         return (None if value == self.none else value), at + len(chunk)
 
     def write(self, value: object) -> bytes:
@@ -133,6 +140,13 @@ class Field:
     kind: Kind
     names: type[IntEnum] | None
     says: str
+
+    def known(self) -> Mapping[int, str]:
+        """The numbers that have a name."""
+        if self.names is not None:
+            return {int(n): n.name.lower().replace("_", "-") for n in self.names}
+        known = self.kind.known if isinstance(self.kind, Number) else None
+        return known() if known is not None else {}
 
     def read(self, data: bytes, at: int) -> tuple[object, int]:
         """As its kind does; ValueError too for a number that has no name."""

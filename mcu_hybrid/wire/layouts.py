@@ -126,8 +126,8 @@ def _said(message: Message) -> str:
 
 def _field_said(field: Field) -> str:
     label, _, note = field.says.partition(" (")
-    if field.names is not None:
-        known = (f"{int(n)} {n.name.lower().replace('_', '-')}" for n in field.names)
+    known = [f"{number} {name}" for number, name in field.known().items()]
+    if known:
         note = f"{', '.join(known)})"
     kind = "" if isinstance(field.kind, Rest) else f" {field.kind.name}"
     return f"{label}{kind}" + (f" ({note}" if note else "")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from mcu_hybrid import resources
+from mcu_hybrid import mechanisms, resources
+from mcu_hybrid.mechanisms.base import FIRST_OF_LOGITS
 from mcu_hybrid.templates import source_template
 
 PROTOCOL_VERSION = 3
@@ -72,16 +73,6 @@ class Decision(IntEnum):
     NONE = 2  # no router is set: the device answers everything
 
 
-class Router(IntEnum):
-    """Which score the device compares with the threshold."""
-
-    NONE = 0
-    LEARNED = 1
-    ENTROPY = 2
-    MAX_PROB = 3
-    MARGIN = 4
-
-
 class Engine(IntEnum):
     """What runs the network on the device."""
 
@@ -135,12 +126,13 @@ def c_header() -> str:
         "MH_RESPONSE": f"0x{RESPONSE:02X}",
         "MH_CRC_RESIDUE": f"0x{CRC_RESIDUE:08X}",
         "MH_NO_LAYER": f"0x{NO_LAYER:04X}",
+        "MH_FIRST_SCORED_ROUTER": FIRST_OF_LOGITS,
+        "MH_LAST_ROUTER": mechanisms.every()[-1].id,
     }
     enums: dict[str, type[IntEnum]] = {
         "MH_MSG": Type,
         "MH_E": Code,
         "MH_DECISION": Decision,
-        "MH_ROUTER": Router,
         "MH_ENGINE": Engine,
         "MH_KIND": TensorKind,
         "MH_FAULT": Fault,
@@ -149,7 +141,17 @@ def c_header() -> str:
         (kind.__doc__, [(f"{prefix}_{item.name}", _c(item)) for item in kind])
         for prefix, kind in enums.items()
     ]
+    groups.insert(list(enums).index("MH_ENGINE"), _routers())
     return template.render(constants=constants, groups=groups)
+
+
+def _routers() -> tuple[str, list[tuple[str, str]]]:
+    """Routers are the registered mechanisms, and none."""
+    named = [(one.c_name, str(one.id)) for one in mechanisms.every()]
+    return (
+        "Which score the device compares with the threshold.",
+        [("MH_ROUTER_NONE", str(mechanisms.NONE_ID)), *named],
+    )
 
 
 def _c(item: IntEnum) -> str:

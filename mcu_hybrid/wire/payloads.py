@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Self
 
+from mcu_hybrid import mechanisms
 from mcu_hybrid.errors import ProtocolError
 from mcu_hybrid.wire.fields import (
     FLASH_AGAIN,
@@ -30,12 +31,12 @@ from mcu_hybrid.wire.messages import (
     Decision,
     Engine,
     Fault,
-    Router,
     TensorKind,
 )
 
 _BYTE = Number("u8", "B")  # of an enumeration's members
 _LAYER = Number("u16", "H", none=NO_LAYER)
+_ROUTER = Annotated[int, Number("u8", "B", known=mechanisms.names_by_id)]
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class InferResult(Payload):
     """Answer to INFER; ``head`` holds the first bytes of all outputs, in order.
 
     ``score`` is the active router's; those of the others are among the outputs. ``session`` is 0
-    where the board has restarted since the host set it.
+    where the board has restarted since the host set it. ``router`` is a mechanism's number or 0.
     """
 
     WHAT: ClassVar = "INFER answer"
@@ -141,7 +142,7 @@ class InferResult(Payload):
     ticks: U64
     instructions: U64
     decision: Annotated[Decision, _BYTE]
-    router: Annotated[Router, _BYTE]
+    router: _ROUTER
     threshold: I32
     score: Annotated[I32, "the router's score (-2^31: no router)"]
     output_bytes: Annotated[U32, "bytes of all outputs"]
@@ -199,8 +200,11 @@ class Route(Payload):
     """The active router and its threshold: an input is queried where its score > threshold."""
 
     WHAT: ClassVar = "route"
-    router: Annotated[Router, _BYTE]
+    router: _ROUTER
     threshold: I32
+
+    def __str__(self) -> str:
+        return f"{mechanisms.router_name(self.router)} at {self.threshold}"
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mcu_hybrid import manifest
+from mcu_hybrid import manifest, mechanisms
 from mcu_hybrid.machines import state
-from mcu_hybrid.routing import mechanisms
 from mcu_hybrid.steps.demo import STEPS, DemoOptions, demo_step
 from mcu_hybrid.training.config import HybridConfig
 
@@ -46,7 +45,7 @@ def test_demo_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown["exact"] is True
     assert (shown["board"], shown["instructions"]) == ("native", None)
     assert shown["arena_bytes"] > 0
-    assert len(shown["rows"]) == 2 + 4 * len(mechanisms.ROUTERS)
+    assert len(shown["rows"]) == 2 + 4 * len(mechanisms.names())
     for row in shown["rows"]:
         assert tuple(row) == ROW
     assert Path(shown["report"]).is_file()

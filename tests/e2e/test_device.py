@@ -30,8 +30,9 @@ from mcu_hybrid.ops import route_features
 from mcu_hybrid.reference import interp
 from mcu_hybrid.reference.judge import Judge
 from mcu_hybrid.wire.frames import Decoder, Frame, encode
-from mcu_hybrid.wire.messages import NO_OUTPUT, Code, Decision, Router, Type
+from mcu_hybrid.wire.messages import NO_OUTPUT, Code, Decision, Type
 from tests.support.board_rig import HERE, firmware, running
+from tests.support.routers import Router
 from tests.support.tflite_builder import OpSpec, Spec
 from tests.support.tflite_builder import build as build_tflite
 

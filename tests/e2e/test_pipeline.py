@@ -24,7 +24,6 @@ import numpy as np
 import pytest
 
 from mcu_hybrid import manifest
-from mcu_hybrid.routing import mechanisms
 from mcu_hybrid.steps.train import train_step
 from mcu_hybrid.training.config import HybridConfig
 from tests.support.cli_rig import (  # noqa: F401 (own_state is used by all)
@@ -33,6 +32,7 @@ from tests.support.cli_rig import (  # noqa: F401 (own_state is used by all)
     own_state,
     text,
 )
+from tests.support.routers import SIMPLE
 
 for package in ("torch", "sklearn", "onnx2tf", "onnxruntime", "fastapi", "tflite_micro"):
     if package == "onnx2tf":  # imported by a process of its own: TensorFlow stays out of this one
@@ -191,7 +191,7 @@ def check_rows(rows: list[dict]) -> None:  # type: ignore[type-arg]
     assert methods == [
         ("on-device only", 1.0),
         ("cloud only", 0.0),
-        *((name, level) for name in (*mechanisms.SIMPLE, "router") for level in levels),
+        *((name, level) for name in (*SIMPLE, "router") for level in levels),
     ]
     for row in rows:
         low, high = row["coverage_ci"]
@@ -226,7 +226,7 @@ def check_report(made: Path3, folder: Path) -> None:
     assert all(address.startswith(("data:", "#")) for address in loads.addresses)
     assert "@import" not in content.partition("<script")[0]
     build_id = manifest.read(folder / "build").facts["build_id"]
-    for expected in ("Tiny digits", BOARD, build_id, "router", *mechanisms.SIMPLE):
+    for expected in ("Tiny digits", BOARD, build_id, "router", *SIMPLE):
         assert expected in content
     assert manifest.load(folder / "report", "report").sources.keys() == {
         "export",
@@ -383,7 +383,7 @@ def test_an_onnx_classifier_becomes_a_routed_build(made: Path3, tmp_path: Path) 
     assert {row["method"] for row in table["rows"]} == {
         "on-device only",
         "cloud only",
-        *mechanisms.SIMPLE,
+        *SIMPLE,
     }
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mcu_hybrid import mechanisms
 from mcu_hybrid.compiler.read.cut import cut
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets.checkpoint import load_splits
-from mcu_hybrid.reference import interp
+from mcu_hybrid.reference import interp, learned_router
 from mcu_hybrid.reference.images import to_int8
-from mcu_hybrid.routing import mechanisms
 from mcu_hybrid.routing.link_costs import link_model
 from mcu_hybrid.steps import split
 from mcu_hybrid.steps.bench import BenchOptions, bench_step
@@ -31,6 +31,7 @@ from mcu_hybrid.steps.run import run_step
 from mcu_hybrid.steps.train import train_step
 from mcu_hybrid.training.config import HybridConfig
 from tests.support.cli_rig import call, fail, own_state  # noqa: F401 (own_state is used by all)
+from tests.support.routers import SIMPLE
 
 for package in ("torch", "sklearn", "onnx2tf", "onnxruntime", "fastapi", "tflite_micro"):
     if package == "onnx2tf":  # imported by a process of its own: TensorFlow stays out of this one
@@ -70,8 +71,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Made]:
         root = tmp_path_factory.mktemp(kind)
         call("train", *TINY, "--router-inputs", kind, "--out", root / "train")
         told = call("export", root / "train", "--out", root / "export", "--router", "margin")
-        assert told["deployed"]["router"] == mechanisms.margin.ID
-        assert [row["router"] for row in told["routers"]] == list(mechanisms.ROUTERS)
+        assert told["deployed"]["router"] == mechanisms.router_id("margin")
+        assert [row["router"] for row in told["routers"]] == list(mechanisms.names())
         call("build", root / "export", "--board", BOARD, "--out", root / "build")
         found[kind] = Made(root, read_model(root / "export" / "model.tflite").graph)
     return found
@@ -92,9 +93,9 @@ def test_the_base_is_the_same_with_and_without_z(made: dict[str, Made]) -> None:
 
 def test_numpy_scores_with_z_are_the_graphs(made: dict[str, Made]) -> None:
     graph = made["features"].graph
-    z = mechanisms.learned.base_features(graph)
+    z = learned_router.base_features(graph)
     assert z is not None and graph.tensor(z).elements == 8
-    assert mechanisms.learned.base_features(made["top_k"].graph) is None
+    assert learned_router.base_features(made["top_k"].graph) is None
     link = next(op for op in graph.ops if op.kind == "ROUTE_FEATURES")
     x = load_splits(made["features"].root / "export" / "splits.npz").x_test[:60]
     every = [interp.run(graph, [image[None]], keep=True) for image in to_int8(graph, x)]
@@ -102,12 +103,12 @@ def test_numpy_scores_with_z_are_the_graphs(made: dict[str, Made]) -> None:
         np.array([values[t].ravel() for values in every])
         for t in (link.outputs[0], z, graph.outputs[1])
     ]
-    scores = mechanisms.learned.score(graph, columns[0], columns[1])
+    scores = learned_router.score(graph, columns[0], columns[1])
     assert scores.tolist() == columns[2].ravel().tolist() and len(set(scores.tolist())) > 10
-    moved = mechanisms.learned.score(graph, columns[0], np.roll(columns[1], 1, axis=0))
+    moved = learned_router.score(graph, columns[0], np.roll(columns[1], 1, axis=0))
     assert (moved != scores).any()  # z is read
     with pytest.raises(ValueError, match="z belongs to"):
-        mechanisms.learned.score(graph, columns[0])
+        learned_router.score(graph, columns[0])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -117,7 +118,7 @@ def test_the_board_equals_tflm_and_says_what_each_router_takes(
     result = call("bench", made[kind].build, "--runs", 30)
     assert result["exact"] is True
     rows = {row["router"]: row for row in result["routers"]}
-    assert list(rows) == list(mechanisms.ROUTERS)
+    assert list(rows) == list(mechanisms.names())
     layers = result["layers"]
     base = sum(row["instructions"] for row in layers[: rows["entropy"]["layers"][0]])
     for row in rows.values():
@@ -126,11 +127,11 @@ def test_the_board_equals_tflm_and_says_what_each_router_takes(
     head = 11 + (8 if kind == "features" else 0)
     assert rows["learned"]["macs"] == 8 * head + 8
     assert rows["learned"]["constant_bytes"] > rows["margin"]["constant_bytes"] > 1024
-    assert all(rows[name]["macs"] == 0 for name in mechanisms.SIMPLE)
+    assert all(rows[name]["macs"] == 0 for name in SIMPLE)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("router", [*mechanisms.ROUTERS, "none"])
+@pytest.mark.parametrize("router", [*mechanisms.names(), "none"])
 def test_each_router_decides_on_the_board(
     made: dict[str, Made], kind: str, router: str, tmp_path: Path
 ) -> None:
@@ -141,7 +142,7 @@ def test_each_router_decides_on_the_board(
     assert told["exact"] is True and told["router"] == router
     assert told["deployed"]["router"] == mechanisms.router_id(router)
     result = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert set(result["curves"]) == {*mechanisms.SIMPLE, "router"}
+    assert set(result["curves"]) == {*SIMPLE, "router"}
     counters = result["counters"]
     assert counters["kept"] + counters["queried"] == LIMIT
     if router == "none":
@@ -161,7 +162,7 @@ def test_the_boards_own_route_is_back_after_a_run(made: dict[str, Made], tmp_pat
         args = ("--limit", 2, "--no-check", "--router", "entropy", "--port", flashed["url"])
         call("run", made["top_k"].build, *args, "--out", tmp_path / "run")
         with Device.open(flashed["url"]) as device:
-            assert device.get_route().router == mechanisms.margin.ID
+            assert device.get_route().router == mechanisms.router_id("margin")
     finally:
         call("flash", "--board", BOARD, "--stop")
 

@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mcu_hybrid import mechanisms
 from mcu_hybrid.device.client import Device
 from mcu_hybrid.reference.images import to_int8
-from mcu_hybrid.routing import mechanisms
 from mcu_hybrid.routing.tune.outcomes import load_outcomes
 from mcu_hybrid.routing.tune.settings import measure
 from mcu_hybrid.steps.build import open_build
-from mcu_hybrid.steps.run_table import METHODS
 from mcu_hybrid.steps.split import calibration_split
 from mcu_hybrid.steps.tune_costs import costs_of
 from mcu_hybrid.steps.tune_inputs import CostOptions, gather
@@ -26,6 +25,7 @@ from tests.support.cli_rig import (  # noqa: F401 (own_state is used by all)
     own_state,
     text,
 )
+from tests.support.routers import Router
 
 for package in ("torch", "sklearn", "onnxruntime", "fastapi", "tflite_micro", "PIL"):
     pytest.importorskip(package)
@@ -64,7 +64,7 @@ def test_the_board_says_what_the_reference_says(made: Path) -> None:
     host = gather(made / "export", CostOptions()).outcomes
     assert (board.basis, host.basis) == (f"board {BOARD}", "int8 reference on this machine")
     assert board.count == host.count == 272
-    assert set(board.scores) == set(host.scores) == set(mechanisms.ROUTERS)
+    assert set(board.scores) == set(host.scores) == set(mechanisms.names())
     for name in board.scores:
         assert (board.score(name) == host.score(name)).all()
     assert (board.device == host.device).all() and (board.truth == host.truth).all()
@@ -76,10 +76,11 @@ def test_the_costs_are_those_of_the_runs_own_table(made: Path) -> None:
     evidence = gather(made / "run", CostOptions())
     known = costs_of(evidence, CostOptions()).known
     assert evidence.test is not None
-    rows = [row for row in run["rows"] if row["method"] in METHODS]
+    routers = {one.title: one.name for one in mechanisms.every()}
+    rows = [row for row in run["rows"] if row["method"] in routers]
     assert len(rows) >= 8
     for row in rows:
-        got = measure(evidence.test, METHODS[row["method"]], row["threshold"], known)
+        got = measure(evidence.test, routers[row["method"]], row["threshold"], known)
         assert got["accuracy"].value == pytest.approx(row["accuracy"])
         assert got["coverage"].value == pytest.approx(row["coverage"])
         assert got["latency"].value == pytest.approx(row["latency_ms"])
@@ -91,7 +92,7 @@ def test_a_target_reaches_the_running_board(made: Path, board: str, tmp_path: Pa
     args = ("--max-query-rate", "30%", "--router", "entropy", "--apply")
     told = call("tune", made / "run", *args, "--out", tmp_path / "t")
     assert told["applied"]["url"] == board
-    assert told["applied"]["before"]["router"] == mechanisms.learned.ID
+    assert told["applied"]["before"]["router"] == Router.LEARNED
     assert told["expected"]["query_rate"]["value"] <= 0.3
     assert told["targets"][0]["least_coverage"] == pytest.approx(0.7)
     split = calibration_split(made / "export")
@@ -100,12 +101,15 @@ def test_a_target_reaches_the_running_board(made: Path, board: str, tmp_path: Pa
     outcomes = load_outcomes(made / "run" / "calibration.npz")
     with Device.open(board, build_id=build.image.build_id) as device:
         route = device.get_route()
-        assert (int(route.router), route.threshold) == (mechanisms.entropy.ID, told["threshold"])
+        assert (int(route.router), route.threshold) == (
+            Router.ENTROPY,
+            told["threshold"],
+        )
         for i, image in enumerate(to_int8(build.model.graph, split.x[:40])):
             queried = device.infer([image[None]]).escalate
             assert queried == (outcomes.score("entropy")[i] > told["threshold"])
     stored = json.loads((tmp_path / "t" / "tune.json").read_text())
-    assert stored["deploy"]["router"] == mechanisms.entropy.ID
+    assert stored["deploy"]["router"] == Router.ENTROPY
     assert stored["curve"]["coverage"] == sorted(stored["curve"]["coverage"])
     assert set(stored["curve"]) >= {"threshold", "accuracy", "latency", "energy", "bytes"}
     assert "applied to" in text("tune", made / "run", *args, "--out", tmp_path / "t")
@@ -133,7 +137,10 @@ def test_a_build_can_start_with_the_tuned_threshold(made: Path, tmp_path: Path) 
             route = device.get_route()
     finally:
         call("flash", "--board", BOARD, "--stop")
-    assert (int(route.router), route.threshold) == (mechanisms.margin.ID, told["threshold"])
+    assert (int(route.router), route.threshold) == (
+        Router.MARGIN,
+        told["threshold"],
+    )
     # Tuning the tuned build, into the same folder, leaves the build as good as it was.
     ran = call("run", build, "--limit", 20, "--out", tmp_path / "run")
     assert (ran["router"], ran["deployed"]["threshold"]) == ("margin", told["threshold"])

@@ -20,7 +20,8 @@ from mcu_hybrid.errors import InputError, LinkError, ProtocolError
 from mcu_hybrid.link import open_link
 from mcu_hybrid.wire import payloads
 from mcu_hybrid.wire.frames import Decoder, Frame, encode
-from mcu_hybrid.wire.messages import Code, Decision, Engine, Router, Type
+from mcu_hybrid.wire.messages import Code, Decision, Engine, Type
+from tests.support.routers import Router
 from tests.support.wire_rig import BUILD_ID, HERE, app_sources, build
 
 IMAGE, LOGITS = 1300, 700

@@ -22,7 +22,8 @@ from mcu_hybrid.errors import LinkError, LinkTimeout, ProtocolError
 from mcu_hybrid.link import MemoryLink, open_link
 from mcu_hybrid.wire import payloads
 from mcu_hybrid.wire.frames import Decoder, Frame, encode
-from mcu_hybrid.wire.messages import RESPONSE, Decision, Router, Type
+from mcu_hybrid.wire.messages import RESPONSE, Decision, Type
+from tests.support.routers import Router
 from tests.support.wire_rig import HERE, app_sources, build
 
 RESET = encode(Frame(Type.RESET, 222))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mcu_hybrid import ops
+from mcu_hybrid import mechanisms, ops
 from mcu_hybrid.compiler.lowering import lower_graph
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import Graph, Op, Tensor
@@ -306,7 +306,7 @@ def route(rng: Rng) -> Graph:
     tensors = (
         Tensor("x", (1, classes), "int8", QuantParams((scale,), (0,))),
         Tensor("y", (1, top + 1), "int8", QuantParams((0.03,), (3,))),
-        Tensor("scores", (1, len(route_features.SCORES)), "int32", None),
+        Tensor("scores", (1, len(mechanisms.of_logits())), "int32", None),
     )
     op = Op("ROUTE_FEATURES", "route", (0,), (1, 2), attrs)
     return Graph("one", tensors, (op,), (0,), (1, 2))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mcu_hybrid import mechanisms
 from mcu_hybrid.artifacts import store
 from mcu_hybrid.artifacts.export import Agreement
 from mcu_hybrid.compiler.passes import run_passes
@@ -16,9 +17,11 @@ from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.errors import InputError, ModelError
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets.checkpoint import Splits, load_splits
+from mcu_hybrid.ops import route_features
+from mcu_hybrid.reference import learned_router
 from mcu_hybrid.reference.images import to_int8
-from mcu_hybrid.routing import mechanisms
-from mcu_hybrid.routing.mechanisms import learned
+from mcu_hybrid.routing.thresholds import threshold_for
+from tests.support.routers import SIMPLE
 
 torch = pytest.importorskip("torch")
 if find_spec("tensorflow") is None or find_spec("onnx2tf") is None:
@@ -96,14 +99,13 @@ def test_tflm_runs_the_file_with_identical_outputs(exported):
 def test_numpy_scores_are_the_graph_s(exported):
     seen = agreement.run_int8(exported.graph, exported.splits.x_test[:40])
     attrs = next(op.attrs for op in exported.graph.ops if op.kind == "ROUTE_FEATURES")
-    for name in mechanisms.SIMPLE:
-        scores = mechanisms.ROUTERS[name].score(attrs, seen.logits)
+    for name in SIMPLE:
+        column = mechanisms.by_name(name).column
+        scores = route_features.scores(attrs, seen.logits)[:, column]
         assert (scores == seen.scores[name]).all()
         assert len(set(scores.tolist())) > 20
-    from mcu_hybrid.ops import route_features
-
     features = route_features.compute(attrs, seen.logits)[0]
-    assert (learned.score(exported.graph, features) == seen.scores["learned"]).all()
+    assert (learned_router.score(exported.graph, features) == seen.scores["learned"]).all()
     assert len(set(seen.scores["learned"].tolist())) > 20  # the levels are used
 
 
@@ -128,17 +130,17 @@ def test_int8_keeps_the_float_accuracy_and_every_layer_is_compared(exported):
 def test_thresholds_are_of_the_calibration_split(exported):
     seen = agreement.run_int8(exported.graph, exported.splits.x_calibration)
     stored = exported.model.metadata["thresholds"]
-    assert set(stored) == set(seen.scores) == set(mechanisms.ROUTERS)
+    assert set(stored) == set(seen.scores) == set(mechanisms.names())
     for name, scores in seen.scores.items():
         for coverage in ("0.9", "0.8", "0.7", "0.5"):
-            assert stored[name][coverage] == mechanisms.threshold_for(scores, float(coverage))
+            assert stored[name][coverage] == threshold_for(scores, float(coverage))
     deployed = exported.model.metadata["deployed"]
     assert deployed == {"router": 1, "coverage": 0.8, "threshold": stored["learned"]["0.8"]}
     for router, words in (("learned", "no 'learned' score"), ("x", "no router 'x'")):
         simple = {"entropy": seen.scores["entropy"]}
         with pytest.raises(InputError, match=words):
             thresholds(agreement.Int8Run(seen.logits, simple), 0.8, router)
-    for router in mechanisms.ROUTERS:
+    for router in mechanisms.names():
         found = thresholds(seen, 0.7, router).deployed
         assert found.router == mechanisms.router_id(router)
         assert found.threshold == stored[router]["0.7"]
@@ -167,7 +169,7 @@ def test_scores_are_higher_where_the_cloud_helps(exported):
         pairs = scores[positive][:, None] - scores[~positive][None, :]
         return float(((pairs > 0) + 0.5 * (pairs == 0)).mean())
 
-    assert all(ranked(seen.scores[name], wrong) > 0.7 for name in mechanisms.SIMPLE)
+    assert all(ranked(seen.scores[name], wrong) > 0.7 for name in SIMPLE)
     assert ranked(seen.scores["learned"], helps) > 0.7
 
 
@@ -235,7 +237,7 @@ def test_an_onnx_classifier_with_free_batch_and_three_channels(tmp_path):
     splits = colour_splits()
     facts = package.export_onnx(path, splits, tmp_path / "out", read, coverage=0.7)
     model = read_tflite((tmp_path / "out" / package.MODEL).read_bytes(), "m")
-    assert list(facts.routes.thresholds) == list(mechanisms.SIMPLE)
+    assert list(facts.routes.thresholds) == list(SIMPLE)
     assert facts.routes.deployed.router == 2
     graph = run_passes(model.graph, model.metadata)
     seen = agreement.run_int8(graph, splits.x_test)
@@ -259,7 +261,7 @@ def test_a_ready_classifier_that_ends_in_logits_gets_the_entropy(exported, tmp_p
     facts = package.export_tflite(ready, out, read, splits=exported.splits, coverage=0.9)
     assert facts.compared.accuracy_int8 == exported.facts.compared.accuracy_int8
     known = exported.facts.routes.thresholds
-    assert facts.routes.thresholds == {name: known[name] for name in mechanisms.SIMPLE}
+    assert facts.routes.thresholds == {name: known[name] for name in SIMPLE}
     model = read_tflite((out / package.MODEL).read_bytes(), "m")
     assert model.metadata["deployed"]["router"] == 2
     before, after = read_tflite(ready.read_bytes(), "m").graph, model.graph

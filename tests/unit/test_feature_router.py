@@ -17,11 +17,11 @@ from mcu_hybrid.compiler.router_cost import network_costs, router_costs
 from mcu_hybrid.errors import InputError, ModelError, UnsupportedOp
 from mcu_hybrid.export.link import Band
 from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.nets import router_head
 from mcu_hybrid.nets.checkpoint import Hybrid, NetSpec, load_hybrid, save_hybrid
 from mcu_hybrid.quant import QuantParams
-from mcu_hybrid.reference import interp
+from mcu_hybrid.reference import interp, learned_router
 from mcu_hybrid.reference.images import to_int8
-from mcu_hybrid.routing.mechanisms import learned
 from mcu_hybrid.tflm import networks
 
 torch = pytest.importorskip("torch")
@@ -89,7 +89,7 @@ def test_networks_without_z_are_one_error(net, words):
 
 def trained(top: int, hidden: int, features: int):
     torch.manual_seed(top)
-    head = learned.build_head(top, hidden, features, dropout=0.5)
+    head = router_head.build_head(top, hidden, features, dropout=0.5)
     head.train()
     for _ in range(20):
         head(torch.rand(64, 1 + top + features) * torch.linspace(2, 0.1, 1 + top + features))
@@ -104,7 +104,7 @@ def test_the_collapse_with_z_equals_the_trained_form(top, features):
     x[:, 1 : 1 + top] = x[:, 1 : 1 + top].sort(1, descending=True).values
     with torch.no_grad():
         gates = head(x).numpy()
-    small = learned.collapse(head)
+    small = router_head.collapse(head)
     assert small.w1.shape == (12, 1 + top + features)
     np.testing.assert_allclose(small(x.numpy()), gates[:, 1] - gates[:, 0], rtol=1e-9, atol=1e-9)
     centers, widths = [0.3] * (1 + top), [0.2] * (1 + top)
@@ -114,7 +114,7 @@ def test_the_collapse_with_z_equals_the_trained_form(top, features):
 
 
 def test_only_z_is_dropped_in_training():
-    head = learned.build_head(2, 4, 3, dropout=0.9).train()
+    head = router_head.build_head(2, 4, 3, dropout=0.9).train()
     x = torch.rand(64, 6)
     seen = []
     head.fc1.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -128,7 +128,7 @@ def test_the_band_is_the_range_of_z_and_changes_no_score():
     band = Band.of(quant)
     ends = np.round(band.place(np.array([-1.0, 1.0])) / quant.scale + quant.zero_point, 6)
     assert ends.tolist() == [-127.5, 126.5]
-    head = learned.collapse(trained(3, 5, 2))
+    head = router_head.collapse(trained(3, 5, 2))
     f = np.random.default_rng(0).uniform(-1, 1, (40, 6))
     placed = f.copy()
     placed[:, :4] = band.place(f[:, :4])
@@ -261,7 +261,7 @@ def test_the_int8_score_is_the_float_heads(made):
     """Against the head itself on the device's own int8 features and z: rounding is all."""
     hybrid, x, _, band = made
     _, graph, _ = linked(made)
-    z = learned.base_features(graph)
+    z = learned_router.base_features(graph)
     link_op = next(op for op in graph.ops if op.kind == "ROUTE_FEATURES")
     quant, score_quant = graph.tensor(z).require_quant(), None
     got, wanted = [], []

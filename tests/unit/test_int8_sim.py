@@ -12,7 +12,7 @@ import pytest
 from mcu_hybrid import nets
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.nets.checkpoint import RouterParts
-from mcu_hybrid.routing.mechanisms.learned import Collapsed
+from mcu_hybrid.nets.router_head import Collapsed
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.data import load_data
 

@@ -9,7 +9,7 @@ from pathlib import Path
 FLOORS = (
     "errors events extras folders intervals json_text manifest plugins process quant resources "
     "templates tflite_file",
-    "board graph artifacts",
+    "board graph artifacts mechanisms",
     "ops wire link cloud image",
     "reference device machines routing",
     "compiler firmware flashers nets doctor",
@@ -23,7 +23,7 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.
 GROUND = 0  # its files may import each other: they are no rooms
 # Beside the package, above it: who may use whom. Tests may use all of them.
 BESIDE = {"benchmarks": set(), "experiments": set(), "tools": {"tests.support"}}
-TORCH_ROOMS = {"nets", "training", "exits", "lowbit", "export", "search", "routing"}
+TORCH_ROOMS = {"nets", "training", "exits", "lowbit", "export", "search"}
 HEAVY = {
     "torch": TORCH_ROOMS,
     "tensorflow": {"export"},

@@ -14,7 +14,8 @@ import pytest
 from mcu_hybrid.errors import ProtocolError
 from mcu_hybrid.wire import layouts, payloads
 from mcu_hybrid.wire.fields import Digest, Field, Number, Payload, Rest, fields_of, fixed_bytes
-from mcu_hybrid.wire.messages import Router, TensorKind, Type
+from mcu_hybrid.wire.messages import TensorKind, Type
+from tests.support.routers import Router
 
 MESSAGES = layouts.messages()
 # What version 3 of the protocol sends for these, written down without the table.
@@ -39,6 +40,8 @@ def some(field: Field, rng: random.Random) -> object:
     kind = field.kind
     if field.names is not None:
         return rng.choice(list(field.names))
+    if field.known():
+        return rng.choice(list(field.known()))
     if isinstance(kind, Number):
         bits = 8 * kind.size_bytes
         low = -(1 << (bits - 1)) if kind.c_type.startswith("int") else 0

@@ -10,7 +10,8 @@ import pytest
 
 from mcu_hybrid.errors import ProtocolError
 from mcu_hybrid.wire import messages, payloads
-from mcu_hybrid.wire.messages import MEANING, Code, Decision, Engine, Router, Type
+from mcu_hybrid.wire.messages import MEANING, Code, Decision, Engine, Type
+from tests.support.routers import Router
 
 
 def hello_bytes(version: int = 3, engine: int = 1) -> bytes:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from mcu_hybrid.errors import InputError
-from mcu_hybrid.routing import evaluate, mechanisms
+from mcu_hybrid.routing import evaluate
 from mcu_hybrid.routing.link_costs import PRESETS, LinkModel, link_model
+from mcu_hybrid.routing.thresholds import threshold_for
 
 COSTS = evaluate.Costs(edge_ms=200.0, query_ms=2000.0, query_bytes=100)
 
@@ -100,7 +101,7 @@ def test_given_thresholds_are_used_as_they_are() -> None:
     given = evaluate.Scores(scores, scores, {0.8: -7})
     rows = evaluate.table(labels, {"router": given}, COSTS, (0.8, 0.5))
     assert rows[2]["threshold"] == -7 and rows[2]["coverage"] == float((scores <= -7).mean())
-    assert rows[3]["threshold"] == mechanisms.threshold_for(scores, 0.5)
+    assert rows[3]["threshold"] == threshold_for(scores, 0.5)
 
 
 def test_wilson_interval() -> None:
@@ -124,7 +125,7 @@ def test_labels_of_different_length_are_refused() -> None:
 def test_paired_gap_is_tighter_than_two_intervals() -> None:
     labels, scores = simulate(4)
     noise = np.random.default_rng(1).permutation(scores)
-    threshold = mechanisms.threshold_for(scores, 0.7)
+    threshold = threshold_for(scores, 0.7)
     good, blind = scores <= threshold, noise <= threshold
     gap, (low, high) = evaluate.paired_gap(labels, good, blind)
     measured = [evaluate.evaluate(labels, keep, COSTS) for keep in (good, blind)]

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcu_hybrid import resources
+from mcu_hybrid import mechanisms, resources
 from mcu_hybrid.errors import ModelError
+from mcu_hybrid.mechanisms.base import Logits
 from mcu_hybrid.ops import route_features as rf
-from mcu_hybrid.routing import mechanisms
 
+SCORES = ("entropy", "max-prob", "margin")
 CLASSES = (2, 3, 10, 12, 100, 1000, 1024)
 
 
@@ -136,11 +137,13 @@ def test_c_equals_numpy(library, classes):
         attrs = attrs_of(classes, scale, seed)
         q = logits_of(classes, 40, seed)
         features, scores = rf.compute(attrs, q)
-        for column, name in enumerate(rf.SCORES):
-            router = mechanisms.ROUTERS[name]
-            assert (router.score(attrs, q) == scores[:, column]).all()
-            assert router.OUTPUT == "route_scores"
-            assert column == router.COLUMN
+        seen = Logits(q, attrs.scale_q24, *rf.entropy_and_top(attrs, q))
+        for column, name in enumerate(SCORES):
+            router = mechanisms.by_name(name)
+            assert router.score is not None
+            assert (router.score(seen) == scores[:, column]).all()
+            assert router.output == "route_scores"
+            assert column == router.column
         keep: list[object] = []
         params = _Params(
             attrs.classes,
@@ -154,7 +157,7 @@ def test_c_equals_numpy(library, classes):
             ),
         )
         out0 = np.zeros(attrs.top + 4, np.int8)
-        out1 = np.zeros(len(rf.SCORES) + 1, np.int32)
+        out1 = np.zeros(len(SCORES) + 1, np.int32)
         for i, row in enumerate(q):
             out0[:], out1[:] = 77, 77
             status = library.mh_route_features_s8(

@@ -13,21 +13,19 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from mcu_hybrid import resources
+from mcu_hybrid import mechanisms, plugins, resources
 from mcu_hybrid.compiler.arena.plan import MemoryPlan
 from mcu_hybrid.compiler.emit import ctext, stream
 from mcu_hybrid.compiler.emit.known_answers import KnownAnswer, known_answers
-from mcu_hybrid.compiler.passes.link_route import SCORES_NAME
 from mcu_hybrid.compiler.program import Layer, Program
 from mcu_hybrid.compiler.schedule.call import Place, StreamCall
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.mechanisms.base import SCORES
 from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
 from mcu_hybrid.templates import source_template
-from mcu_hybrid.wire.messages import Router
 
 NO_OUTPUT = "MH_NO_OUTPUT"
-ROUTERS = tuple(f"MH_ROUTER_{router.name}" for router in Router)
 
 
 @dataclass(frozen=True)
@@ -227,18 +225,19 @@ def _info(graph: Graph, metadata: Mapping[str, Any]) -> dict[str, str]:
 
     deployed = metadata.get("deployed") or {}
     router, threshold = deployed.get("router", 0), deployed.get("threshold", 0)
-    if router not in range(len(ROUTERS)) or type(threshold) is not int:
+    routers = {one.id: one.c_name for one in mechanisms.every()} | {0: "MH_ROUTER_NONE"}
+    if router not in routers or type(threshold) is not int:
         raise ModelError(
             f"router {router!r} with threshold {threshold!r} is not known",
-            "export the model again",
+            f"export the model again, or load the router's plug-in ({plugins.VARIABLE})",
             path=graph.name,
             key="deployed",
         )
     return {
         "logits": output(metadata.get("logits")),
         "route": output(metadata.get("route_score")),
-        "scores": output(SCORES_NAME),
-        "router": ROUTERS[router],
+        "scores": output(SCORES),
+        "router": routers[router],
         "threshold": ctext.number(threshold),
     }
 

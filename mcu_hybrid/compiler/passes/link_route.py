@@ -13,10 +13,10 @@ from typing import Any
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.pixels import pixels_from_json
 from mcu_hybrid.graph.types import Graph, Op, Tensor
+from mcu_hybrid.mechanisms import of_logits
+from mcu_hybrid.mechanisms.base import SCORES
 from mcu_hybrid.ops import route_features
 from mcu_hybrid.quant import QuantParams
-
-SCORES_NAME = "route_scores"
 
 
 def link_route(graph: Graph, metadata: Mapping[str, Any] | None) -> Graph:
@@ -33,7 +33,7 @@ def link_route(graph: Graph, metadata: Mapping[str, Any] | None) -> Graph:
     graph = _with_pixels(graph, metadata or {})
     if metadata is None or "features" not in metadata:
         return graph
-    attrs = route_features.from_json(metadata["features"], graph.name)
+    attrs, scored = route_features.from_json(metadata["features"], graph.name), of_logits()
     logits = _named(graph, metadata, "logits")
     _check_scale(graph, logits, attrs)
     tensors = list(graph.tensors)
@@ -54,7 +54,7 @@ def link_route(graph: Graph, metadata: Mapping[str, Any] | None) -> Graph:
             Tensor("route_features", (1, attrs.top + 1), "int8", QuantParams((1 / 127,), (0,)))
         )
         outputs = (*graph.outputs, len(tensors))
-    tensors.append(Tensor(SCORES_NAME, (1, len(route_features.SCORES)), "int32", None))
+    tensors.append(Tensor(SCORES, (1, len(scored)), "int32", None))
     op = route_features.ROUTE_FEATURES.make(
         "route_features", (logits,), (features, len(tensors) - 1), attrs
     )

@@ -6,6 +6,9 @@
  *   out0[i] = clamp(requantize(x_i - offset[i], mult[i], shift[i]) + out_zero_point)
  *   out1 = x_0, 1 - x_1, 1 - (x_1 - x_2)   int32: the scores entropy, max-prob, margin
  *
+ * Other scores of the logits are C functions of their own (mcu_hybrid/mechanisms/base.py); the
+ * kernel ..._scored_s8 asks each behind these three.
+ *
  * Integer arithmetic only; equal to the numpy reference on every input.
  */
 #ifndef MH_NN_ROUTE_H
@@ -37,6 +40,18 @@ typedef struct {
  * used. */
 mh_status mh_route_features_s8(const mh_route_features_params *p, const int8_t *in, int8_t *out0,
                                void *out1, void *scratch);
+
+/* A score of int8 logits: higher = more in need of the cloud. scale_q24: as above. */
+typedef int32_t (*mh_route_score)(const int8_t *logits, int32_t classes, int32_t scale_q24);
+
+/* The scores behind the first MH_ROUTE_SCORES, in the order of the routers' numbers; made from the
+ * registered mechanisms. */
+extern const mh_route_score mh_route_others[];
+extern const int32_t mh_route_other_count;
+
+/* The same, and out1 goes on with the scores of mh_route_others. */
+mh_status mh_route_scored_s8(const mh_route_features_params *p, const int8_t *in, int8_t *out0,
+                             void *out1, void *scratch);
 
 #ifdef __cplusplus
 }

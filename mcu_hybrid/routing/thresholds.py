@@ -1,4 +1,4 @@
-"""The routers: explicit table, thresholds, and the one rule that decides.
+"""Thresholds and the one rule that decides.
 
 A score is an integer per input, higher = more in need of the cloud, the same number that the
 device computes. Keep (answer on the device) iff score <= threshold; query iff score > threshold.
@@ -7,34 +7,10 @@ device computes. Keep (answer on the device) iff score <= threshold; query iff s
 from __future__ import annotations
 
 import math
-from types import ModuleType
 
 import numpy as np
 
 from mcu_hybrid.errors import InputError
-from mcu_hybrid.routing.mechanisms import entropy, learned, margin, max_prob
-
-NONE_ID = 0  # always keep
-ROUTERS: dict[str, ModuleType] = {
-    module.NAME: module for module in (learned, entropy, max_prob, margin)
-}
-SIMPLE = tuple(name for name in ROUTERS if name != learned.NAME)  # of the logits alone
-
-
-def router_id(name: str) -> int:
-    """The number that the firmware knows a router by; raises InputError for an unknown name."""
-    if name == "none":
-        return NONE_ID
-    if name not in ROUTERS:
-        raise InputError(f"no router '{name}'", f"one of: none, {', '.join(ROUTERS)}", key="router")
-    number: int = ROUTERS[name].ID
-    return number
-
-
-def router_name(number: int) -> str:
-    """The inverse of ``router_id``."""
-    names = {NONE_ID: "none"} | {module.ID: name for name, module in ROUTERS.items()}
-    return names[number]
 
 
 def queries(scores: np.ndarray, threshold: int) -> np.ndarray:
@@ -71,18 +47,3 @@ def threshold_for(scores: np.ndarray, coverage: float) -> int:
     if abs(kept_lower - coverage * count) < abs(kept_upper - coverage * count) - 1e-9:
         return lower
     return upper
-
-
-__all__ = [
-    "NONE_ID",
-    "ROUTERS",
-    "SIMPLE",
-    "entropy",
-    "learned",
-    "margin",
-    "max_prob",
-    "queries",
-    "router_id",
-    "router_name",
-    "threshold_for",
-]
