@@ -29,7 +29,8 @@ from mcu_hybrid.board.load import load_board
 from mcu_hybrid.routing import evaluate, methods
 from mcu_hybrid.routing.costs import power_of
 from mcu_hybrid.routing.link_costs import LinkModel
-from mcu_hybrid.routing.methods import COVERAGES, Run, Scored, UnitCosts
+from mcu_hybrid.routing.methods import COVERAGES, SCORE, Run, UnitCosts
+from mcu_hybrid.routing.outcomes import Outcomes
 
 ANSWER_BYTES, CLOUD_MS = 60, 5.0  # of an answer on the way back; of the global in the cloud
 ORACLES = ("agreement", "margin", "margin_upper")
@@ -114,7 +115,7 @@ def _oracles(world: World, stages: list[Stage]) -> dict[str, dict[str, float]]:
     y, rows = world.y("test"), []
     for stage in stages:
         _, edge, cloud = _answers(stage, "margin", "test")
-        found = evaluate.oracles(evaluate.Labels(edge, cloud, y), evaluate.Costs(0.0, 1.0, 1))
+        found = evaluate.oracles(Outcomes.of_two(edge, cloud, y), evaluate.Costs(0.0, 1.0, 1))
         rows.append([[found[name][key] for key in ("accuracy", "coverage")] for name in ORACLES])
     means = np.mean(rows, axis=0).tolist()
     return {
@@ -129,10 +130,9 @@ def _in_order(runs: list[Run]) -> list[Run]:
     return sorted(runs, key=lambda r: names.index(r.method) if r.method in names else len(names))
 
 
-def _scored(world: World, stage: Stage, column: str, split: str) -> Scored:
+def _scored(world: World, stage: Stage, column: str, split: str) -> Outcomes:
     score, edge, cloud = _answers(stage, column, split)
-    y = world.y(split)
-    return Scored(score, edge == y, cloud == y)
+    return Outcomes.of_two(edge, cloud, world.y(split), {SCORE: score})
 
 
 def _answers(stage: Stage, column: str, split: str) -> list[np.ndarray]:
@@ -166,8 +166,8 @@ def _single(found: dict[str, list[Run]]) -> list[dict[str, Any]]:
 def _constant(run: Run, name: str) -> Run:
     """The run with a score that cannot tell images apart: it keeps all or none."""
     flat = [
-        Scored(np.zeros(len(s.score), np.int64), s.edge_right, s.cloud_right)
-        for s in (run.calibration, run.test)
+        known.scored(SCORE, np.zeros(known.count, np.int64))
+        for known in (run.calibration, run.test)
     ]
     costs = run.costs
     if name == "cloud only":  # nothing has to run on the device

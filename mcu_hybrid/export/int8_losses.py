@@ -11,7 +11,7 @@ from mcu_hybrid.export.link import base_logits
 from mcu_hybrid.mechanisms import of_model
 from mcu_hybrid.nets.checkpoint import Hybrid, Splits
 from mcu_hybrid.quant import QuantParams
-from mcu_hybrid.routing.breakdown import Side, breakdown
+from mcu_hybrid.routing.breakdown import breakdown, side
 
 
 def exact_losses(hybrid: Hybrid, splits: Splits, seen: Int8Run, coverage: float) -> Losses:
@@ -24,11 +24,11 @@ def exact_losses(hybrid: Hybrid, splits: Splits, seen: Int8Run, coverage: float)
 
     x, y, classes = splits.x_calibration, splits.y_calibration, len(hybrid.labels)
     rows = Sight(hybrid.base, hybrid.shape, hybrid.router.features > 0).read(x)
+    cloud = base_logits(hybrid.global_, x).argmax(1)
+    scores = float_scores(hybrid.router, rows[:, classes:])
     return breakdown(
-        Side(rows[:, :classes].argmax(1), float_scores(hybrid.router, rows[:, classes:])),
-        Side(seen.logits.argmax(1), seen.scores[of_model().name]),
-        base_logits(hybrid.global_, x).argmax(1),
-        y,
+        side(rows[:, :classes].argmax(1), scores, cloud, y),
+        side(seen.logits.argmax(1), seen.scores[of_model().name], cloud, y),
         coverage,
         split="calibration",
         exact=True,

@@ -5,22 +5,14 @@ Pure numpy. Training states it for the simulated int8 network, the export for th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from mcu_hybrid.artifacts.table import Losses, QuantisationLoss, RoutingLoss, SideLoss
+from mcu_hybrid.routing.outcomes import Outcomes
 from mcu_hybrid.routing.thresholds import queries, threshold_for
 
 _SCORE_STEPS = 1 << 30
-
-
-@dataclass(frozen=True)
-class Side:
-    """The device's half of a hybrid, in float or in int8, on N images."""
-
-    classes: np.ndarray  # [N], of the base
-    scores: np.ndarray  # [N], higher = more in need of the cloud; integers or floats
+_SCORE = "router"
 
 
 def integer_scores(scores: np.ndarray) -> np.ndarray:
@@ -49,15 +41,20 @@ def hybrid_accuracy(
     return float(np.where(queried, global_right, base_right).mean()), float((~queried).mean())
 
 
+def side(
+    classes: np.ndarray, scores: np.ndarray, global_classes: np.ndarray, y: np.ndarray
+) -> Outcomes:
+    """One form of a hybrid, in float or in int8, on N images.
+
+    Args:
+        classes: [N], of the base.
+        scores: [N], higher = more in need of the cloud; integers or floats.
+    """
+    return Outcomes.of_two(classes, global_classes, y, {_SCORE: integer_scores(scores)})
+
+
 def breakdown(
-    float_: Side,
-    int8: Side,
-    global_classes: np.ndarray,
-    y: np.ndarray,
-    coverage: float,
-    *,
-    split: str,
-    exact: bool,
+    float_: Outcomes, int8: Outcomes, coverage: float, *, split: str, exact: bool
 ) -> Losses:
     """Accuracies at one coverage, and what quantisation and routing cost (shares, not points).
 
@@ -69,12 +66,11 @@ def breakdown(
         split: whose images they are.
         exact: whether ``int8`` is the exported network, not training's simulation.
     """
-    global_right = np.asarray(global_classes) == y
-    one, two = (_side(side, global_right, y, coverage) for side in (float_, int8))
+    one, two = _side(float_, coverage), _side(int8, coverage)
     return Losses(
-        images=len(y),
+        images=int8.count,
         coverage_target=coverage,
-        global_accuracy=float(global_right.mean()),
+        global_accuracy=float(int8.cloud_right.mean()),
         float_=one,
         int8=two,
         quantisation_loss=QuantisationLoss(
@@ -90,13 +86,13 @@ def breakdown(
     )
 
 
-def _side(side: Side, global_right: np.ndarray, y: np.ndarray, coverage: float) -> SideLoss:
-    right = np.asarray(side.classes) == y
-    accuracy, realised = hybrid_accuracy(side.scores, right, global_right, coverage)
-    worth = float((~right & global_right).mean())
+def _side(outcomes: Outcomes, coverage: float) -> SideLoss:
+    base, cloud = outcomes.device_right, outcomes.cloud_right
+    accuracy, realised = hybrid_accuracy(outcomes.score(_SCORE), base, cloud, coverage)
+    worth = float((~base & cloud).mean())
     return SideLoss(
-        base_accuracy=float(right.mean()),
+        base_accuracy=float(base.mean()),
         coverage=realised,
         hybrid_accuracy=accuracy,
-        oracle_accuracy=float(right.mean()) + min(1 - realised, worth),
+        oracle_accuracy=float(base.mean()) + min(1 - realised, worth),
     )

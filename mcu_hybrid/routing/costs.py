@@ -28,21 +28,28 @@ class Cost:
     ``query`` is a number, or one per calibration image where queries differ (compressed images).
     ``unit`` is the text after a value: ms, mJ, B, MACs, instructions. ``edge_range`` is where the
     truth lies of an ``edge`` that is an estimate; what is solved for goes by the estimate.
+    ``between``: in a cascade of more than two stages, what each hop ahead of the last adds.
     """
 
     unit: str
     edge: float
     query: float | np.ndarray
     edge_range: tuple[float, float] | None = None
+    between: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        values = np.append(np.ravel(self.query), self.edge)
+        values = np.append(np.ravel(self.query), [self.edge, *self.between])
         if not (np.isfinite(values).all() and (values >= 0).all()):
             raise InputError(
                 f"a cost in {self.unit} must be finite and 0 or more: edge {self.edge:g}, query "
                 f"{self.mean_query:g}",
                 "check the bench, the link and the payload",
             )
+
+    def hops(self, count: int) -> tuple[float | np.ndarray, ...]:
+        """What each of ``count`` hops adds for those that go on; nothing where it is not said."""
+        free = (0.0,) * (count - 1 - len(self.between))
+        return (*free, *self.between, self.query)
 
     @property
     def mean_query(self) -> float:

@@ -1,6 +1,6 @@
 """One evaluation for all ways to route: thresholds, realised figures, intervals, paired gaps.
 
-Every method is a score per image and two truths: does the device's answer stand, does the cloud's.
+Every method is a score per image and who of device and cloud is right (``Outcomes``).
 Thresholds come from the calibration split, all else is measured on the test split, and the seeds of
 one method share the test images. Pure numpy; evaluate.py has the arithmetic of a single run.
 """
@@ -15,27 +15,14 @@ import numpy as np
 
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.routing import evaluate
-from mcu_hybrid.routing.thresholds import queries, threshold_for
+from mcu_hybrid.routing.cascade import board_to_cloud
+from mcu_hybrid.routing.outcomes import Outcomes
+from mcu_hybrid.routing.thresholds import threshold_for
 
 COVERAGES = (0.9, 0.8, 0.7, 0.6, 0.5)
 GRID = tuple(round(0.025 * i, 3) for i in range(41))  # of the curves
+SCORE = "score"  # of a run's outcomes
 _RESAMPLES = 2000
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One split: score int [N] (higher = more in need of the cloud), and who is right, bool [N]."""
-
-    score: np.ndarray
-    edge_right: np.ndarray
-    cloud_right: np.ndarray
-
-    def __post_init__(self) -> None:
-        lengths = {len(self.score), len(self.edge_right), len(self.cloud_right)}
-        if len(lengths) != 1 or lengths == {0}:
-            raise InputError(f"scores and answers must have one common length above 0: {lengths}")
-        if np.asarray(self.score).dtype.kind not in "iu":
-            raise InputError("scores must be integers, as the device computes them")
 
 
 @dataclass(frozen=True)
@@ -60,24 +47,24 @@ class UnitCosts:
 
 @dataclass(frozen=True)
 class Run:
-    """One method with one seed."""
+    """One method with one seed; its outcomes have one score, named SCORE."""
 
     method: str
     seed: int
-    calibration: Scored
-    test: Scored
+    calibration: Outcomes
+    test: Outcomes
     costs: UnitCosts
 
 
 def keeps(run: Run, coverage: float) -> np.ndarray:
     """Which test images stay on the device at the calibration split's threshold, bool [N]."""
-    threshold = threshold_for(run.calibration.score, coverage)
-    return ~queries(run.test.score, threshold)
+    cascade = board_to_cloud(SCORE, threshold_for(run.calibration.score(SCORE), coverage))
+    return np.asarray(run.test.stages(cascade) == 0)
 
 
 def right(run: Run, keep: np.ndarray) -> np.ndarray:
     """Which test images get a right answer, bool [N]."""
-    return np.where(keep, run.test.edge_right, run.test.cloud_right)
+    return np.where(keep, run.test.device_right, run.test.cloud_right)
 
 
 def point(run: Run, coverage: float) -> dict[str, Any]:
@@ -90,21 +77,21 @@ def point(run: Run, coverage: float) -> dict[str, Any]:
     count, kept = len(keep), int(keep.sum())
     good = right(run, keep)
     share, test = kept / count, run.test
-    spread = coverage * (1 - coverage) * (1 / count + 1 / len(run.calibration.score))
-    allowed = evaluate.Z95 * np.sqrt(spread) + _step(run.calibration.score, coverage)
+    spread = coverage * (1 - coverage) * (1 / count + 1 / run.calibration.count)
+    allowed = evaluate.Z95 * np.sqrt(spread) + _step(run.calibration.score(SCORE), coverage)
     asked = ~keep
-    lost = int((asked & ~test.edge_right & ~test.cloud_right).sum())
+    lost = int((asked & ~test.device_right & ~test.cloud_right).sum())
     return {
         "seed": run.seed,
         "coverage_target": coverage,
-        "threshold": threshold_for(run.calibration.score, coverage),
+        "threshold": threshold_for(run.calibration.score(SCORE), coverage),
         "coverage": share,
         "coverage_ci": list(evaluate.wilson(kept, count)),
         "coverage_allowed": float(allowed),
         "coverage_in_interval": bool(abs(share - coverage) <= allowed),
         "accuracy": float(good.mean()),
         "accuracy_ci": list(evaluate.wilson(int(good.sum()), count)),
-        "accuracy_kept": float(test.edge_right[keep].mean()) if kept else None,
+        "accuracy_kept": float(test.device_right[keep].mean()) if kept else None,
         "accuracy_queried": float(test.cloud_right[asked].mean()) if asked.any() else None,
         "both_wrong_queried": lost / int(asked.sum()) if asked.any() else None,
         **run.costs.at(share),
@@ -157,7 +144,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 def _mean_right(runs: Sequence[Run], coverage: float) -> np.ndarray:
     """Share of the seeds that get each test image right, [N]."""
-    counts = {len(run.test.score) for run in runs}
+    counts = {run.test.count for run in runs}
     if len(counts) != 1:
         raise InputError(f"{runs[0].method}: the seeds have test splits of {sorted(counts)} images")
     return np.mean([right(run, keeps(run, coverage)) for run in runs], axis=0)
@@ -235,14 +222,12 @@ def _best(run: Run) -> tuple[list[float], list[float]]:
 
 
 def oracles(run: Run) -> dict[str, Any]:
-    """route_eval.oracles of the run's test split, without the agreement oracle.
+    """evaluate.oracles of the run's test split, without the agreement oracle.
 
-    That one needs the labels themselves: see ``evaluate.oracles``.
+    That one needs the classes themselves, where a run may know only who is right.
     """
-    truth = np.zeros(len(run.test.score), np.int64)
-    labels = evaluate.Labels(~run.test.edge_right, ~run.test.cloud_right, truth)
     costs = evaluate.Costs(run.costs.edge_ms, run.costs.query_ms, round(run.costs.query_bytes))
-    found = evaluate.oracles(labels, costs)
+    found = evaluate.oracles(run.test, costs)
     del found["agreement"]
     return found
 

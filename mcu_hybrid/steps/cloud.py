@@ -19,7 +19,7 @@ from mcu_hybrid.errors import InputError
 from mcu_hybrid.export import suspicion
 from mcu_hybrid.graph.pixels import UNIT, PixelForm
 from mcu_hybrid.routing.link_costs import LinkModel
-from mcu_hybrid.routing.tune.outcomes import MISSING
+from mcu_hybrid.routing.outcomes import MISSING
 from mcu_hybrid.steps.build import Model
 from mcu_hybrid.steps.serve import global_model, serving
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from mcu_hybrid import mechanisms
 from mcu_hybrid.machines.price import Time
+from mcu_hybrid.routing.outcomes import MISSING, Outcomes
 from mcu_hybrid.routing.query import Answer, fallback_of
 from mcu_hybrid.routing.session import Counters
-from mcu_hybrid.routing.tune.outcomes import MISSING, Outcomes
 from mcu_hybrid.steps.split import TestSplit
 
 
@@ -136,4 +136,4 @@ def counters_of(heard: Sequence[Heard]) -> dict[str, Any]:
 
 def outcomes_of(seen: Pass, data: TestSplit, basis: str) -> Outcomes:
     """What device and cloud said, image by image."""
-    return Outcomes(seen.device, seen.cloud, np.asarray(data.y), seen.scores, basis)
+    return Outcomes.of_two(seen.device, seen.cloud, np.asarray(data.y), seen.scores, basis)

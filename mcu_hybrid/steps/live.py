@@ -20,10 +20,10 @@ from mcu_hybrid.errors import CloudError, InputError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.machines.price import code_of
 from mcu_hybrid.reference.judge import Judge, Unjudged
+from mcu_hybrid.routing.outcomes import MISSING
 from mcu_hybrid.routing.policy import Direct, Resting
 from mcu_hybrid.routing.query import Query
 from mcu_hybrid.routing.session import DeviceClock, HybridSession
-from mcu_hybrid.routing.tune.outcomes import MISSING
 from mcu_hybrid.steps.build import Build
 from mcu_hybrid.steps.cloud import CloudModel
 from mcu_hybrid.steps.heard import Fetched, Heard, Pass, counters_of, fallbacks_of

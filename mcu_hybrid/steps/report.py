@@ -17,7 +17,7 @@ from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.errors import BoardError, ManifestError
 from mcu_hybrid.report import answers, html
 from mcu_hybrid.report.html import ReportData
-from mcu_hybrid.routing.tune.outcomes import Outcomes, load_outcomes
+from mcu_hybrid.routing.outcomes import Outcomes, load_outcomes
 from mcu_hybrid.steps.report_join import Part, find, join, read
 from mcu_hybrid.steps.run_pictures import PICTURES, load_pictures
 

@@ -24,8 +24,8 @@ from mcu_hybrid.device.client import Device
 from mcu_hybrid.errors import InputError, LinkError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.reference.images import to_int8
+from mcu_hybrid.routing.outcomes import MISSING, Outcomes
 from mcu_hybrid.routing.thresholds import queries
-from mcu_hybrid.routing.tune.outcomes import MISSING, Outcomes
 from mcu_hybrid.steps.attach import Way
 from mcu_hybrid.steps.build import Build
 from mcu_hybrid.steps.cloud import RunOptions, cloud_model

@@ -14,7 +14,7 @@ import numpy as np
 from mcu_hybrid import mechanisms
 from mcu_hybrid.artifacts.codec import to_json
 from mcu_hybrid.routing import evaluate
-from mcu_hybrid.routing.tune.outcomes import MISSING
+from mcu_hybrid.routing.outcomes import MISSING, Outcomes
 from mcu_hybrid.steps.build import Build, untuned_sha256
 from mcu_hybrid.steps.cloud import CloudModel, RunOptions, cloud_warnings
 from mcu_hybrid.steps.heard import Pass
@@ -55,7 +55,6 @@ def result_of(
     """
     seen, data, build = passes[OUTCOMES], job.test, job.build
     count = len(data.x)
-    labels = evaluate.Labels(seen.device, seen.cloud, np.asarray(data.y))
     edge_ms, low_ms, high_ms = seen.edge.board_ms()
     cloud_ms, sent, received = _query(job, passes)
     query_ms = None if cloud_ms is None else job.options.link.query_ms(sent, received, cloud_ms)
@@ -63,11 +62,12 @@ def result_of(
     rows = (*mechanisms.of_logits(), mechanisms.of_model())  # the table's order
     routers = {one.title: one.name for one in rows if one.name in metadata["thresholds"]}
     scores = {title: seen.scores[name] for title, name in routers.items()}
-    scored = {title: _scores(s, metadata, routers[title]) for title, s in scores.items()}
+    outcomes = Outcomes.of_two(seen.device, seen.cloud, np.asarray(data.y), scores)
+    thresholds = {title: _thresholds(metadata, name) for title, name in routers.items()}
     return {
-        "rows": evaluate.table(labels, scored, costs),
-        "curves": {name: evaluate.curve(labels, s, costs) for name, s in scores.items()},
-        "oracles": evaluate.oracles(labels, costs),
+        "rows": evaluate.table(outcomes, thresholds, costs),
+        "curves": {name: evaluate.curve(outcomes, name, costs) for name in scores},
+        "oracles": evaluate.oracles(outcomes, costs),
         "link": job.options.link.to_json(),
         "edge_ms": edge_ms,
         "edge_low_ms": low_ms,
@@ -100,9 +100,9 @@ def result_of(
         "cloud_is_own": not job.options.cloud,
         "warnings": cloud_warnings(
             job.model.pixels,
-            labels.cloud,
-            labels.device,
-            labels.truth,
+            outcomes.cloud,
+            outcomes.device,
+            outcomes.truth,
             is_own=not job.options.cloud,
         ),
     }
@@ -122,9 +122,9 @@ def _query(job: Job, passes: Mapping[str, Pass]) -> tuple[float | None, int, int
     return cloud_ms, answers[-1].bytes_sent, answers[-1].bytes_received
 
 
-def _scores(test: np.ndarray, metadata: Mapping[str, Any], name: str) -> evaluate.Scores:
-    thresholds = {float(c): int(t) for c, t in metadata["thresholds"][name].items()}
-    return evaluate.Scores(np.zeros(0), test, thresholds)
+def _thresholds(metadata: Mapping[str, Any], name: str) -> dict[float, int]:
+    """Coverage -> threshold of a router, as the export chose them."""
+    return {float(c): int(t) for c, t in metadata["thresholds"][name].items()}
 
 
 def table_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

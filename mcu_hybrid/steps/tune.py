@@ -12,9 +12,11 @@ from mcu_hybrid import manifest, mechanisms
 from mcu_hybrid.device.client import Device
 from mcu_hybrid.errors import InputError, ProtocolError
 from mcu_hybrid.events import OnEvent
+from mcu_hybrid.routing.cascade import Rule
 from mcu_hybrid.routing.costs import Cost
+from mcu_hybrid.routing.tune.problem import LTT, Problem, Solution
 from mcu_hybrid.routing.tune.settings import ACCURACY_OF, Estimate, curve, measure
-from mcu_hybrid.routing.tune.solve import LTT, Problem, Solution, solve
+from mcu_hybrid.routing.tune.solve import solve
 from mcu_hybrid.routing.tune.units import Target
 from mcu_hybrid.steps.build import Build, untuned_sha256
 from mcu_hybrid.steps.flash import running_url
@@ -67,8 +69,7 @@ def tune_step(
     if options.apply and evidence.build is not None:
         result["applied"] = apply_route(
             evidence.build,
-            problem.router,
-            solution.threshold,
+            solution.cascade.rules[0],
             port=options.port,
             probe=options.probe,
         )
@@ -89,7 +90,7 @@ def _problem(evidence: Evidence, made: Costs, options: TuneOptions) -> Problem:
             raise InputError(error.message, error.hint, key=target.metric.title)
     return Problem(
         evidence.outcomes,
-        options.router or _deployed_router(evidence),
+        (options.router or _deployed_router(evidence),),
         made.known,
         options.costs.setting,
         options.guarantee,
@@ -113,9 +114,7 @@ def _deployed_router(evidence: Evidence) -> str:
     return next(iter(evidence.outcomes.scores))
 
 
-def apply_route(
-    build: Build, router: str, threshold: int, *, port: str = "", probe: str = ""
-) -> dict[str, Any]:
+def apply_route(build: Build, rule: Rule, *, port: str = "", probe: str = "") -> dict[str, Any]:
     """Set router and threshold on the running board and read them back; until its next reset.
 
     Raises:
@@ -123,19 +122,20 @@ def apply_route(
         LinkError: no board answers, or a virtual one is not running.
         ProtocolError: it runs another build, or does not keep what it was told.
     """
-    number, url = mechanisms.router_id(router), running_url(build.board, port, probe)
+    number, url = mechanisms.router_id(rule.mechanism), running_url(build.board, port, probe)
     with Device.open(url, build_id=build.image.build_id) as device:
         before = device.get_route()
-        device.set_route(number, threshold)
+        device.set_route(number, rule.threshold)
         got = device.get_route()
-    if (got.router, got.threshold) != (number, threshold):
+    if (got.router, got.threshold) != (number, rule.threshold):
         raise ProtocolError(
-            f"the board at {url} has {got} after it was set to {router} at {threshold}",
+            f"the board at {url} has {got} after it was set to {rule.mechanism} at "
+            f"{rule.threshold}",
             "flash it again: mcu-hybrid flash DIR",
         )
     return {
         "url": url,
-        "router": router,
+        "router": rule.mechanism,
         "threshold": got.threshold,
         "before": {"router": int(before.router), "threshold": before.threshold},
     }
@@ -150,11 +150,11 @@ def _result(
 ) -> dict[str, Any]:
     test = _on_test(evidence, problem, solution)
     rows = [_row(target, problem, solution, test) for target in targets]
-    number = mechanisms.router_id(problem.router)
+    (rule,) = solution.cascade.rules
     return {
         "setting": problem.setting,
-        "router": problem.router,
-        "threshold": solution.threshold,
+        "router": rule.mechanism,
+        "threshold": rule.threshold,
         "coverage": solution.coverage,
         "accuracy_of": ACCURACY_OF[problem.setting],
         "targets": rows,
@@ -176,13 +176,13 @@ def _result(
         ],
         "warnings": evidence.warnings,
         "curve": curve(
-            problem.outcomes, problem.router, problem.costs, problem.setting, _CURVE_POINTS
+            problem.outcomes, rule.mechanism, problem.costs, problem.setting, _CURVE_POINTS
         ),
         "board": evidence.board.name if evidence.board else None,
         "build_id": evidence.build.image.build_id if evidence.build else None,
         "deploy": {
-            "router": number,
-            "threshold": solution.threshold,
+            "router": mechanisms.router_id(rule.mechanism),
+            "threshold": rule.threshold,
             "coverage": solution.coverage,
         },
         "applied": None,
@@ -242,10 +242,10 @@ def _on_test(
     evidence: Evidence, problem: Problem, solution: Solution
 ) -> dict[str, Estimate] | None:
     """What the threshold does on the test split of a run, which had no say in choosing it."""
-    if evidence.test is None or problem.router not in evidence.test.scores:
+    if evidence.test is None or not set(problem.routers) <= set(evidence.test.scores):
         return None
     costs = {name: _constant(cost) for name, cost in problem.costs.items()}
-    return measure(evidence.test, problem.router, solution.threshold, costs, problem.setting)
+    return measure(evidence.test, solution.cascade, costs, problem.setting)
 
 
 def _constant(cost: Cost) -> Cost:

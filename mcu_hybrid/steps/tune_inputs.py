@@ -20,8 +20,8 @@ from mcu_hybrid.events import OnEvent
 from mcu_hybrid.export.agreement import run_int8
 from mcu_hybrid.graph.pixels import UNIT, PixelForm, pixels_from_json
 from mcu_hybrid.routing.link_costs import DEFAULT, LinkModel
+from mcu_hybrid.routing.outcomes import Outcomes, load_outcomes
 from mcu_hybrid.routing.tune import settings
-from mcu_hybrid.routing.tune.outcomes import Outcomes, load_outcomes
 from mcu_hybrid.steps.build import MODEL, Build, Model, open_build, read_model
 from mcu_hybrid.steps.cloud import RunOptions, cloud_for, cloud_model, cloud_warnings
 from mcu_hybrid.steps.run import RESULT
@@ -218,4 +218,4 @@ def _on_host(
     truth = np.asarray(split.y)
     own = not options.cloud
     warnings = cloud_warnings(cloud.pixels, labels, device, truth, is_own=own)
-    return Outcomes(device, labels, truth, seen.scores, basis), query, warnings
+    return Outcomes.of_two(device, labels, truth, seen.scores, basis), query, warnings

@@ -8,7 +8,7 @@ from mcu_hybrid.artifacts.table import Losses
 from mcu_hybrid.nets.checkpoint import Hybrid
 from mcu_hybrid.nets.int8_sim import Int8Sim
 from mcu_hybrid.nets.sight import Sight, float_scores
-from mcu_hybrid.routing.breakdown import Side, breakdown
+from mcu_hybrid.routing.breakdown import breakdown, side
 from mcu_hybrid.training.fit import predict
 from mcu_hybrid.training.qat import HeadSim
 from mcu_hybrid.training.router_train import device_features, quantise_logits
@@ -28,11 +28,10 @@ def breakdown_of(hybrid: Hybrid, sim: Int8Sim, x: np.ndarray, y: np.ndarray) -> 
     q, scale = quantise_logits(logits[1], sim.logits_range)
     device = device_features(q, scale, parts.centers, parts.widths)
     device = np.concatenate([device, inputs[1][:, len(parts.centers) :]], axis=1)
+    cloud = predict(hybrid.global_, x).argmax(1)
     return breakdown(
-        Side(logits[0].argmax(1), float_scores(parts, inputs[0])),
-        Side(logits[1].argmax(1), HeadSim(parts).scores(device)),
-        predict(hybrid.global_, x).argmax(1),
-        y,
+        side(logits[0].argmax(1), float_scores(parts, inputs[0]), cloud, y),
+        side(logits[1].argmax(1), HeadSim(parts).scores(device), cloud, y),
         float(hybrid.config["coverage"]),
         split="calibration",
         exact=False,

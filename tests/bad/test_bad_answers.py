@@ -16,7 +16,7 @@ import pytest
 from mcu_hybrid.cli import main
 from mcu_hybrid.cloud.client import CloudClient
 from mcu_hybrid.errors import CloudError
-from mcu_hybrid.routing.tune.outcomes import MISSING, load_outcomes
+from mcu_hybrid.routing.outcomes import MISSING, load_outcomes
 from mcu_hybrid.steps.cloud import CloudModel
 from tests.support.bad_rig import CLASSES, SIDE, Refused, Steps
 from tests.support.cloud_rig import GOOD, OUTPUT, Server, answer, answering, binary, tensor

@@ -11,7 +11,7 @@ import pytest
 
 from mcu_hybrid.cli import main
 from mcu_hybrid.graph.pixels import PixelForm
-from mcu_hybrid.routing.tune.outcomes import MISSING
+from mcu_hybrid.routing.outcomes import MISSING
 from mcu_hybrid.steps.cloud import cloud_warnings
 from mcu_hybrid.steps.export import ExportOptions, export_step
 from tests.support.bad_rig import CLASSES, SIDE, Refused, Steps

@@ -23,7 +23,7 @@ from mcu_hybrid import manifest
 from mcu_hybrid.cli import main
 from mcu_hybrid.device.client import Device
 from mcu_hybrid.link.tcp import TcpLink
-from mcu_hybrid.routing.tune.outcomes import load_outcomes
+from mcu_hybrid.routing.outcomes import load_outcomes
 from mcu_hybrid.steps.journal import ANSWERS
 from tests.support.bad_rig import Refused, Steps, npz
 from tests.support.cloud_rig import GOOD, Server, answer, answering, tensor

@@ -17,6 +17,7 @@ from experiments.hybrid.committed import from_record  # noqa: E402
 from experiments.hybrid.plan import ABLATIONS, SETTINGS, SIMPLE, TITLES, TRAINED  # noqa: E402
 from mcu_hybrid.routing import evaluate  # noqa: E402
 from mcu_hybrid.routing.methods import COVERAGES  # noqa: E402
+from mcu_hybrid.routing.outcomes import Outcomes  # noqa: E402
 
 METHODS = {*SIMPLE, *TRAINED, "joint margin", "trained on, margin", "branchynet", "selective"}
 METHODS |= {"appealnet, white box", "appealnet, black box"}
@@ -88,7 +89,7 @@ def test_the_ends_of_the_table_are_the_two_networks(done: dict[str, Any]) -> Non
 def test_identities_on_the_digits(done: dict[str, Any], stage: str, column: str) -> None:
     y, seen = truth(done), answers(done, stage)
     edge, cloud, score = (seen[f"{column}|test|{k}"] for k in ("edge", "cloud", "score"))
-    labels = evaluate.Labels(edge, cloud, y)
+    labels = Outcomes.of_two(edge, cloud, y, {column: score})
     costs = evaluate.Costs(1.0, 1.0, 1)
     bounds = evaluate.oracles(labels, costs)
     assert bounds["agreement"]["accuracy"] == (cloud == y).mean()
@@ -100,7 +101,7 @@ def test_identities_on_the_digits(done: dict[str, Any], stage: str, column: str)
     either = ((edge == y) | (cloud == y)).mean()
     assert bounds["margin"]["accuracy"] == pytest.approx(either)
     assert bounds["margin_upper"]["accuracy"] == pytest.approx(either)
-    curve = evaluate.curve(labels, score, costs)
+    curve = evaluate.curve(labels, column, costs)
     assert (curve["coverage"][0], curve["coverage"][-1]) == (0.0, 1.0)
     assert curve["accuracy"][0] == pytest.approx((cloud == y).mean())
     assert curve["accuracy"][-1] == pytest.approx((edge == y).mean())

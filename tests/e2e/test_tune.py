@@ -13,7 +13,8 @@ import pytest
 from mcu_hybrid import mechanisms
 from mcu_hybrid.device.client import Device
 from mcu_hybrid.reference.images import to_int8
-from mcu_hybrid.routing.tune.outcomes import load_outcomes
+from mcu_hybrid.routing.cascade import board_to_cloud
+from mcu_hybrid.routing.outcomes import load_outcomes
 from mcu_hybrid.routing.tune.settings import measure
 from mcu_hybrid.steps.build import open_build
 from mcu_hybrid.steps.split import calibration_split
@@ -80,7 +81,9 @@ def test_the_costs_are_those_of_the_runs_own_table(made: Path) -> None:
     rows = [row for row in run["rows"] if row["method"] in routers]
     assert len(rows) >= 8
     for row in rows:
-        got = measure(evidence.test, routers[row["method"]], row["threshold"], known)
+        got = measure(
+            evidence.test, board_to_cloud(routers[row["method"]], row["threshold"]), known
+        )
         assert got["accuracy"].value == pytest.approx(row["accuracy"])
         assert got["coverage"].value == pytest.approx(row["coverage"])
         assert got["latency"].value == pytest.approx(row["latency_ms"])

@@ -7,7 +7,8 @@ import numpy as np
 from mcu_hybrid.report.html import Methods
 from mcu_hybrid.routing import methods
 from mcu_hybrid.routing.link_costs import PRESETS
-from mcu_hybrid.routing.methods import Run, Scored, UnitCosts
+from mcu_hybrid.routing.methods import SCORE, Run, UnitCosts
+from mcu_hybrid.routing.outcomes import Outcomes
 
 # method -> how blurred its score is, bytes of a query
 KINDS = {
@@ -19,12 +20,12 @@ KINDS = {
 }
 
 
-def answers(rng: np.random.Generator, hard: np.ndarray, blur: float) -> Scored:
+def answers(rng: np.random.Generator, hard: np.ndarray, blur: float) -> Outcomes:
     """A split on which the edge fails where it is hard, and the cloud sometimes."""
     edge = rng.random(len(hard)) > 0.62 * hard
     cloud = rng.random(len(hard)) > 0.05 + 0.18 * hard
     score = np.round(9000 * (hard + blur * rng.standard_normal(len(hard)))).astype(np.int64)
-    return Scored(score, edge, cloud)
+    return Outcomes.of_right(edge, cloud, {SCORE: score})
 
 
 def runs(seeds: int = 3, count: int = 4000) -> list[Run]:
@@ -65,5 +66,5 @@ def sample() -> Methods:
     }
 
 
-def _flat(split: Scored) -> Scored:
-    return Scored(np.zeros(len(split.score), np.int64), split.edge_right, split.cloud_right)
+def _flat(split: Outcomes) -> Outcomes:
+    return split.scored(SCORE, np.zeros(split.count, np.int64))

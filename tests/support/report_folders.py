@@ -12,7 +12,7 @@ import numpy as np
 from mcu_hybrid import manifest
 from mcu_hybrid.artifacts.export import ExportFacts
 from mcu_hybrid.artifacts.train import TrainFacts
-from mcu_hybrid.routing.tune.outcomes import Outcomes
+from mcu_hybrid.routing.outcomes import Outcomes
 from tests.support import report_sample
 from tests.support.artefacts import example
 
@@ -112,7 +112,7 @@ def outcomes() -> Outcomes:
     device = np.array([0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 0, 0])
     cloud = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 1])
     entropy = np.array([1, 2, 30, 9, 1, 1, 1, 40, 5, 6, 50, 60])
-    return Outcomes(device, cloud, truth, {"entropy": entropy}, "board")
+    return Outcomes.of_two(device, cloud, truth, {"entropy": entropy}, "board")
 
 
 def run(folder: Path, name: str, board: str, **changes: Any) -> Path:

@@ -10,6 +10,8 @@ from mcu_hybrid.report import answers
 from mcu_hybrid.report.html import ReportData
 from mcu_hybrid.routing import evaluate
 from mcu_hybrid.routing.link_costs import PRESETS
+from mcu_hybrid.routing.outcomes import Outcomes
+from mcu_hybrid.routing.thresholds import threshold_for
 
 # name, op, macs, instructions per MAC, output bytes, scratch bytes
 LAYERS = (
@@ -118,14 +120,18 @@ def routing() -> dict[str, Any]:
         "router": np.round(90 * hard + 24 * rng.standard_normal(n) - 60).astype(int),
     }
     test = slice(1000, None)
-    labels = evaluate.Labels(device[test], cloud[test], truth[test])
+    known = {name: s[test] for name, s in scores.items()}
+    labels = Outcomes.of_two(device[test], cloud[test], truth[test], known)
     link = PRESETS["wifi"]
     edge_ms, sent = bench()["latency_us"] / 1e3, 3175
     costs = evaluate.Costs(edge_ms, link.query_ms(sent, 190, 4.0), sent)
-    routers = {name: evaluate.Scores(s[:1000], s[test]) for name, s in scores.items()}
+    routers = {
+        name: {c: threshold_for(s[:1000], c) for c in evaluate.COVERAGES}
+        for name, s in scores.items()
+    }
     return {
         "rows": evaluate.table(labels, routers, costs),
-        "curves": {name: evaluate.curve(labels, s[test], costs) for name, s in scores.items()},
+        "curves": {name: evaluate.curve(labels, name, costs) for name in scores},
         "oracles": evaluate.oracles(labels, costs),
         "link": link.to_json(),
         "edge_ms": edge_ms,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mcu_hybrid.routing.costs import Cost
-from mcu_hybrid.routing.tune.outcomes import Outcomes
+from mcu_hybrid.routing.outcomes import Outcomes
 
 
 def simulate(seed: int, n: int, *, ties: bool = False) -> Outcomes:
@@ -23,7 +23,7 @@ def simulate(seed: int, n: int, *, ties: bool = False) -> Outcomes:
     device, cloud = answers(1 - 0.6 * hard), answers(np.full(n, 0.93))
     steps = 8 if ties else 1000
     scores = np.round(steps * (hard + 0.2 * rng.standard_normal(n))).astype(np.int64)
-    return Outcomes(device, cloud, truth, {"learned": scores}, "simulated")
+    return Outcomes.of_two(device, cloud, truth, {"learned": scores}, "simulated")
 
 
 def brute_force(outcomes: Outcomes, costs: Mapping[str, Cost]) -> dict[int, dict[str, float]]:

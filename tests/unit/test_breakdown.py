@@ -8,7 +8,7 @@ import pytest
 from mcu_hybrid.artifacts.codec import to_json
 from mcu_hybrid.report import html
 from mcu_hybrid.report.losses import loss_rows
-from mcu_hybrid.routing.breakdown import Side, breakdown, hybrid_accuracy, integer_scores
+from mcu_hybrid.routing.breakdown import breakdown, hybrid_accuracy, integer_scores, side
 
 Y = np.zeros(10, int)
 # Float base: right but for 0, 1, 2; int8 base: 3 too. The global is wrong at 2 alone.
@@ -18,9 +18,9 @@ CLOUD = np.array([0, 0, 1, 0, 0, 0, 0, 0, 0, 0])
 
 
 def told():
-    float_ = Side(FLOAT, np.array([0.9, 0.8, 0.1, 0.3, 0.2, 0, 0, 0, 0, 0]))
-    int8 = Side(INT8, np.array([9, 0, 8, 1, 1, 0, 0, 0, 0, 0]))
-    return breakdown(float_, int8, CLOUD, Y, 0.8, split="test", exact=True)
+    float_ = side(FLOAT, np.array([0.9, 0.8, 0.1, 0.3, 0.2, 0, 0, 0, 0, 0]), CLOUD, Y)
+    int8 = side(INT8, np.array([9, 0, 8, 1, 1, 0, 0, 0, 0, 0]), CLOUD, Y)
+    return breakdown(float_, int8, 0.8, split="test", exact=True)
 
 
 def test_by_hand():

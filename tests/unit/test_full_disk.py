@@ -14,7 +14,7 @@ import pytest
 from mcu_hybrid import manifest
 from mcu_hybrid.bench import samples
 from mcu_hybrid.errors import ManifestError
-from mcu_hybrid.routing.tune.outcomes import Outcomes
+from mcu_hybrid.routing.outcomes import Outcomes
 from mcu_hybrid.steps.journal import journal_file
 
 _NO_ROOM = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -64,10 +64,12 @@ def test_raw_outputs_are_whole_or_not_there(tmp_path: Path) -> None:
 def test_arrays_without_room_are_one_error(tmp_path: Path) -> None:
     """Numpy's own writer fails a second time when it is collected, on stderr."""
     values = np.random.default_rng(0).integers(0, 9, 4000)
-    Outcomes(values, values, values, {"entropy": values}, "test").save(tmp_path / "whole.npz")
+    Outcomes.of_two(values, values, values, {"entropy": values}, "test").save(
+        tmp_path / "whole.npz"
+    )
     code = (
         "from pathlib import Path\n"
-        "from mcu_hybrid.routing.tune.outcomes import load_outcomes\n"
+        "from mcu_hybrid.routing.outcomes import load_outcomes\n"
         f"found = load_outcomes(Path({str(tmp_path / 'whole.npz')!r}))\n"
         "try:\n"
         f"    found.save(Path({str(tmp_path / 'cut.npz')!r}))\n"

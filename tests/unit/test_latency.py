@@ -22,6 +22,8 @@ from mcu_hybrid.errors import BoardError
 from mcu_hybrid.link import is_serial_port
 from mcu_hybrid.machines import price
 from mcu_hybrid.routing import evaluate
+from mcu_hybrid.routing.outcomes import Outcomes
+from mcu_hybrid.routing.thresholds import threshold_for
 from mcu_hybrid.wire.payloads import Hello
 from tests.support.artefacts import example
 from tests.support.own_boards import write_boards
@@ -241,12 +243,13 @@ def test_bench_prints_milliseconds_a_layer(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_run_without_a_time_has_empty_latencies(capsys: pytest.CaptureFixture[str]) -> None:
-    labels = evaluate.Labels(np.array([0, 1]), np.array([0, 0]), np.array([0, 0]))
+    two, none = np.array([0, 1]), np.array([0, 0])
+    labels = Outcomes.of_two(two, none, none, {"router": two})
     costs = evaluate.Costs(None, 40.0, 100)
-    scored = {"router": evaluate.Scores(np.array([0, 1]), np.array([0, 1]))}
-    rows = evaluate.table(labels, scored, costs)
+    thresholds = {c: threshold_for(two, c) for c in evaluate.COVERAGES}
+    rows = evaluate.table(labels, {"router": thresholds}, costs)
     assert all(row["latency_ms"] is None for row in rows)
-    curve = evaluate.curve(labels, np.array([0, 1]), costs)
+    curve = evaluate.curve(labels, "router", costs)
     assert curve["latency_ms"] == [None] * len(curve["coverage"])
     result = {
         "rows": rows,

@@ -10,19 +10,20 @@ import pytest
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.routing import methods
 from mcu_hybrid.routing.evaluate import wilson
-from mcu_hybrid.routing.methods import Run, Scored, UnitCosts
+from mcu_hybrid.routing.methods import SCORE, Run, UnitCosts
+from mcu_hybrid.routing.outcomes import Outcomes
 
 COSTS = UnitCosts(edge_ms=200.0, query_ms=2000.0, query_bytes=3072, edge_mj=20.0, query_mj=200.0)
 PAPER_COVERAGES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 
 
-def images(rng: np.random.Generator, count: int, noise: float) -> Scored:
+def images(rng: np.random.Generator, count: int, noise: float) -> Outcomes:
     """A weak edge, a strong cloud, and a score that sees the difficulty through noise."""
     hard = rng.random(count)
     edge = rng.random(count) > 0.55 * hard
     cloud = rng.random(count) > 0.1 + 0.1 * hard
     score = np.round(5000 * (hard + noise * rng.standard_normal(count))).astype(np.int64)
-    return Scored(score, edge, cloud)
+    return Outcomes.of_right(edge, cloud, {SCORE: score})
 
 
 def run(seed: int, method: str = "ours", noise: float = 0.3, count: int = 4000) -> Run:
@@ -34,14 +35,14 @@ def run(seed: int, method: str = "ours", noise: float = 0.3, count: int = 4000) 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_ends_are_the_two_networks(seed: int) -> None:
     one = run(seed)
-    top = int(one.test.score.max())
-    sure = replace(one.calibration, score=np.full(len(one.calibration.score), top))
+    top = int(one.test.score(SCORE).max())
+    sure = one.calibration.scored(SCORE, np.full(one.calibration.count, top))
     everything = methods.point(replace(one, calibration=sure), 1.0)
     assert everything["coverage"] == 1.0
-    assert everything["accuracy"] == one.test.edge_right.mean() == everything["accuracy_kept"]
+    assert everything["accuracy"] == one.test.device_right.mean() == everything["accuracy_kept"]
     assert everything["latency_ms"] == 200.0 and everything["bytes"] == 0.0
-    low = int(min(one.test.score.min(), one.calibration.score.min()))
-    unsure = replace(one.calibration, score=np.full(len(one.calibration.score), low))
+    low = int(min(one.test.score(SCORE).min(), one.calibration.score(SCORE).min()))
+    unsure = one.calibration.scored(SCORE, np.full(one.calibration.count, low))
     nothing = methods.point(replace(one, calibration=unsure), 0.0)
     assert nothing["coverage"] == 0.0
     assert nothing["accuracy"] == one.test.cloud_right.mean() == nothing["accuracy_queried"]
@@ -52,9 +53,12 @@ def test_the_ends_are_the_two_networks(seed: int) -> None:
 @pytest.mark.parametrize("noise", [0.0, 0.3, 3.0])
 def test_no_score_beats_the_oracles(seed: int, noise: float) -> None:
     one = run(seed, noise=noise)
-    edge, worth = one.test.edge_right.mean(), (~one.test.edge_right & one.test.cloud_right).mean()
+    edge, worth = (
+        one.test.device_right.mean(),
+        (~one.test.device_right & one.test.cloud_right).mean(),
+    )
     bounds = methods.oracles(one)
-    either = (one.test.edge_right | one.test.cloud_right).mean()
+    either = (one.test.device_right | one.test.cloud_right).mean()
     assert bounds["margin"]["accuracy"] == pytest.approx(either)
     assert bounds["margin_upper"]["accuracy"] == pytest.approx(either)
     assert bounds["margin_upper"]["coverage"] <= bounds["margin"]["coverage"]
@@ -67,10 +71,10 @@ def test_no_score_beats_the_oracles(seed: int, noise: float) -> None:
 
 def test_the_oracles_own_order_reaches_its_curve() -> None:
     one = run(3)
-    gain = one.test.cloud_right.astype(int) - one.test.edge_right.astype(int)
+    gain = one.test.cloud_right.astype(int) - one.test.device_right.astype(int)
     # Each image its own score, so that every coverage is reached on the test split itself.
     order = np.argsort(np.argsort(gain, kind="stable"))
-    known = replace(one.test, score=order)
+    known = one.test.scored(SCORE, order)
     perfect = Run("oracle", 3, known, known, COSTS)
     curve = methods.curve([perfect])
     bound = methods.oracle_curve([perfect])
@@ -93,7 +97,7 @@ def test_realised_coverage_lies_in_its_interval(coverage: float) -> None:
 
 def test_equal_scores_widen_the_interval_by_what_they_hold_together() -> None:
     one = run(0)
-    coarse = [replace(s, score=s.score // 2500) for s in (one.calibration, one.test)]
+    coarse = [s.scored(SCORE, s.score(SCORE) // 2500) for s in (one.calibration, one.test)]
     row = methods.point(replace(one, calibration=coarse[0], test=coarse[1]), 0.6)
     assert row["coverage_in_interval"] and row["coverage_allowed"] > 0.03
 
@@ -125,7 +129,9 @@ def test_bootstrap_is_the_binomial_interval_where_values_are_0_or_1() -> None:
 def test_gaps_are_paired() -> None:
     good = [run(seed, noise=0.1) for seed in range(3)]
     blind = [
-        replace(one, method="blind", test=replace(one.test, score=one.test.score[::-1].copy()))
+        replace(
+            one, method="blind", test=one.test.scored(SCORE, one.test.score(SCORE)[::-1].copy())
+        )
         for one in good
     ]
     row = methods.gaps(good, blind, (0.7,))[0]
@@ -140,11 +146,11 @@ def test_gaps_are_paired() -> None:
 
 def test_the_share_of_the_gap_that_is_closed() -> None:
     one = run(5, "simple", noise=1.0)
-    gain = one.test.cloud_right.astype(int) - one.test.edge_right.astype(int)
+    gain = one.test.cloud_right.astype(int) - one.test.device_right.astype(int)
     order = np.argsort(np.argsort(gain, kind="stable"))
-    known = replace(one.test, score=order)
+    known = one.test.scored(SCORE, order)
     perfect = Run("oracle", 5, known, known, COSTS)
-    worse = replace(run(5, "worse", noise=9.0), test=replace(one.test, score=order[::-1].copy()))
+    worse = replace(run(5, "worse", noise=9.0), test=one.test.scored(SCORE, order[::-1].copy()))
     told = methods.closed([perfect], {"worse": [worse], "simple": [one]}, 0.8)
     assert told["best_simple"] == "simple"
     assert told["closed"] == pytest.approx(1.0, abs=0.01)
@@ -154,8 +160,8 @@ def test_the_share_of_the_gap_that_is_closed() -> None:
 def test_faulty_arrays_are_refused() -> None:
     flags = np.ones(3, bool)
     with pytest.raises(InputError, match="one common length"):
-        Scored(np.zeros(2, int), flags, flags)
+        Outcomes.of_right(flags, flags, {SCORE: np.zeros(2, int)})
     with pytest.raises(InputError, match="must be integers"):
-        Scored(np.zeros(3), flags, flags)
+        Outcomes.of_right(flags, flags, {SCORE: np.zeros(3)})
     with pytest.raises(InputError, match="test splits of"):
         methods.table([run(0, count=100), run(1, count=200)])

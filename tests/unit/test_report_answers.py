@@ -32,7 +32,7 @@ def test_the_page_has_the_matrix_of_the_labels(tmp_path: Path) -> None:
     made.run(tmp_path / "run", "one", "mps2-an500")
     page = report_step(tmp_path / "run", tmp_path / "page").read_text("utf-8")
     seen = made.outcomes()
-    kept = seen.scores["entropy"] <= made.DEPLOYED["threshold"]
+    kept = seen.score("entropy") <= made.DEPLOYED["threshold"]
     hybrid = [[0, 0, 0] for _ in made.LABELS]
     device = [[0, 0, 0] for _ in made.LABELS]
     for truth, own, cloud, keeps in zip(seen.truth, seen.device, seen.cloud, kept, strict=True):
@@ -94,7 +94,7 @@ def test_pictures_are_of_queried_and_of_wrong_images(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (12, 96, 64, 3), np.uint8)
     seen = made.outcomes()
-    queried = seen.scores["entropy"] > made.DEPLOYED["threshold"]
+    queried = seen.score("entropy") > made.DEPLOYED["threshold"]
     wrong = np.where(queried, seen.cloud, seen.device) != seen.truth
     save_pictures(tmp_path / "p.npz", x, queried, wrong)
     index, images = load_pictures(tmp_path / "p.npz")

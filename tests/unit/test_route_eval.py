@@ -8,12 +8,13 @@ import pytest
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.routing import evaluate
 from mcu_hybrid.routing.link_costs import PRESETS, LinkModel, link_model
+from mcu_hybrid.routing.outcomes import Outcomes
 from mcu_hybrid.routing.thresholds import threshold_for
 
 COSTS = evaluate.Costs(edge_ms=200.0, query_ms=2000.0, query_bytes=100)
 
 
-def simulate(seed: int, n: int = 4000, classes: int = 10) -> tuple[evaluate.Labels, np.ndarray]:
+def simulate(seed: int, n: int = 4000, classes: int = 10) -> tuple[Outcomes, np.ndarray]:
     """A weak device, a strong cloud, and a score that leans towards the device's mistakes."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, classes, n)
@@ -23,13 +24,14 @@ def simulate(seed: int, n: int = 4000, classes: int = 10) -> tuple[evaluate.Labe
         return np.where(rng.random(n) < accuracy, truth, other)
 
     hard = rng.random(n)
-    labels = evaluate.Labels(answers(1 - 0.55 * hard), answers(np.full(n, 0.92)), truth)
-    return labels, np.round(100 * (hard + 0.3 * rng.standard_normal(n))).astype(np.int64)
+    device, cloud = answers(1 - 0.55 * hard), answers(np.full(n, 0.92))
+    scores = np.round(100 * (hard + 0.3 * rng.standard_normal(n))).astype(np.int64)
+    return Outcomes.of_two(device, cloud, truth, {"router": scores}), scores
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_identities(seed: int) -> None:
-    labels, scores = simulate(seed)
+    labels, _ = simulate(seed)
     device = float((labels.device == labels.truth).mean())
     cloud = float((labels.cloud == labels.truth).mean())
     gain = float(((labels.device != labels.truth) & (labels.cloud == labels.truth)).mean())
@@ -40,7 +42,7 @@ def test_identities(seed: int) -> None:
     assert bounds["margin_upper"]["accuracy"] == pytest.approx(either)
     assert bounds["margin_upper"]["coverage"] < bounds["margin"]["coverage"]
 
-    curve = evaluate.curve(labels, scores, COSTS)
+    curve = evaluate.curve(labels, "router", COSTS)
     assert (curve["coverage"][0], curve["accuracy"][0]) == (0.0, cloud)
     assert (curve["coverage"][-1], curve["accuracy"][-1]) == (1.0, device)
     coverage, accuracy = np.array(curve["coverage"]), np.array(curve["accuracy"])
@@ -59,7 +61,7 @@ def test_identities(seed: int) -> None:
 
 def test_every_curve_point_is_what_its_threshold_gives() -> None:
     labels, scores = simulate(5, n=300)
-    curve = evaluate.curve(labels, scores, COSTS)
+    curve = evaluate.curve(labels, "router", COSTS)
     for i, threshold in enumerate([scores.min() - 1, *np.unique(scores)]):
         point = evaluate.evaluate(labels, scores <= threshold, COSTS)
         for key in ("coverage", "accuracy", "latency_ms"):
@@ -69,12 +71,12 @@ def test_every_curve_point_is_what_its_threshold_gives() -> None:
 
 def test_the_table_keeps_calibration_and_test_apart() -> None:
     labels, scores = simulate(1, n=8000)
-    half = evaluate.Labels(labels.device[4000:], labels.cloud[4000:], labels.truth[4000:])
-    scored = {
-        "entropy": evaluate.Scores(scores[:4000] + 7, scores[4000:] + 7),
-        "router": evaluate.Scores(scores[:4000], scores[4000:]),
+    half = labels.only(np.arange(8000) >= 4000).scored("entropy", scores[4000:] + 7)
+    thresholds = {
+        "entropy": {c: threshold_for(scores[:4000] + 7, c) for c in evaluate.COVERAGES},
+        "router": {c: threshold_for(scores[:4000], c) for c in evaluate.COVERAGES},
     }
-    rows = evaluate.table(half, scored, COSTS)
+    rows = evaluate.table(half, thresholds, COSTS)
     assert [row["method"] for row in rows[:2]] == ["on-device only", "cloud only"]
     assert [(r["method"], r["coverage_target"]) for r in rows[2:]] == [
         (m, c) for m in ("entropy", "router") for c in (0.9, 0.8, 0.7, 0.5)
@@ -98,10 +100,12 @@ def test_the_table_keeps_calibration_and_test_apart() -> None:
 
 def test_given_thresholds_are_used_as_they_are() -> None:
     labels, scores = simulate(2, n=200)
-    given = evaluate.Scores(scores, scores, {0.8: -7})
+    given = {0.8: -7, 0.5: threshold_for(scores, 0.5)}
     rows = evaluate.table(labels, {"router": given}, COSTS, (0.8, 0.5))
     assert rows[2]["threshold"] == -7 and rows[2]["coverage"] == float((scores <= -7).mean())
     assert rows[3]["threshold"] == threshold_for(scores, 0.5)
+    with pytest.raises(InputError, match=r"router: no threshold for coverage 0\.9"):
+        evaluate.table(labels, {"router": given}, COSTS, (0.9,))
 
 
 def test_wilson_interval() -> None:
@@ -116,10 +120,10 @@ def test_wilson_interval() -> None:
 
 def test_labels_of_different_length_are_refused() -> None:
     with pytest.raises(InputError, match="one common length"):
-        evaluate.Labels(np.zeros(3), np.zeros(3), np.zeros(2))
+        Outcomes.of_two(np.zeros(3), np.zeros(3), np.zeros(2))
     labels, scores = simulate(0, n=50)
     with pytest.raises(InputError, match="router: 49 scores for 50 samples"):
-        evaluate.table(labels, {"router": evaluate.Scores(scores, scores[1:])}, COSTS)
+        labels.scored("router", scores[1:])
 
 
 def test_paired_gap_is_tighter_than_two_intervals() -> None:
@@ -174,20 +178,19 @@ def test_bad_links_are_named(text: str, message: str) -> None:
 
 def test_where_the_cloud_is_silent_the_devices_answer_stands() -> None:
     truth = np.array([0, 0, 0, 0])
-    labels = evaluate.Labels(np.array([0, 1, 0, 1]), np.array([0, 0, -1, -1]), truth)
-    rows = evaluate.table(
-        labels, {"r": evaluate.Scores(truth, np.array([1, 2, 3, 4]), {0.5: 2})}, COSTS, [0.5]
-    )
+    scores = {"r": np.array([1, 2, 3, 4])}
+    labels = Outcomes.of_two(np.array([0, 1, 0, 1]), np.array([0, 0, -1, -1]), truth, scores)
+    rows = evaluate.table(labels, {"r": {0.5: 2}}, COSTS, [0.5])
     device, cloud, routed = rows
     assert (device["cloud_missing"], cloud["cloud_missing"], routed["cloud_missing"]) == (0, 2, 2)
     assert (device["accuracy"], cloud["accuracy"], routed["accuracy"]) == (0.5, 1.0, 0.5)
     assert cloud["queried"] == 4 and cloud["accuracy_ci"] == list(evaluate.wilson(2, 2))
-    assert evaluate.curve(labels, np.arange(4), COSTS)["accuracy"] == [0.75, 0.75, 0.5, 0.5, 0.5]
+    assert evaluate.curve(labels, "r", COSTS)["accuracy"] == [0.75, 0.75, 0.5, 0.5, 0.5]
     assert evaluate.oracles(labels, COSTS)["best"]["accuracy"][-1] == 0.5
 
 
 def test_a_cloud_that_never_answered_has_no_accuracy_and_no_time() -> None:
-    labels = evaluate.Labels(np.array([0, 1]), np.array([-1, -1]), np.array([0, 0]))
+    labels = Outcomes.of_two(np.array([0, 1]), np.array([-1, -1]), np.array([0, 0]))
     device, cloud = evaluate.table(labels, {}, evaluate.Costs(200.0, None, 100))
     assert (device["accuracy"], device["latency_ms"]) == (0.5, 200.0)
     assert (cloud["accuracy"], cloud["latency_ms"], cloud["bytes_sent"]) == (None, None, 200)

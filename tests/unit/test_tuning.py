@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from mcu_hybrid.errors import InputError, TargetError
+from mcu_hybrid.routing.cascade import board_to_cloud
 from mcu_hybrid.routing.costs import Cost
-from mcu_hybrid.routing.tune.outcomes import Outcomes, load_outcomes, steps_of
+from mcu_hybrid.routing.outcomes import Outcomes, load_outcomes
+from mcu_hybrid.routing.sweep import steps_of
+from mcu_hybrid.routing.tune.problem import CRC, LTT, NONE, Problem
 from mcu_hybrid.routing.tune.settings import ABSTAIN, SAME_DEVICE, curve, measure
-from mcu_hybrid.routing.tune.solve import CRC, LTT, NONE, Problem, solve
+from mcu_hybrid.routing.tune.solve import solve
 from mcu_hybrid.routing.tune.units import target
 from tests.support.tuning_sample import brute_force, simulate
 
@@ -20,7 +23,7 @@ COSTS = {"latency": Cost("ms", 3.0, 80.0), "bytes": Cost("B", 0.0, 1000.0)}
 
 
 def problem(outcomes: Outcomes, **values: object) -> Problem:
-    return Problem(outcomes, "learned", **{"costs": COSTS, "guarantee": NONE, **values})  # type: ignore[arg-type]
+    return Problem(outcomes, ("learned",), **{"costs": COSTS, "guarantee": NONE, **values})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -93,7 +96,7 @@ def test_strict_budgets_keep_more() -> None:
 def test_fewer_queries_with_the_same_accuracy_are_named() -> None:
     scores = np.array([1, 2, 3, 4, 5, 6])
     device = np.array([0, 0, 0, 0, 0, 1])  # wrong only where the score is highest
-    outcomes = Outcomes(device, np.zeros(6, int), np.zeros(6, int), {"learned": scores})
+    outcomes = Outcomes.of_two(device, np.zeros(6, int), np.zeros(6, int), {"learned": scores})
     found = solve(problem(outcomes), [target("query_rate", "50%")])
     assert (found.threshold, found.coverage) == (3, 0.5)
     assert any("--max-query-rate 16.67%" in note for note in found.notes)
@@ -179,13 +182,13 @@ def test_problems_that_make_no_sense(values: Mapping[str, object], message: str)
 def test_unknown_routers_metrics_settings_and_no_target() -> None:
     outcomes = simulate(1, 10)
     with pytest.raises(InputError, match="no 'oracle' score"):
-        solve(Problem(outcomes, "oracle"), [target("query_rate", "20%")])
+        solve(Problem(outcomes, ("oracle",)), [target("query_rate", "20%")])
     with pytest.raises(InputError, match="the energy of an input is not known here"):
         solve(problem(outcomes), [target("energy", "5mJ")])
     with pytest.raises(InputError, match="no target"):
         solve(problem(outcomes), [])
     with pytest.raises(InputError, match="no setting 'moon'"):
-        measure(outcomes, "learned", 0, {}, "moon")
+        measure(outcomes, board_to_cloud("learned", 0), {}, "moon")
 
 
 # -- small and odd splits
@@ -194,13 +197,13 @@ def test_unknown_routers_metrics_settings_and_no_target() -> None:
 def test_an_empty_split_is_refused() -> None:
     none = np.zeros(0, int)
     with pytest.raises(InputError, match="calibration split is empty"):
-        Outcomes(none, none, none, {"learned": none})
+        Outcomes.of_two(none, none, none, {"learned": none})
     with pytest.raises(InputError, match="different lengths"):
-        Outcomes(np.zeros(2), np.zeros(2), np.zeros(2), {"learned": np.zeros(3)})
+        Outcomes.of_two(np.zeros(2), np.zeros(2), np.zeros(2), {"learned": np.zeros(3)})
 
 
 def test_one_image() -> None:
-    one = Outcomes(np.array([1]), np.array([2]), np.array([2]), {"learned": np.array([7])})
+    one = Outcomes.of_two(np.array([1]), np.array([2]), np.array([2]), {"learned": np.array([7])})
     found = solve(problem(one), [target("accuracy", "100%")])
     assert (found.threshold, found.coverage) == (6, 0.0)
     kept = solve(problem(one), [target("query_rate", "0%")])
@@ -212,7 +215,7 @@ def test_one_image() -> None:
 
 def test_all_scores_alike_leave_two_decisions() -> None:
     outcomes = simulate(3, 100)
-    flat = Outcomes(
+    flat = Outcomes.of_two(
         outcomes.device, outcomes.cloud, outcomes.truth, {"learned": np.full(100, -128)}
     )
     assert steps_of(flat, "learned").thresholds.tolist() == [-129, -128]
@@ -256,7 +259,7 @@ def test_selective_accuracy_falls_with_coverage_and_is_none_of_nothing() -> None
     outcomes = simulate(11, 200)
     kept = curve(outcomes, "learned", {}, ABSTAIN)
     assert kept["accuracy"][0] > kept["accuracy"][-1]
-    nothing = measure(outcomes, "learned", -1000, {}, ABSTAIN)
+    nothing = measure(outcomes, board_to_cloud("learned", -1000), {}, ABSTAIN)
     assert nothing["accuracy"].value is None
 
 
@@ -275,7 +278,7 @@ def test_costs_that_differ_between_images() -> None:
     sure = solve(problem(outcomes, costs=costs, strict=True), [target("bytes", "200B")])
     assert sure.threshold > found.threshold
     with pytest.raises(InputError, match="costs of 3 images for 500 outcomes"):
-        measure(outcomes, "learned", 0, {"bytes": Cost("B", 0.0, np.ones(3))})
+        measure(outcomes, board_to_cloud("learned", 0), {"bytes": Cost("B", 0.0, np.ones(3))})
 
 
 def test_the_interval_of_a_cost_covers_the_truth() -> None:
@@ -286,7 +289,9 @@ def test_the_interval_of_a_cost_covers_the_truth() -> None:
         queried = rng.random(300) < share
         sizes = rng.gamma(4.0, mean_size / 4, 300)
         labels = np.zeros(300, int)
-        outcomes = Outcomes(labels, labels, labels, {"learned": queried.astype(int)})
-        got = measure(outcomes, "learned", 0, {"bytes": Cost("B", 0.0, sizes)})["bytes"]
+        outcomes = Outcomes.of_two(labels, labels, labels, {"learned": queried.astype(int)})
+        got = measure(outcomes, board_to_cloud("learned", 0), {"bytes": Cost("B", 0.0, sizes)})[
+            "bytes"
+        ]
         inside += got.low <= share * mean_size <= got.high
     assert 0.92 <= inside / 600 <= 0.98

@@ -16,10 +16,12 @@ from mcu_hybrid.intervals import (
     wilson,
 )
 from mcu_hybrid.routing.costs import Cost
+from mcu_hybrid.routing.outcomes import Outcomes
+from mcu_hybrid.routing.sweep import steps_of
 from mcu_hybrid.routing.tune import bounds
-from mcu_hybrid.routing.tune.outcomes import Outcomes, steps_of
+from mcu_hybrid.routing.tune.problem import CRC, LTT, Problem
 from mcu_hybrid.routing.tune.settings import ABSTAIN
-from mcu_hybrid.routing.tune.solve import CRC, LTT, Problem, solve
+from mcu_hybrid.routing.tune.solve import solve
 from mcu_hybrid.routing.tune.units import target
 
 SPLITS = 400
@@ -41,7 +43,7 @@ class Population:
         scores = rng.integers(0, self.levels, count)
         device = (rng.random(count) >= self.device[scores]).astype(int)
         cloud = (rng.random(count) >= self.cloud[scores]).astype(int)
-        return Outcomes(device, cloud, np.zeros(count, int), {"learned": scores})
+        return Outcomes.of_two(device, cloud, np.zeros(count, int), {"learned": scores})
 
     def accuracy(self, threshold: int) -> float:
         kept = np.arange(self.levels) <= threshold
@@ -77,7 +79,9 @@ def test_learn_then_test_is_wrong_in_at_most_delta_of_the_splits(
     rng = np.random.default_rng(0)
     wrong = found = 0
     for _ in range(SPLITS):
-        case = Problem(population.draw(rng, count), "learned", guarantee=LTT, confidence=1 - delta)
+        case = Problem(
+            population.draw(rng, count), ("learned",), guarantee=LTT, confidence=1 - delta
+        )
         try:
             threshold = solve(case, [target("accuracy", "90%")]).threshold
         except TargetError:
@@ -146,7 +150,7 @@ def test_selective_targets_are_kept_and_of_use() -> None:
     rng, wrong, found, splits = np.random.default_rng(5), 0, 0, SPLITS // 4
     for _ in range(splits):
         case = Problem(
-            FALLING.draw(rng, 400), "learned", setting=ABSTAIN, guarantee=LTT, confidence=0.9
+            FALLING.draw(rng, 400), ("learned",), setting=ABSTAIN, guarantee=LTT, confidence=0.9
         )
         try:
             threshold = solve(case, [target("accuracy", "85%")]).threshold
@@ -165,7 +169,7 @@ def test_strict_budgets_are_exceeded_in_at_most_delta_of_the_splits(varying: boo
         outcomes = FALLING.draw(rng, 200)
         sizes = rng.choice([500.0, 1500.0], 200) if varying else 1000.0
         costs = {"bytes": Cost("B", 0.0, sizes)}
-        case = Problem(outcomes, "learned", costs, confidence=0.9, strict=True)
+        case = Problem(outcomes, ("learned",), costs, confidence=0.9, strict=True)
         threshold = solve(case, [target("bytes", "300B")]).threshold
         found += FALLING.coverage(threshold) < 1.0
         wrong += (1 - FALLING.coverage(threshold)) * 1000.0 > 300.0 + 1e-9
@@ -176,7 +180,7 @@ def test_strict_budgets_are_exceeded_in_at_most_delta_of_the_splits(varying: boo
 def test_both_bounds_together_keep_the_confidence() -> None:
     rng, wrong, found = np.random.default_rng(7), 0, 0
     for _ in range(SPLITS):
-        case = Problem(FALLING.draw(rng, 600), "learned", confidence=0.8, strict=True)
+        case = Problem(FALLING.draw(rng, 600), ("learned",), confidence=0.8, strict=True)
         try:
             wanted = [target("accuracy", "90%"), target("query_rate", "60%")]
             threshold = solve(case, wanted).threshold
@@ -251,12 +255,12 @@ def test_a_sequence_stops_at_the_first_failure() -> None:
 def test_conformal_control_counts_one_image_more() -> None:
     """Four images, all right: the fifth may be wrong, so at most 4 of 5 are promised."""
     zeros = np.zeros(4, int)
-    steps = steps_of(Outcomes(zeros, zeros, zeros, {"learned": np.arange(4)}), "learned")
+    steps = steps_of(Outcomes.of_two(zeros, zeros, zeros, {"learned": np.arange(4)}), "learned")
     assert bounds.control_accuracy(steps, 0.8) == 4
     assert bounds.control_accuracy(steps, 0.81) is None
     assert bounds.controllable_accuracy(steps, 0) == pytest.approx(0.8)
     case = Problem(
-        Outcomes(zeros, zeros, zeros, {"learned": np.arange(4)}), "learned", guarantee=CRC
+        Outcomes.of_two(zeros, zeros, zeros, {"learned": np.arange(4)}), ("learned",), guarantee=CRC
     )
     assert solve(case, [target("accuracy", "80%")]).coverage == 1.0
 

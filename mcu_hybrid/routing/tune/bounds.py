@@ -6,7 +6,7 @@ split, and the networks and scores stay as they are. Nothing is assumed about th
 scores or the networks. A drift in the inputs voids every bound.
 
 Risk is the share of wrong answers, alpha = 1 - accuracy the largest allowed. Steps run from query
-all to keep all (``outcomes.Steps``). Learn-then-test: Angelopoulos et al., "Learn then Test", 2021.
+all to keep all (``sweep.Steps``). Learn-then-test: Angelopoulos et al., "Learn then Test", 2021.
 Conformal risk control: Angelopoulos et al., ICLR 2024.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcu_hybrid.intervals import binomial_cdf, lower_bound
-from mcu_hybrid.routing.tune.outcomes import Steps
+from mcu_hybrid.routing.sweep import Steps
 
 KEEP_ALL = 2**31 - 1  # the highest threshold of the device
 SELECTIVE_COVERAGES = 20  # pre-set coverages 5 %, 10 % ... 100 % that a selective test looks at

@@ -5,6 +5,7 @@ They differ in what a query costs and in what accuracy means; the decision is th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,8 +13,10 @@ import numpy as np
 
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.intervals import Z95, wilson
+from mcu_hybrid.routing.cascade import Cascade
 from mcu_hybrid.routing.costs import Cost
-from mcu_hybrid.routing.tune.outcomes import Outcomes, steps_of
+from mcu_hybrid.routing.outcomes import Outcomes
+from mcu_hybrid.routing.sweep import steps_of
 
 EDGE_CLOUD, SAME_DEVICE, ABSTAIN = "edge-cloud", "same-device", "abstain"
 SETTINGS = (EDGE_CLOUD, SAME_DEVICE, ABSTAIN)
@@ -40,62 +43,71 @@ class Estimate:
 
 def measure(
     outcomes: Outcomes,
-    router: str,
-    threshold: int,
+    cascade: Cascade,
     costs: Mapping[str, Cost],
     setting: str = EDGE_CLOUD,
 ) -> dict[str, Estimate]:
-    """Coverage, query rate, accuracy and each cost of a threshold on these images.
+    """Coverage, query rate, accuracy and each cost of a cascade's rules on these images.
 
-    Accuracy is that of device and cloud together; under ``abstain`` the selective accuracy, that of
-    the kept images. Shares have Wilson intervals; a cost has the query rate's, and where queries
-    differ in cost also the spread of the queried ones (delta method, put together in quadrature).
+    Kept is what does not go up to the last stage. Accuracy is that of all stages together; under
+    ``abstain`` the selective accuracy, that of the kept images. Shares have Wilson intervals; a
+    cost has those of the shares that go on at each hop, and where queries differ in cost also the
+    spread of the queried ones (delta method, put together in quadrature).
 
     Raises:
         InputError: unknown setting or router; a cost with one entry per image has another length.
     """
     if setting not in SETTINGS:
         raise InputError(f"no setting '{setting}'", f"one of: {', '.join(SETTINGS)}", key="setting")
-    keep = outcomes.score(router) <= threshold
+    stages = outcomes.stages(cascade)
+    right, keep = outcomes.right_at(stages), stages < outcomes.hops
     kept, count = int(keep.sum()), outcomes.count
     if setting == ABSTAIN:
-        accuracy = _share(int((keep & outcomes.device_right).sum()), kept)
+        accuracy = _share(int((keep & right).sum()), kept)
     else:
-        right = np.where(keep, outcomes.device_right, outcomes.cloud_right)
         accuracy = _share(int(right.sum()), count)
     shares = {
         "coverage": _share(kept, count),
         "query_rate": _share(count - kept, count),
         "accuracy": accuracy,
     }
-    return shares | {name: _mean(cost, ~keep) for name, cost in costs.items()}
+    return shares | {name: _mean(cost, stages, outcomes.hops) for name, cost in costs.items()}
 
 
 def _share(part: int, whole: int) -> Estimate:
     return Estimate(part / whole if whole else None, *wilson(part, whole))
 
 
-def _mean(cost: Cost, queried: np.ndarray) -> Estimate:
-    """The mean cost where the True images are queried."""
-    count, asked = len(queried), int(queried.sum())
+def _mean(cost: Cost, stages: np.ndarray, hops: int) -> Estimate:
+    """The mean cost where each image goes up to its stage."""
+    count = len(stages)
     if not cost.is_constant and len(np.ravel(cost.query)) != count:
         raise InputError(
             f"costs of {len(np.ravel(cost.query))} images for {count} outcomes",
             "measure the payload on the same split",
         )
-    if cost.is_constant:
-        size, spread = cost.mean_query, 0.0
+    value, below, above = cost.edge, 0.0, 0.0
+    for hop, each in enumerate(cost.hops(hops)):
+        added, down, up = _hop_mean(each, stages > hop)
+        value, below, above = value + added, math.hypot(below, down), math.hypot(above, up)
+    return Estimate(value, max(cost.edge, value - below), value + above)
+
+
+def _hop_mean(each: float | np.ndarray, queried: np.ndarray) -> tuple[float, float, float]:
+    """What a hop adds to the mean where the True images go on, and how far that is uncertain."""
+    count, asked = len(queried), int(queried.sum())
+    if np.ndim(each) == 0:
+        size, spread = float(each), 0.0
     else:
-        asked_costs = np.asarray(cost.query, np.float64)[queried]
-        size = float(asked_costs.mean()) if asked else cost.mean_query
-        spread = float(asked_costs.std(ddof=1)) / asked**0.5 if asked > 1 else 0.0
+        costs = np.asarray(each, np.float64)[queried]
+        size = float(costs.mean()) if asked else float(np.mean(each))
+        spread = float(costs.std(ddof=1)) / asked**0.5 if asked > 1 else 0.0
     rate = asked / count
     low, high = wilson(asked, count)
     half = Z95 * rate * spread
     below = (((rate - low) * size) ** 2 + half**2) ** 0.5
     above = (((high - rate) * size) ** 2 + half**2) ** 0.5
-    value = cost.edge + asked * size / count
-    return Estimate(value, max(cost.edge, value - below), value + above)
+    return asked * size / count, below, above
 
 
 def same_device(small: float, large: float, unit: str) -> Cost:

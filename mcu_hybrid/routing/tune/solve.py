@@ -1,90 +1,30 @@
-"""Targets to a threshold, on the calibration split; what cannot be met says what can.
+"""Targets to thresholds, one a hop, on the calibration split; what cannot be met says what can.
 
 Budgets (query rate, latency, energy, bytes, MACs) are met by their expected value and used up: the
 lowest threshold within all of them, which depends on scores and costs alone. An accuracy target is
 met as cheaply as possible: the highest threshold that reaches it, and with the guarantee asked for.
+One hop is solved exactly here, with bounds; several together by vectors.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from mcu_hybrid.errors import InputError, TargetError
 from mcu_hybrid.intervals import upper_bound
-from mcu_hybrid.routing.costs import QUERY_RATE, Cost
-from mcu_hybrid.routing.tune import bounds
-from mcu_hybrid.routing.tune.outcomes import Outcomes, Steps, steps_of
-from mcu_hybrid.routing.tune.settings import ABSTAIN, EDGE_CLOUD, Estimate, measure
+from mcu_hybrid.routing.costs import Cost
+from mcu_hybrid.routing.sweep import Steps, steps_of
+from mcu_hybrid.routing.tune import bounds, vectors
+from mcu_hybrid.routing.tune.problem import CRC, LTT, NONE, Problem, Solution
+from mcu_hybrid.routing.tune.settings import ABSTAIN, measure
 from mcu_hybrid.routing.tune.units import METRICS, Target
-
-LTT, CRC, NONE = "ltt", "crc", "none"
-GUARANTEES = (LTT, CRC, NONE)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What a threshold is sought for.
-
-    ``costs``: metric name -> its cost. ``guarantee`` is what accuracy targets get: ltt
-    (learn-then-test), crc (conformal risk control) or none (expected value alone). ``confidence``
-    is that of ltt and of strict budgets, for all of them together. ``strict``: budgets too hold
-    with that confidence, not only on average.
-    """
-
-    outcomes: Outcomes
-    router: str
-    costs: Mapping[str, Cost] = field(default_factory=dict)
-    setting: str = EDGE_CLOUD
-    guarantee: str = LTT
-    confidence: float = 0.95
-    strict: bool = False
-
-    def __post_init__(self) -> None:
-        if self.guarantee not in GUARANTEES:
-            raise InputError(f"no guarantee '{self.guarantee}'", f"one of: {', '.join(GUARANTEES)}")
-        if not 0.0 < self.confidence < 1.0:
-            raise InputError(
-                f"{self.confidence:g} is not between 0 and 1", "for example 95%", key="confidence"
-            )
-        if self.guarantee == CRC and self.setting == ABSTAIN:
-            raise InputError(
-                "conformal risk control bounds the risk over all inputs, not over the kept ones",
-                "choose --guarantee ltt",
-                key="guarantee",
-            )
-
-    def cost(self, metric: str) -> Cost:
-        """The cost behind a budget; raises InputError where it is not known."""
-        if metric == "query_rate":
-            return QUERY_RATE
-        if metric not in self.costs:
-            known = ", ".join(["query_rate", *self.costs])
-            raise InputError(
-                f"the {METRICS[metric].title} of an input is not known here", f"known: {known}"
-            )
-        return self.costs[metric]
-
-
-@dataclass(frozen=True)
-class Solution:
-    """The threshold, what to expect of it, and what is guaranteed of each target (text)."""
-
-    threshold: int
-    estimates: Mapping[str, Estimate]
-    guarantees: Mapping[str, str]
-    notes: tuple[str, ...]
-
-    @property
-    def coverage(self) -> float:
-        """The share of calibration images that are kept."""
-        return self.estimates["coverage"].value or 0.0
 
 
 def solve(problem: Problem, targets: Sequence[Target]) -> Solution:
-    """The threshold that meets all targets.
+    """The thresholds that meet all targets.
 
     Raises:
         TargetError: none does; names the nearest values that can be met.
@@ -92,19 +32,38 @@ def solve(problem: Problem, targets: Sequence[Target]) -> Solution:
     """
     if not targets:
         raise InputError("no target is given", "for example --min-accuracy 91%")
-    search = _Search(problem, steps_of(problem.outcomes, problem.router), _deltas(problem, targets))
-    budgets = [target for target in targets if not target.metric.is_minimum]
-    accuracy = next((target for target in targets if target.metric.is_minimum), None)
+    thresholds, notes = _one(problem, targets) if problem.hops == 1 else _several(problem, targets)
+    cascade = problem.cascade(thresholds)
+    costs = {name: cost for name, cost in problem.costs.items() if name != "query_rate"}
+    estimates = measure(problem.outcomes, cascade, costs, problem.setting)
+    guarantees = {target.metric.name: _promise(problem, target) for target in targets}
+    return Solution(cascade, estimates, guarantees, tuple(notes))
+
+
+_CHOSEN = "chosen by these images' labels: expect a little less accuracy than they show"
+
+
+def _one(problem: Problem, targets: Sequence[Target]) -> tuple[tuple[int, ...], list[str]]:
+    """The threshold of the only hop, and what is to be said of it."""
+    steps = steps_of(problem.outcomes, problem.routers[0])
+    search = _Search(problem, steps, _deltas(problem, targets))
+    budgets, accuracy = _parts(targets)
     first = max((search.budget_step(target) for target in budgets), default=0)
     if accuracy is None:
-        threshold, notes = int(search.steps.thresholds[first]), search.spare(first)
-    else:
-        threshold = search.threshold_for(accuracy, first, budgets)
-        notes = ["chosen by these images' labels: expect a little less accuracy than they show"]
-    costs = {name: cost for name, cost in problem.costs.items() if name != "query_rate"}
-    estimates = measure(problem.outcomes, problem.router, threshold, costs, problem.setting)
-    guarantees = {target.metric.name: _promise(problem, target) for target in targets}
-    return Solution(threshold, estimates, guarantees, tuple(notes))
+        return (int(steps.thresholds[first]),), search.spare(first)
+    return (search.threshold_for(accuracy, first, budgets),), [_CHOSEN]
+
+
+def _several(problem: Problem, targets: Sequence[Target]) -> tuple[tuple[int, ...], list[str]]:
+    """The thresholds of all hops, and what is to be said of them."""
+    _, accuracy = _parts(targets)
+    return vectors.choose(problem, targets), [_CHOSEN] if accuracy is not None else []
+
+
+def _parts(targets: Sequence[Target]) -> tuple[list[Target], Target | None]:
+    """The budgets, and the accuracy target."""
+    budgets = [target for target in targets if not target.metric.is_minimum]
+    return budgets, next((target for target in targets if target.metric.is_minimum), None)
 
 
 def _deltas(problem: Problem, targets: Sequence[Target]) -> float:
@@ -225,7 +184,7 @@ class _Search:
         """Abstention with a guarantee for the kept inputs."""
         outcomes, least = self.problem.outcomes, int(self.steps.thresholds[first])
         found = bounds.selective_bounds(
-            outcomes.score(self.problem.router), outcomes.device_right, self.delta
+            outcomes.score(self.problem.routers[0]), outcomes.device_right, self.delta
         )
         fine = [at for at in found if at.accuracy >= target.value]
         allowed = [at for at in fine if at.threshold >= least]
