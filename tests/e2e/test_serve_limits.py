@@ -140,3 +140,12 @@ def test_shapes_beyond_all_sizes_are_a_400(url: str, shape: str) -> None:
     body = f'{{"inputs":[{{"name":"x","datatype":"FP32","shape":{shape},"data":[1]}}]}}'
     answer = httpx.post(f"{url}/v2/models/m/infer", content=body, trust_env=False)
     assert answer.status_code == 400 and answer.json()["error"]
+
+
+def test_a_client_that_leaves_is_no_error_of_the_server(
+    doubling: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with server.serving(doubling, "m") as url:
+        connected(url, HEAD + b"\r\n{").close()
+        assert infers(url).status_code == 200
+    assert capsys.readouterr().err == ""

@@ -14,6 +14,7 @@ import anyio
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from mcu_hybrid import __version__
 from mcu_hybrid.cloud.fronts.base import Listen
@@ -135,6 +136,8 @@ async def _read_body(request: Request, limit: int) -> bytes:
                 # gets the answer instead of a broken pipe.
                 if seen > 2 * limit + (1 << 20):
                     break
+    except ClientDisconnect as error:  # nobody reads this; a traceback each would hold up others
+        raise OipError("the client left before its body was complete") from error
     except TimeoutError as error:
         raise OipError(f"the body did not arrive within {BODY_TIMEOUT_S:g} s", 408) from error
     if seen > limit:

@@ -28,6 +28,7 @@ class GuardedProtocol(H11Protocol):
         super().__init__(*args, **kwargs)
         self.unfinished_since: float | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._work: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the head's deadline; make room where there is none."""
@@ -39,7 +40,9 @@ class GuardedProtocol(H11Protocol):
         """As uvicorn's; keeps account of whether the request is complete."""
         if self.unfinished_since is None:
             self._begin()
+        before = self.tasks.copy()
         super().data_received(data)
+        self._work |= self.tasks - before
         if self.conn.their_state is not h11.IDLE:
             self._stop_deadline()  # the head is here
         if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
@@ -66,8 +69,12 @@ class GuardedProtocol(H11Protocol):
             self._deadline = None
 
     def _close(self) -> None:
-        """End it at once; its place is free from now on."""
+        """End it at once; its place is free from now on.
+
+        So is that of its request, which ends a little later: uvicorn counts both against the limit.
+        """
         self.connections.discard(self)
+        self.tasks.difference_update(self._work)
         self.unfinished_since = None
         if self.transport is not None:
             self.transport.abort()
