@@ -47,22 +47,19 @@ class Proxy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scores(Proxy):
-    """A trained pair's accuracies at the coverage that it can afford, and what it costs."""
+class Afforded(Proxy):
+    """The same at the coverage that a pair can afford, and what an input then costs."""
 
     coverage: float
     expected_cost: float | None
-    base_parameters: int
-    base_key: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairScores(Scores):
-    """The same with the global's size and the key of its predictions, as a study keeps it."""
+class Scores(Afforded):
+    """A trained pair, and the key of its base's predictions in the cache."""
 
-    global_macs: int
-    global_parameters: int
-    global_key: str
+    base_parameters: int
+    base_key: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +97,9 @@ class Pair:
 class Limits:
     """Bytes of RAM (arena, statics, stack) and flash (code, weights), microseconds; None: free."""
 
-    sram_bytes: int | None
-    flash_bytes: int | None
-    latency_us: float | None
+    sram_bytes: int | None = None
+    flash_bytes: int | None = None
+    latency_us: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,11 +127,22 @@ class Calibrated:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Proposals by what became of them."""
+
+    trained: int
+    pruned: int
+    infeasible: int
+    proposed_again: int
+    lost: int
+    under_way: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchResult(Artefact):
     """What a search found: all trained pairs, the front of score and cost, the best.
 
-    ``best`` is that of best.json; None: nothing was trained. ``counts`` are proposals by what
-    became of them.
+    ``best`` is that of best.json; None: nothing was trained.
     """
 
     step: ClassVar[str] = "search"
@@ -144,7 +152,7 @@ class SearchResult(Artefact):
     limits: Limits
     budget: BudgetFacts
     score: str
-    counts: Mapping[str, int]
+    counts: Counts
     space: Mapping[str, object]
     space_genomes: int
     global_space: Mapping[str, object] | None

@@ -23,7 +23,12 @@ from mcu_hybrid.cli.train import parse_size
 from mcu_hybrid.machines.price import MODELLED, milliseconds
 
 if TYPE_CHECKING:
+    from mcu_hybrid.artifacts.search import Figures, SearchResult
     from mcu_hybrid.search.score import Budget
+    from mcu_hybrid.steps.search import SearchOptions
+
+
+Values = dict[str, Any]  # the command line's, by the names of their parameters
 
 
 class _Scaled(click.ParamType):
@@ -141,39 +146,42 @@ def command(as_json: bool, calibrate_on_board: bool, **values: Any) -> None:
     extras.require("search", "search", *(("ray",) if values["ray"] else ()))
     if calibrate_on_board:
         extras.require("search --calibrate-on-board", "search", "export", "bench")
-    from mcu_hybrid.artifacts.train import Remarks
+    from mcu_hybrid.artifacts.codec import to_json
     from mcu_hybrid.steps.calibrate import calibrate_step
     from mcu_hybrid.steps.search import search_step
 
     options = _options(values)
     with progress(as_json) as on_event:
         found = search_step(options, on_event)
-        measure = calibrate_on_board and found["best"] is not None
+        measure = calibrate_on_board and found.best is not None
         measured = calibrate_step(options, found, on_event) if measure else None
     if as_json:
-        print_json({"out": str(options.out)} | found | {"measured": measured})
+        told = found.to_json() | {"measured": to_json(measured)}
+        print_json({"out": str(options.out)} | told)
         return
-    print_remarks(Remarks(**found["data"]))
+    print_remarks(found.data)
     _print(found, options.out)
     if measured is not None:
         click.echo(
-            f"counted on {measured['board']}: {measured['instructions']:,} instructions, "
-            f"predicted {measured['predicted']:,} from the genome ({measured['error']:+.1%}); "
-            f"arena {measured['arena_bytes']:,} B, predicted {measured['predicted_arena']:,} B"
+            f"counted on {measured.board}: {measured.instructions:,} instructions, "
+            f"predicted {measured.predicted:,} from the genome ({measured.error:+.1%}); "
+            f"arena {measured.arena_bytes:,} B, predicted {measured.predicted_arena:,} B"
         )
 
 
-def _options(values: dict[str, Any]) -> Any:
+def _options(values: Values) -> SearchOptions:
     """SearchOptions of the command line's values."""
+    from mcu_hybrid.artifacts.search import Limits
     from mcu_hybrid.search.evaluate import Short
-    from mcu_hybrid.search.figures import Limits
     from mcu_hybrid.steps.search import SearchOptions
 
     take = values.pop
     short = Short(
         take("epochs"), take("global_epochs"), take("images"), take("seed"), take("threads")
     )
-    limits = Limits(take("max_sram"), take("max_flash"), take("max_latency"))
+    limits = Limits(
+        sram_bytes=take("max_sram"), flash_bytes=take("max_flash"), latency_us=take("max_latency")
+    )
     return SearchOptions(
         board=take("board_name"),
         size=parse_size(take("size")),
@@ -185,7 +193,7 @@ def _options(values: dict[str, Any]) -> Any:
     )
 
 
-def _budget(values: dict[str, Any]) -> Budget:
+def _budget(values: Values) -> Budget:
     """The one budget that is given; the usual coverage where none is."""
     from mcu_hybrid.search.score import Budget
 
@@ -198,37 +206,41 @@ def _budget(values: dict[str, Any]) -> Budget:
     return Budget(kind, given[kind] if named else 0.8)
 
 
-def _print(found: dict, out: Path) -> None:
+def _print(found: SearchResult, out: Path) -> None:
     """The front, what became of the proposals, and what to do next."""
+    from mcu_hybrid.nets.genome import from_json
+
     rows = [
         (
-            pair["trial"],
-            pair["base"]["describe"],
-            f"{pair['scores']['margin']:.1%}",
-            f"{pair['scores']['oracle']:.1%}",
-            f"{pair['scores']['base_accuracy']:.1%}",
-            f"{pair['scores']['coverage']:.0%}",
-            _latency(pair["base"]["figures"]),
-            f"{pair['base']['figures']['sram_bytes']:,}",
-            f"{pair['base']['figures']['flash_bytes']:,}",
+            pair.trial,
+            pair.base.describe,
+            f"{pair.scores.margin:.1%}",
+            f"{pair.scores.oracle:.1%}",
+            f"{pair.scores.base_accuracy:.1%}",
+            f"{pair.scores.coverage:.0%}",
+            _latency(pair.base.figures),
+            f"{pair.base.figures.sram_bytes:,}",
+            f"{pair.base.figures.flash_bytes:,}",
         )
-        for pair in found["pareto"]
+        for pair in found.pareto
     ]
     columns = ("trial", "base", "hybrid", "oracle", "base acc.", "coverage", "ms, estimate")
-    table(f"best for {found['board']}", (*columns, "SRAM B", "flash B"), rows)
-    click.echo(", ".join(f"{n} {what.replace('_', ' ')}" for what, n in found["counts"].items()))
-    if found["best"] is None:  # other processes have all places
+    table(f"best for {found.board}", (*columns, "SRAM B", "flash B"), rows)
+    click.echo(", ".join(f"{n} {what.replace('_', ' ')}" for what, n in vars(found.counts).items()))
+    if found.best is None:  # other processes have all places
         click.echo(f"nothing is trained yet; run it again with --resume to see more, in {out}")
         return
-    if found["best"]["base"]["figures"]["latency_us"] is not None:
+    if found.best.base.figures.latency_us is not None:
         click.echo(f"times are estimates with a range, {MODELLED}")
-    height, width = found["best"]["base"]["genome"]["size"]
+    height, width = from_json(found.best.base.genome).size
     click.echo(
         f"in {out}; train it: mcu-hybrid train --data ... --size {height}x{width} "
         f"--base search:{out / 'best.json'}"
     )
 
 
-def _latency(figures: dict) -> str:
-    us = [figures[f"latency_{name}us"] for name in ("", "low_", "high_")]
-    return "-" if us[0] is None else milliseconds(*us, unit=False)
+def _latency(figures: Figures) -> str:
+    if figures.latency_us is None:
+        return "-"
+    ends = figures.latency_low_us, figures.latency_high_us
+    return milliseconds(figures.latency_us, *ends, unit=False)

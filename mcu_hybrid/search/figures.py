@@ -7,10 +7,8 @@ boards) at the core's cycles per instruction and clock, as ``build`` and ``bench
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
-
 from mcu_hybrid.artifacts.build import LayerRow
+from mcu_hybrid.artifacts.search import Figures, Limits
 from mcu_hybrid.board.load import Board
 from mcu_hybrid.compiler import cost, report
 from mcu_hybrid.compiler.code_budget import code_table
@@ -21,42 +19,6 @@ from mcu_hybrid.firmware.fit import STATICS_BYTES, arena_room
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.machines.price import Time, estimate, parts_of, unknown
 from mcu_hybrid.ops import operator
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bytes of RAM (arena, statics, stack) and flash (code, weights), microseconds; None: free."""
-
-    sram_bytes: int | None = None
-    flash_bytes: int | None = None
-    latency_us: float | None = None
-
-
-@dataclass(frozen=True)
-class Figures:
-    """Base and router on a board; ``latency_us`` is None where the core has no price.
-
-    It is an estimate: the truth lies between ``latency_low_us`` and ``latency_high_us``.
-    ``streams`` counts the runs of layers that are computed in strips to save RAM, ``unmeasured``
-    the layers whose kernel has no measured cost: they count as their slower, measured kernels.
-    """
-
-    macs: int
-    instructions: int | None
-    latency_us: float | None
-    latency_low_us: float | None
-    latency_high_us: float | None
-    arena_bytes: int
-    sram_bytes: int
-    weights_bytes: int
-    code_bytes: int
-    flash_bytes: int
-    streams: int
-    unmeasured: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
 
 
 def limits_of(board: Board, limits: Limits) -> Limits:
@@ -78,7 +40,7 @@ def limits_of(board: Board, limits: Limits) -> Limits:
             (board.flash_bytes, limits.flash_bytes),
         )
     )
-    return Limits(sram, flash, limits.latency_us)
+    return Limits(sram_bytes=sram, flash_bytes=flash, latency_us=limits.latency_us)
 
 
 def figures_of(graph: Graph, board: Board, limits: Limits) -> Figures:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mcu_hybrid.artifacts.codec import plain_to, to_json
+from mcu_hybrid.artifacts.search import Figures
 from mcu_hybrid.errors import CapacityError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.nets.genome import Genome, from_json
 from mcu_hybrid.search.space import Space, sample
 from mcu_hybrid.search.study import Book
-from mcu_hybrid.search.task import SCORE, Fit, GivenUp, Task, fit_of, score_of
+from mcu_hybrid.search.task import Fit, GivenUp, PairScores, Task, fit_of, score_of
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
@@ -49,7 +51,7 @@ class Row:
     base: Genome
     global_: Genome | None
     fit: Fit
-    scores: dict[str, Any]
+    scores: PairScores
 
 
 class Search:
@@ -100,7 +102,9 @@ class Search:
         trial = proposal.trial
         trial.set_user_attr(_BASE, proposal.base.to_json())
         trial.set_user_attr(_GLOBAL, proposal.global_.to_json() if proposal.global_ else None)
-        trial.set_user_attr(_FIT, {"figures": fit.figures, "excess": fit.excess, "edge": fit.edge})
+        trial.set_user_attr(
+            _FIT, {"figures": to_json(fit.figures), "excess": fit.excess, "edge": fit.edge}
+        )
         if not fit.fits:
             self.misses += 1
             self.book.infeasible(trial, fit.excess)
@@ -128,15 +132,15 @@ class Search:
         self.book.beat(trial)
         return not trial.should_prune()
 
-    def finish(self, trial: Trial, scores: dict[str, Any] | None) -> None:
+    def finish(self, trial: Trial, scores: PairScores | None) -> None:
         """Record the scores; None for a training that was given up."""
         from optuna.trial import TrialState
 
         if scores is None:
             self.book.study.tell(trial, state=TrialState.PRUNED)
             return
-        trial.set_user_attr(_RESULT, scores)
-        self.book.study.tell(trial, scores[SCORE])
+        trial.set_user_attr(_RESULT, to_json(scores))
+        self.book.study.tell(trial, scores.scores.margin)
 
     def rows(self) -> list[Row]:
         """All trained pairs of the study, best score first."""
@@ -145,7 +149,7 @@ class Search:
         made = [
             _row(t) for t in self.book.trials((TrialState.COMPLETE,)) if _RESULT in t.user_attrs
         ]
-        return sorted(made, key=lambda row: (-row.scores[SCORE], row.number))
+        return sorted(made, key=lambda row: (-row.scores.scores.margin, row.number))
 
     def _known(self, proposal: Proposal) -> bool:
         """A pair that was worked on already: told with what is known, without a place."""
@@ -202,6 +206,6 @@ def _row(trial: FrozenTrial) -> Row:
         trial.number,
         from_json(attrs[_BASE]),
         from_json(other) if other else None,
-        Fit(fit["figures"], fit["excess"], fit["edge"]),
-        attrs[_RESULT],
+        Fit(plain_to(Figures, fit["figures"]), fit["excess"], fit["edge"]),
+        plain_to(PairScores, attrs[_RESULT]),
     )

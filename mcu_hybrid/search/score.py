@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
+from mcu_hybrid.artifacts.search import Afforded, Proxy
 from mcu_hybrid.errors import InputError
 
 T = TypeVar("T")
@@ -82,9 +83,7 @@ def unsure(logits: np.ndarray, order: str) -> np.ndarray:
     return np.asarray(-(p * np.log(np.maximum(p, 1e-30))).sum(axis=1))
 
 
-def proxy(
-    base: np.ndarray, global_: np.ndarray, y: np.ndarray, coverage: float
-) -> dict[str, float]:
+def proxy(base: np.ndarray, global_: np.ndarray, y: np.ndarray, coverage: float) -> Proxy:
     """Hybrid accuracies at this coverage: by margin, by entropy, by the oracle; and the parts.
 
     Args:
@@ -100,13 +99,14 @@ def proxy(
         right[first] = global_right[first]
         found[order] = float(right.mean())
     worth = int((~base_right & global_right).sum())
-    return {
-        **found,
-        "oracle": float((base_right.sum() + min(routed, worth)) / len(y)),
-        "base_accuracy": float(base_right.mean()),
-        "global_accuracy": float(global_right.mean()),
-        "query_worth": worth / len(y),
-    }
+    return Proxy(
+        margin=found["margin"],
+        entropy=found["entropy"],
+        oracle=float((base_right.sum() + min(routed, worth)) / len(y)),
+        base_accuracy=float(base_right.mean()),
+        global_accuracy=float(global_right.mean()),
+        query_worth=worth / len(y),
+    )
 
 
 def pareto(items: Iterable[T], of: Callable[[T], Sequence[float]]) -> list[T]:
@@ -118,12 +118,21 @@ def pareto(items: Iterable[T], of: Callable[[T], Sequence[float]]) -> list[T]:
     return best
 
 
+@dataclass(frozen=True)
+class Paired:
+    """A base and a global by their names, and what they reach together."""
+
+    base: str
+    global_: str
+    scores: Afforded
+
+
 def best_pair(
-    bases: Sequence[tuple[Any, float, np.ndarray]],
-    globals_: Sequence[tuple[Any, int, np.ndarray]],
+    bases: Sequence[tuple[str, float, np.ndarray]],
+    globals_: Sequence[tuple[str, int, np.ndarray]],
     y: np.ndarray,
     budget: Budget,
-) -> list[dict[str, Any]]:
+) -> list[Paired]:
     """Every pair within the budget, scored from predictions alone; best margin score first.
 
     Args:
@@ -138,6 +147,6 @@ def best_pair(
                 continue
             scores = proxy(base_logits, global_logits, y, coverage)
             cost = budget.expected(edge, macs, coverage)
-            row = {"base": base, "global": global_, "coverage": coverage, "expected_cost": cost}
-            rows.append(row | scores)
-    return sorted(rows, key=lambda row: -row["margin"])
+            whole = Afforded(**vars(scores), coverage=coverage, expected_cost=cost)
+            rows.append(Paired(base, global_, whole))
+    return sorted(rows, key=lambda row: -row.scores.margin)

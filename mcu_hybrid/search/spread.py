@@ -20,7 +20,7 @@ from mcu_hybrid import extras
 from mcu_hybrid.errors import InputError, McuHybridError, ToolError
 from mcu_hybrid.nets.genome import Genome
 from mcu_hybrid.search.run import Proposal, Search
-from mcu_hybrid.search.task import Fit, GivenUp, Task, fit_of, score_of
+from mcu_hybrid.search.task import Fit, GivenUp, PairScores, Task, fit_of, score_of
 
 LOCAL = "local"
 _POLL_S = 0.1
@@ -107,7 +107,7 @@ class _Mail:
 
 def _train(
     task: Task, base: Genome, global_: Genome | None, fit: Fit, number: int, mail: Any
-) -> dict[str, Any] | None:
+) -> PairScores | None:
     """The Ray task: scores of a pair, or None where its training was given up."""
     import ray
 

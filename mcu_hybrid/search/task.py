@@ -6,15 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.artifacts.codec import always_inlined
+from mcu_hybrid.artifacts.search import Figures, Limits, Scores
 from mcu_hybrid.board.load import Board
 from mcu_hybrid.nets.genome import Genome
 from mcu_hybrid.search import figures as figures_module
 from mcu_hybrid.search.evaluate import Candidate, Pool, Predicted, Short, train_short
-from mcu_hybrid.search.figures import Limits
 from mcu_hybrid.search.graph import graph_of
 from mcu_hybrid.search.score import Budget, proxy
 
@@ -43,7 +43,7 @@ class Task:
 class Fit:
     """What a base takes on the board, by how much it is too much, and its share of the cost."""
 
-    figures: dict[str, Any]
+    figures: Figures
     excess: dict[str, float]
     edge: float
 
@@ -51,6 +51,16 @@ class Fit:
     def fits(self) -> bool:
         """True where every limit is kept."""
         return max(self.excess.values()) <= 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairScores:
+    """The scores of a pair with its global's size and key, as a study keeps them."""
+
+    scores: Scores = always_inlined()
+    global_macs: int
+    global_parameters: int
+    global_key: str
 
 
 def base_of(genome: Genome) -> Candidate:
@@ -70,12 +80,12 @@ def fit_of(task: Task, base: Genome) -> Fit:
     excess = figures_module.excess(made, task.board, task.limits)
     edge = task.budget.edge(made.macs, made.latency_us)
     excess["cost"] = edge / task.budget.amount - 1.0 if edge else 0.0
-    return Fit(made.to_json(), excess, edge)
+    return Fit(made, excess, edge)
 
 
 def score_of(
     task: Task, base: Genome, global_: Genome | None, fit: Fit, report: Report | None = None
-) -> dict[str, Any]:
+) -> PairScores:
     """Train what the cache does not hold, and score the pair at the coverage that it can afford.
 
     Args:
@@ -94,16 +104,18 @@ def score_of(
 
     def tell(done: int, logits: np.ndarray) -> None:
         if report is not None:
-            report(done, proxy(logits, cloud, y, share)[SCORE])
+            report(done, proxy(logits, cloud, y, share).margin)
 
     near = train_short(base_of(base), task.pool, task.short, task.cache, tell)
-    return {
-        **proxy(near.logits, cloud, y, coverage),
-        "coverage": coverage,
-        "expected_cost": task.budget.expected(fit.edge, far.macs, coverage),
-        "base_parameters": near.parameters,
-        "global_macs": far.macs,
-        "global_parameters": far.parameters,
-        "base_key": near.key,
-        "global_key": far.key,
-    }
+    return PairScores(
+        scores=Scores(
+            **vars(proxy(near.logits, cloud, y, coverage)),
+            coverage=coverage,
+            expected_cost=task.budget.expected(fit.edge, far.macs, coverage),
+            base_parameters=near.parameters,
+            base_key=near.key,
+        ),
+        global_macs=far.macs,
+        global_parameters=far.parameters,
+        global_key=far.key,
+    )

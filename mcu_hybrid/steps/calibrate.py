@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mcu_hybrid import nets
-from mcu_hybrid.artifacts.codec import to_json
+from mcu_hybrid.artifacts import store
+from mcu_hybrid.artifacts.search import Calibrated, Limits, SearchResult
 from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.compiler.cost import measured_core
 from mcu_hybrid.errors import BoardError
@@ -23,15 +23,15 @@ from mcu_hybrid.nets.genome import Genome
 from mcu_hybrid.nets.router_head import Collapsed
 from mcu_hybrid.ops import route_features
 from mcu_hybrid.search import results
-from mcu_hybrid.search.figures import Limits, figures_of
+from mcu_hybrid.search.figures import figures_of
 from mcu_hybrid.search.graph import ROUTER_HIDDEN, graph_of
-from mcu_hybrid.steps.search import SEARCH, WEIGHTS, SearchOptions
+from mcu_hybrid.steps.search import WEIGHTS, SearchOptions
 from mcu_hybrid.training.data import Dataset, load_data
 
 
 def calibrate_step(
-    options: SearchOptions, found: dict[str, Any], on_event: OnEvent | None = None
-) -> dict[str, Any]:
+    options: SearchOptions, found: SearchResult, on_event: OnEvent | None = None
+) -> Calibrated:
     """Export the best base with its weights, bench it, add the figures to search.json.
 
     Raises:
@@ -42,27 +42,27 @@ def calibrate_step(
 
     board = virtual_of(load_board(options.board, options.board_dirs), options.board_dirs)
     data = load_data(options.data, size=options.size)
-    genome = results.genome_of(found["best"])
+    assert found.best is not None
+    genome = results.genome_of(found.best)
     with tempfile.TemporaryDirectory(prefix="mcu-hybrid-") as folder:
         model = export_genome(genome, data, Path(folder), options.out / WEIGHTS, on_event)
         bench = BenchOptions(runs=2, board_dirs=options.board_dirs)
         measured = bench_step(model, board.name, bench, on_event=on_event)
     said = figures_of(graph_of(genome, data.shape[2], data.classes), board, Limits())
     counted = measured.instructions
-    facts = {
-        "board": board.name,
-        "exact": measured.exact,
-        "instructions": counted,
-        "predicted": said.instructions,
-        "error": said.instructions / counted - 1 if counted and said.instructions else None,
-        "arena_bytes": measured.arena_bytes,
-        "predicted_arena": said.arena_bytes,
-        "flash": to_json(measured.flash),
-        "predicted_flash_bytes": said.flash_bytes,
-    }
-    path = options.out / SEARCH
-    path.write_text(json.dumps(found | {"measured": facts}, indent=1) + "\n")
-    return facts
+    made = Calibrated(
+        board=board.name,
+        exact=measured.exact,
+        instructions=counted,
+        predicted=said.instructions,
+        error=said.instructions / counted - 1 if counted and said.instructions else None,
+        arena_bytes=measured.arena_bytes,
+        predicted_arena=said.arena_bytes,
+        flash=measured.flash,
+        predicted_flash_bytes=said.flash_bytes,
+    )
+    store.write(replace(found, measured=made), options.out)
+    return made
 
 
 def virtual_of(board: Board, board_dirs: Sequence[Path] = ()) -> Board:

@@ -12,6 +12,8 @@ from typing import Any
 
 from mcu_hybrid import nets
 from mcu_hybrid.artifacts.codec import to_json
+from mcu_hybrid.artifacts.search import Limits, SearchResult
+from mcu_hybrid.artifacts.train import Remarks
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.events import OnEvent
@@ -20,7 +22,7 @@ from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.routing.link_costs import link_model
 from mcu_hybrid.search import results, spread, study
 from mcu_hybrid.search.evaluate import Candidate, Pool, Predicted, Short, pool_of, train_short
-from mcu_hybrid.search.figures import Limits, limits_of
+from mcu_hybrid.search.figures import limits_of
 from mcu_hybrid.search.run import Search, Spaces
 from mcu_hybrid.search.score import Budget
 from mcu_hybrid.search.space import Space, read_space, space_for
@@ -28,7 +30,7 @@ from mcu_hybrid.search.task import Task
 from mcu_hybrid.training.data import load_data, remarks
 from mcu_hybrid.training.fit import predict
 
-SEARCH, BEST, WEIGHTS = "search.json", "best.json", "best-base.pt"
+BEST, WEIGHTS = "best.json", "best-base.pt"
 AUTO = "auto"
 _FIXED_EPOCHS = 4  # times those of a candidate: a fixed global is trained once
 
@@ -65,8 +67,8 @@ class SearchOptions:
     board_dirs: Sequence[Path] = ()
 
 
-def search_step(options: SearchOptions, on_event: OnEvent | None = None) -> dict[str, Any]:
-    """Search, write search.json, best.json and the winner's weights into OUT; returns the facts.
+def search_step(options: SearchOptions, on_event: OnEvent | None = None) -> SearchResult:
+    """Search, write search.json, best.json and the winner's weights into OUT; returns the result.
 
     Raises:
         InputError: an option makes no sense, or the study answers another question.
@@ -102,17 +104,17 @@ def search_step(options: SearchOptions, on_event: OnEvent | None = None) -> dict
     search = Search(book, spaces, task, on_event)
     with spread.cluster(options.ray, options.workers) if options.ray else nullcontext() as ray:
         (spread.Spread(search, ray) if options.ray else search).run()
-    return _written(options, search, to_json(remarks(data)))
+    return _written(options, search, remarks(data))
 
 
-def _written(options: SearchOptions, search: Search, data: dict[str, Any]) -> dict[str, Any]:
+def _written(options: SearchOptions, search: Search, data: Remarks) -> SearchResult:
     """The files of OUT, whole or not at all."""
-    found = results.facts_of(search, options.global_) | {"data": data}
-    _write(options.out / SEARCH, found)
-    best = found["best"]
+    found = results.result_of(search, options.global_, data)
+    _write(options.out / SearchResult.file, found.to_json())
+    best = found.best
     if best is not None:
-        _write(options.out / BEST, best)
-        weights = search.task.cache / f"{best['scores']['base_key']}.pt"
+        _write(options.out / BEST, to_json(best))
+        weights = search.task.cache / f"{best.scores.base_key}.pt"
         if weights.is_file():
             shutil.copyfile(weights, options.out / WEIGHTS)
     return found
@@ -167,7 +169,7 @@ def _question(
     short: Short,
     limits: Limits,
     budget: Budget,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What must be the same for two trials to be comparable."""
     return {
         "data": pool.digest,

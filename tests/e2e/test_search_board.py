@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +13,8 @@ for tool in ("arm-none-eabi-gcc", "qemu-system-arm"):
     if shutil.which(tool) is None:
         pytest.skip(f"{tool} is not installed", allow_module_level=True)
 
+from mcu_hybrid.artifacts import store  # noqa: E402
+from mcu_hybrid.artifacts.search import SearchResult  # noqa: E402
 from mcu_hybrid.machines import state  # noqa: E402
 from mcu_hybrid.steps.calibrate import calibrate_step  # noqa: E402
 from mcu_hybrid.steps.search import search_step  # noqa: E402
@@ -28,9 +29,9 @@ def test_the_winner_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         measured = calibrate_step(wanted, found)
     finally:
         state.stop("mps2-an500")
-    assert measured["board"] == "mps2-an500" and measured["exact"] is True
-    assert measured["arena_bytes"] == measured["predicted_arena"]
-    assert abs(measured["error"]) < 0.15
-    flash = sum(measured["flash"].values())
-    assert measured["predicted_flash_bytes"] == pytest.approx(flash, rel=0.15)
-    assert json.loads((wanted.out / "search.json").read_text())["measured"] == measured
+    assert measured.board == "mps2-an500" and measured.exact is True
+    assert measured.arena_bytes == measured.predicted_arena
+    assert abs(measured.error) < 0.15
+    flash = measured.flash.code_bytes + measured.flash.weights_bytes
+    assert measured.predicted_flash_bytes == pytest.approx(flash, rel=0.15)
+    assert store.result(SearchResult, wanted.out).measured == measured

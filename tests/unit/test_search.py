@@ -20,10 +20,12 @@ optuna = pytest.importorskip("optuna")
 from click.testing import CliRunner  # noqa: E402
 
 from mcu_hybrid import extras, nets  # noqa: E402
+from mcu_hybrid.artifacts import store  # noqa: E402
+from mcu_hybrid.artifacts.search import Limits, SearchResult  # noqa: E402
+from mcu_hybrid.artifacts.train import Remarks  # noqa: E402
 from mcu_hybrid.cli.search import command  # noqa: E402
 from mcu_hybrid.errors import CapacityError, InputError, MissingTool  # noqa: E402
 from mcu_hybrid.search import run, study  # noqa: E402
-from mcu_hybrid.search.figures import Limits  # noqa: E402
 from mcu_hybrid.search.score import Budget  # noqa: E402
 from mcu_hybrid.search.spread import cluster  # noqa: E402
 from mcu_hybrid.steps.search import search_step  # noqa: E402
@@ -36,18 +38,18 @@ def test_a_search_from_data_to_files(tmp_path: Path) -> None:
     events: list[str] = []
     found = search_step(options(tmp_path), lambda label, *_: events.append(label))
     assert {"global network", "train candidates"} <= set(events)
-    assert found == json.loads((tmp_path / "search.json").read_text())
-    assert found["counts"]["trained"] + found["counts"]["pruned"] == 4
+    assert found == store.result(SearchResult, tmp_path)
+    assert found.counts.trained + found.counts.pruned == 4
     best = json.loads((tmp_path / "best.json").read_text())
-    scores, figures = best["scores"], best["base"]["figures"]
-    assert scores["margin"] == max(pair["scores"]["margin"] for pair in found["pairs"])
-    assert scores["margin"] <= scores["oracle"]
-    spent = figures["macs"] + (1 - scores["coverage"]) * best["global"]["macs"]
-    assert spent == pytest.approx(900e3) == scores["expected_cost"]
-    assert found["data"] == {"left_out": {}, "notes": []}
-    assert 0 < figures["latency_us"] < 1e5 and figures["arena_bytes"] < figures["sram_bytes"]
-    front = [(pair["scores"]["margin"], pair["cost"]) for pair in found["pareto"]]
-    assert front == sorted(front, reverse=True) and front[0][0] == scores["margin"]
+    scores, figures = best.scores, best.base.figures
+    assert scores.margin == max(pair.scores.margin for pair in found.pairs)
+    assert scores.margin <= scores.oracle
+    spent = figures.macs + (1 - scores.coverage) * best.global_.macs
+    assert spent == pytest.approx(900e3) == scores.expected_cost
+    assert found.data == Remarks(left_out={}, notes=())
+    assert 0 < figures.latency_us < 1e5 and figures.arena_bytes < figures.sram_bytes
+    front = [(pair.scores.margin, pair.cost) for pair in found.pareto]
+    assert front == sorted(front, reverse=True) and front[0][0] == scores.margin
     net = nets.build(f"search:{tmp_path / 'best.json'}", (8, 8, 1), 10, 0, large=False)
     nets.load_weights(net, tmp_path / "best-base.pt")
     with pytest.raises(InputError, match="--resume"):
@@ -58,7 +60,7 @@ def test_a_search_from_data_to_files(tmp_path: Path) -> None:
     fit = trials_of(str(tmp_path / "study.log"))[0].user_attrs["fit"]
     assert set(fit["excess"]) == set(study.LIMITS)
     more = search_step(options(tmp_path, trials=5, resume=True))
-    assert more["counts"]["trained"] + more["counts"]["pruned"] == 5
+    assert more.counts.trained + more.counts.pruned == 5
 
 
 def test_globals_are_searched_too_and_all_pairs_scored(tmp_path: Path) -> None:
@@ -67,13 +69,13 @@ def test_globals_are_searched_too_and_all_pairs_scored(tmp_path: Path) -> None:
     budget = Budget("latency", 30e3)
     wanted = options(tmp_path / "out", trials=3, global_space=str(space), budget=budget)
     found = search_step(wanted)
-    assert found["counts"]["trained"] == 3
-    assert len(found["pairs"]) > 3  # of three bases and up to three globals
-    assert all(pair["global"]["genome"]["stem"] in (16, 24) for pair in found["pairs"])
-    for pair in found["pairs"]:
-        assert pair["scores"]["expected_cost"] == pytest.approx(30e3)
-        assert 0 < pair["scores"]["coverage"] < 1
-    assert found["best"] == found["pairs"][0]
+    assert found.counts.trained == 3
+    assert len(found.pairs) > 3  # of three bases and up to three globals
+    assert all(pair.global_.genome["stem"] in (16, 24) for pair in found.pairs)
+    for pair in found.pairs:
+        assert pair.scores.expected_cost == pytest.approx(30e3)
+        assert 0 < pair.scores.coverage < 1
+    assert found.best == found.pairs[0]
     best = f"search:{wanted.out / 'best.json'}"
     assert nets.canonical(best, large=True) != nets.canonical(best, large=False)
 
@@ -161,8 +163,8 @@ def test_a_kill_loses_and_doubles_nothing(tmp_path: Path, storage: str) -> None:
     before = pairs(storage)
     lost = next(t for t in trials_of(storage) if t.state.name == "RUNNING")
     found = search_step(options(tmp_path, storage=storage))
-    assert found["counts"]["trained"] + found["counts"]["pruned"] == 4
-    assert found["counts"]["lost"] == 1 and found["counts"]["under_way"] == 0
+    assert found.counts.trained + found.counts.pruned == 4
+    assert found.counts.lost == 1 and found.counts.under_way == 0
     after = pairs(storage)
     assert len(after) == len(set(after)) == 4 and set(before) < set(after)
     assert tuple(lost.user_attrs["key"]) in after
@@ -190,8 +192,8 @@ def test_trials_spread_over_a_ray_cluster(tmp_path: Path) -> None:
         found = search_step(options(tmp_path, trials=3, ray=two.address))
     finally:
         two.shutdown()
-    assert found["counts"]["trained"] + found["counts"]["pruned"] == 3
-    assert found["counts"]["under_way"] == 0
+    assert found.counts.trained + found.counts.pruned == 3
+    assert found.counts.under_way == 0
     done = pairs(str(tmp_path / "study.log"))
     assert len(done) == len(set(done)) == 3
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mcu_hybrid.artifacts.search import Limits
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.errors import BoardError, InputError
 from mcu_hybrid.nets.genome import Genome, Stage
 from mcu_hybrid.reference import interp
-from mcu_hybrid.search.figures import Limits, excess, figures_of, limits_of
+from mcu_hybrid.search.figures import excess, figures_of, limits_of
 from mcu_hybrid.search.graph import graph_of
 from mcu_hybrid.steps.calibrate import export_genome, virtual_of
 
@@ -52,7 +53,9 @@ def test_streams_are_used_where_ram_is_short() -> None:
 
 def test_a_boards_own_memories_are_limits() -> None:
     board = load_board("stm32f7")
-    assert limits_of(board, Limits()) == Limits(board.ram_bytes, board.flash_bytes, None)
+    assert limits_of(board, Limits()) == Limits(
+        sram_bytes=board.ram_bytes, flash_bytes=board.flash_bytes
+    )
     assert limits_of(board, Limits(sram_bytes=1 << 30)).sram_bytes == board.ram_bytes
     assert limits_of(board, Limits(flash_bytes=1000)).flash_bytes == 1000
     host = load_board("native")

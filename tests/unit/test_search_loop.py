@@ -10,11 +10,13 @@ import pytest
 
 optuna = pytest.importorskip("optuna")
 
+from mcu_hybrid.artifacts.search import Figures, Scores  # noqa: E402
 from mcu_hybrid.errors import CapacityError  # noqa: E402
 from mcu_hybrid.search import run, study  # noqa: E402
 from mcu_hybrid.search.run import Search, Spaces  # noqa: E402
 from mcu_hybrid.search.space import from_json  # noqa: E402
-from mcu_hybrid.search.task import Fit  # noqa: E402
+from mcu_hybrid.search.task import Fit, PairScores  # noqa: E402
+from tests.support.artefacts import example  # noqa: E402
 from tests.support.search_rig import SPACE, states, trials_of  # noqa: E402
 
 
@@ -32,11 +34,12 @@ class Rig:
         monkeypatch.setattr(run, "score_of", self._score)
 
     def _fit(self, task: Any, base: Any) -> Fit:
-        return Fit({"latency_us": 1.0}, self.excess(base), 1.0)
+        return Fit(example(Figures, latency_us=1.0), self.excess(base), 1.0)
 
-    def _score(self, task: Any, base: Any, global_: Any, fit: Fit, report: Any) -> dict:
+    def _score(self, task: Any, base: Any, global_: Any, fit: Fit, report: Any) -> PairScores:
         self.trained.append(base.digest)
-        return {"margin": self.score(base, report)}
+        scores = example(Scores, margin=self.score(base, report))
+        return example(PairScores, scores=scores)
 
 
 def test_only_what_fits_takes_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +50,7 @@ def test_only_what_fits_takes_a_place(tmp_path: Path, monkeypatch: pytest.Monkey
     rows = rig.search.rows()
     assert len(rows) == len(set(rig.trained)) == 5
     assert {row.base.stem for row in rows} == {4}
-    assert [row.scores["margin"] for row in rows] == sorted(
+    assert [row.scores.scores.margin for row in rows] == sorted(
         (row.base.stages[1].width / 100 for row in rows), reverse=True
     )
     refused = [t for t in rig.search.book.trials() if "claim" not in t.user_attrs]

@@ -133,17 +133,17 @@ def test_the_proxy_keeps_the_identities() -> None:
     base, y = predictions(1, 0.7)
     cloud, _ = predictions(2, 0.9)
     whole = proxy(base, cloud, y, 1.0)
-    assert whole["margin"] == whole["entropy"] == whole["oracle"] == whole["base_accuracy"]
+    assert whole.margin == whole.entropy == whole.oracle == whole.base_accuracy
     none = proxy(base, cloud, y, 0.0)
-    assert none["margin"] == none["entropy"] == none["global_accuracy"]
-    assert none["oracle"] == none["base_accuracy"] + none["query_worth"]
+    assert none.margin == none.entropy == none.global_accuracy
+    assert none.oracle == none.base_accuracy + none.query_worth
     for coverage in (0.9, 0.8, 0.5):
         found = proxy(base, cloud, y, coverage)
-        bound = found["base_accuracy"] + min(1 - coverage, found["query_worth"])
-        assert found["oracle"] == pytest.approx(bound, abs=1 / len(y))
-        chance = coverage * found["base_accuracy"] + (1 - coverage) * found["global_accuracy"]
-        assert chance < found["margin"] <= found["oracle"]
-        assert chance < found["entropy"] <= found["oracle"]
+        bound = found.base_accuracy + min(1 - coverage, found.query_worth)
+        assert found.oracle == pytest.approx(bound, abs=1 / len(y))
+        chance = coverage * found.base_accuracy + (1 - coverage) * found.global_accuracy
+        assert chance < found.margin <= found.oracle
+        assert chance < found.entropy <= found.oracle
 
 
 def test_the_least_sure_images_are_queried_first() -> None:
@@ -175,15 +175,15 @@ def test_pairs_are_scored_from_predictions_alone() -> None:
     cloud, _ = predictions(3, 0.95)
     bases = [("weak", 10.0, weak), ("strong", 80.0, strong), ("heavy", 101.0, strong)]
     rows = best_pair(bases, [("g", 200, cloud), ("h", 400, cloud)], y, Budget("macs", 100.0))
-    assert {(r["base"], r["global"]) for r in rows} == {
+    assert {(r.base, r.global_) for r in rows} == {
         (b, g) for b in ("weak", "strong") for g in ("g", "h")
     }
     for row in rows:
-        edge, macs = (10, 80)[row["base"] == "strong"], (200, 400)[row["global"] == "h"]
-        assert row["coverage"] == pytest.approx(1 - (100 - edge) / macs)
-        logits = strong if row["base"] == "strong" else weak
-        assert row["margin"] == proxy(logits, cloud, y, row["coverage"])["margin"]
-    assert [r["margin"] for r in rows] == sorted((r["margin"] for r in rows), reverse=True)
+        edge, macs = (10, 80)[row.base == "strong"], (200, 400)[row.global_ == "h"]
+        assert row.scores.coverage == pytest.approx(1 - (100 - edge) / macs)
+        logits = strong if row.base == "strong" else weak
+        assert row.scores.margin == proxy(logits, cloud, y, row.scores.coverage).margin
+    assert [r.scores.margin for r in rows] == sorted((r.scores.margin for r in rows), reverse=True)
 
 
 def test_the_front_holds_what_nothing_beats() -> None:
