@@ -11,9 +11,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
-from mcu_hybrid import api, ops
+from mcu_hybrid import api, cli, ops
 from mcu_hybrid.cli import VERBS
 from mcu_hybrid.errors import UnsupportedOp
 from tests.unit.test_layers import FLOORS
@@ -133,6 +134,33 @@ def test_files_and_modules_that_pages_name_are_there(root: Path) -> None:
             if is_real and not any((root / p / name).exists() for p in ("", "mcu_hybrid")):
                 missing.append(f"{path.name}: {name}")
     assert not missing, missing
+
+
+def test_commands_that_pages_show_have_their_options(root: Path) -> None:
+    """Every `mcu-hybrid VERB --option` of a page, in a listing or a sentence."""
+    wrong, seen = [], 0
+    for path in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
+        if path.name == "changelog.md":
+            continue
+        text = path.read_text("utf-8").replace("\\\n", " ")
+        for verb, rest in re.findall(r"mcu-hybrid ([a-z]+)((?:[ \t][^`\n#,;]*)?)", text):
+            command = cli.cli.get_command(click.Context(cli.cli), verb)
+            if command is None:
+                continue  # a sentence goes on: "mcu-hybrid looks for"
+            known = {name for o in command.params for name in (*o.opts, *o.secondary_opts)}
+            given = set(re.findall(r"(?<=\s)--[a-z][a-z-]*", rest))
+            seen += len(given)
+            wrong += [
+                f"{path.name}: {verb} {option}" for option in sorted(given - known - {"--help"})
+            ]
+    assert not wrong and seen > 50, (wrong, seen)
+
+
+def test_the_readme_begins_with_the_commands_and_has_one_table(root: Path) -> None:
+    text = (root / "README.md").read_text("utf-8")
+    assert text.index("make demo") < text.index("make test") < text.index("**base**")
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.M)
+    assert len(tables) == 1 and len(tables[0].splitlines()) == 2 + 6
 
 
 def test_links_of_readme_and_contributing_lead_somewhere(root: Path) -> None:
