@@ -22,7 +22,8 @@ from mcu_hybrid.artifacts.build import RouterRow
 from mcu_hybrid.bench import timing
 from mcu_hybrid.bench.model import BenchModel
 from mcu_hybrid.board.load import Board
-from mcu_hybrid.device.client import Device, Inference, Profile
+from mcu_hybrid.device.client import Device
+from mcu_hybrid.device.inference import Inference, Profile
 from mcu_hybrid.errors import ProtocolError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.ops import route_features

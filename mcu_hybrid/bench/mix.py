@@ -17,7 +17,8 @@ from mcu_hybrid.artifacts.build import LayerRow
 from mcu_hybrid.bench import thumb
 from mcu_hybrid.bench.thumb import CLASSES, Cycles, Instruction
 from mcu_hybrid.board.load import Board
-from mcu_hybrid.device.client import Device, Inference
+from mcu_hybrid.device.client import Device
+from mcu_hybrid.device.inference import Inference
 from mcu_hybrid.errors import BoardError, ToolError
 from mcu_hybrid.image.firmware import FirmwareImage
 from mcu_hybrid.machines import Machine, named, names, tracer_of

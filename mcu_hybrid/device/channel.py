@@ -3,7 +3,7 @@
 A request may be sent many times, and an answer to any of those times is its answer. How often it
 is sent is not limited, only the time: a board that says nothing for ``budget_s`` is hung. A request
 that runs the model is acknowledged before it runs; while the board says that it goes on, it may
-take as long as it wants. No meaning of any request (device.py), no bytes (wire/frames.py).
+take as long as it wants. No meaning of any request (client.py), no bytes (wire/frames.py).
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mcu_hybrid.errors import LinkTimeout, ProtocolError
+from mcu_hybrid.device.trouble import Damaged, DeviceError, DeviceFault, TooLarge, layer_text
+from mcu_hybrid.errors import LinkTimeout
 from mcu_hybrid.link.base import Link
 from mcu_hybrid.wire.frames import BadFrame, Decoder, Frame, encode
-from mcu_hybrid.wire.messages import LINK_CODES, MAX_PAYLOAD, MEANING, RESPONSE, Code, Fault, Type
+from mcu_hybrid.wire.messages import LINK_CODES, MAX_PAYLOAD, RESPONSE, Type
 from mcu_hybrid.wire.payloads import Ack, ErrorFrame, FaultFrame
 
 _READ_BYTES = 65536
@@ -33,57 +34,6 @@ _LEAST_PIECE_BYTES = 32
 _SHRINK_AFTER = 4  # damaged frames in one exchange
 _GOOD_FRAMES = 16  # in a row, before larger ones are tried
 _SEND_AGAIN = "the link loses bytes: try a shorter cable or a lower baud rate"
-
-
-class DeviceError(ProtocolError):
-    """The board refused a request with an error frame."""
-
-    def __init__(self, request: Type, error: ErrorFrame, layer_names: Sequence[str] = ()) -> None:
-        known = error.code in set(Code)
-        meaning = MEANING[Code(error.code)] if known else "of a kind unknown to this host"
-        hint = ""
-        detail = f"detail {error.detail}"
-        if error.code == Code.ARENA_OVERRUN:
-            detail = layer_text(error.detail, layer_names) or "in a layer that is not known"
-            hint = "a fault of a kernel or of the memory plan: report it with the model"
-        super().__init__(
-            f"the board refused {request.name}: {meaning} (code {error.code}, {detail})", hint
-        )
-        self.code = error.code
-        self.detail = error.detail
-
-
-class DeviceFault(ProtocolError):
-    """The board's processor faulted; the board has restarted itself."""
-
-    def __init__(
-        self, fault: FaultFrame, layer_names: Sequence[str] = (), where: str = "outside the model"
-    ) -> None:
-        if fault.layer is not None:
-            where = layer_text(fault.layer, layer_names)
-        what = f"address 0x{fault.address:08x}"
-        if fault.code == Fault.WATCHDOG:
-            what = f"for {fault.address:,} ms"
-        super().__init__(
-            f"{fault.kind} on the board {where}, at pc 0x{fault.pc:08x}, {what}",
-            "arm-none-eabi-addr2line -fe firmware.elf PC names the source line",
-        )
-        self.fault = fault
-
-
-class Damaged(LinkTimeout):
-    """Frames are damaged on their way, in either direction, again and again."""
-
-
-class TooLarge(Damaged):
-    """The same for a frame that a smaller one could replace; ``piece_bytes`` is smaller now."""
-
-
-def layer_text(layer: int, names: Sequence[str]) -> str:
-    """ "in layer 3 'conv'", or "" for a number that is none of the model's."""
-    if names and layer >= len(names):
-        return ""
-    return f"in layer {layer}" + (f" '{names[layer]}'" if names else "")
 
 
 @dataclass

@@ -1,13 +1,14 @@
 """The first words with a board: is it there, is it ours, and why not.
 
-Not here: anything that a board is asked once it has said hello (device.py).
+Not here: anything that a board is asked once it has said hello (client.py).
 """
 
 from __future__ import annotations
 
 import time
 
-from mcu_hybrid.device.channel import Channel, DeviceFault
+from mcu_hybrid.device.channel import Channel
+from mcu_hybrid.device.trouble import DeviceFault
 from mcu_hybrid.errors import LinkError, LinkTimeout
 from mcu_hybrid.wire.messages import Type
 from mcu_hybrid.wire.payloads import FaultFrame, Hello

@@ -1,6 +1,6 @@
 """What a board's answers hold: an inference, a profile, and how many were kept or queried.
 
-Nothing is asked of a board here (device.py), and no bytes of frames are read (wire/payloads.py).
+Nothing is asked of a board here (client.py), and no bytes of frames are read (wire/payloads.py).
 """
 
 from __future__ import annotations

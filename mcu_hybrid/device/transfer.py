@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from mcu_hybrid.device.channel import Channel, DeviceError, Exchange, TooLarge
+from mcu_hybrid.device.channel import Channel, Exchange
+from mcu_hybrid.device.trouble import DeviceError, TooLarge
 from mcu_hybrid.errors import LinkTimeout, ProtocolError
 from mcu_hybrid.wire import payloads
 from mcu_hybrid.wire.fields import FLASH_AGAIN, fixed_bytes

@@ -16,7 +16,8 @@ from mcu_hybrid.artifacts.bench import BenchFacts, BenchResult, ModelMix
 from mcu_hybrid.bench import measure, mix, samples, timing
 from mcu_hybrid.bench.model import BenchModel
 from mcu_hybrid.board.load import load_board
-from mcu_hybrid.device.client import Device, Inference
+from mcu_hybrid.device.client import Device
+from mcu_hybrid.device.inference import Inference
 from mcu_hybrid.errors import InputError, ModelError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.machines import price, tracer_of

@@ -17,7 +17,7 @@ import numpy as np
 from mcu_hybrid import manifest, mechanisms
 from mcu_hybrid.artifacts.predict import Prediction, Predictions
 from mcu_hybrid.cloud.client import CloudClient
-from mcu_hybrid.device.client import Inference
+from mcu_hybrid.device.inference import Inference
 from mcu_hybrid.errors import InputError, ModelError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.export.agreement import run_tensors

@@ -17,7 +17,8 @@ from elftools.elf.elffile import ELFFile
 
 from mcu_hybrid.board.load import Board, load_board
 from mcu_hybrid.device.channel import Exchange
-from mcu_hybrid.device.client import Device, DeviceError, DeviceFault
+from mcu_hybrid.device.client import Device
+from mcu_hybrid.device.trouble import DeviceError, DeviceFault
 from mcu_hybrid.errors import LinkError, LinkTimeout, MissingTool
 from mcu_hybrid.image.firmware import FirmwareImage
 from mcu_hybrid.image.parts import image_parts

@@ -22,7 +22,8 @@ from mcu_hybrid.compiler.emit.model import emit
 from mcu_hybrid.compiler.passes.link_route import link_route
 from mcu_hybrid.compiler.program import program_of
 from mcu_hybrid.compiler.read.tflite import read_tflite
-from mcu_hybrid.device.client import Device, DeviceError, DeviceFault
+from mcu_hybrid.device.client import Device
+from mcu_hybrid.device.trouble import DeviceError, DeviceFault
 from mcu_hybrid.errors import LinkError, ProtocolError
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.image.firmware import FirmwareImage

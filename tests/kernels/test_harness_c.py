@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcu_hybrid.device.client import Device, DeviceError, DeviceFault
+from mcu_hybrid.device.client import Device
+from mcu_hybrid.device.trouble import DeviceError, DeviceFault
 from mcu_hybrid.errors import InputError, LinkError, ProtocolError
 from mcu_hybrid.link import open_link
 from mcu_hybrid.wire import payloads
