@@ -21,6 +21,7 @@ from click.testing import CliRunner  # noqa: E402
 
 from mcu_hybrid import extras, nets  # noqa: E402
 from mcu_hybrid.artifacts import store  # noqa: E402
+from mcu_hybrid.artifacts.codec import to_json  # noqa: E402
 from mcu_hybrid.artifacts.search import Limits, SearchResult  # noqa: E402
 from mcu_hybrid.artifacts.train import Remarks  # noqa: E402
 from mcu_hybrid.cli.search import command  # noqa: E402
@@ -40,7 +41,8 @@ def test_a_search_from_data_to_files(tmp_path: Path) -> None:
     assert {"global network", "train candidates"} <= set(events)
     assert found == store.result(SearchResult, tmp_path)
     assert found.counts.trained + found.counts.pruned == 4
-    best = json.loads((tmp_path / "best.json").read_text())
+    best = found.best
+    assert best is not None and to_json(best) == json.loads((tmp_path / "best.json").read_text())
     scores, figures = best.scores, best.base.figures
     assert scores.margin == max(pair.scores.margin for pair in found.pairs)
     assert scores.margin <= scores.oracle
