@@ -22,7 +22,7 @@ class DemoRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoFacts(Artefact):
+class DemoOutput(Artefact):
     """The whole path in figures: ``exact`` of bench and run together."""
 
     step: ClassVar[str] = "demo"

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from mcu_hybrid.artifacts.bench import BenchFacts, BenchResult
 from mcu_hybrid.artifacts.build import BuildFacts, Plan
 from mcu_hybrid.artifacts.codec import Artefact, keys_of, types_of
-from mcu_hybrid.artifacts.demo import DemoFacts
+from mcu_hybrid.artifacts.demo import DemoOutput
 from mcu_hybrid.artifacts.export import Agreement, ExportFacts
 from mcu_hybrid.artifacts.run import RunFacts, RunResult
 from mcu_hybrid.artifacts.search import SearchResult
@@ -31,7 +31,7 @@ KINDS: tuple[type[Artefact], ...] = (
     TuneFacts,
     TuneResult,
     SearchResult,
-    DemoFacts,
+    DemoOutput,
 )
 _SCALARS: Mapping[Any, Any] = {str: "text", int: 3, float: 0.5, bool: True, object: {"a": [1]}}
 T = TypeVar("T")
