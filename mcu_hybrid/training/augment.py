@@ -1,4 +1,8 @@
-"""Random views of a batch of images (torch): small shifts, turns, scalings, mirror, contrast."""
+"""Random views of a batch of images (torch): small shifts, turns, scalings, mirror, contrast.
+
+The recipe is ours, small enough for small images; Kag et al. use RandAugment, crops and erasing on
+ImageNet (hybrid 3, docs/papers.md), and draw the views of base and global independently.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,11 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Views:
-    """How far a view may be from its image; shares are of the image's size."""
+    """How far a view may be from its image; shares are of the image's size.
+
+    The defaults are for scans (digits): 8 x 8 pixels move by less than one, and a digit stays the
+    digit it is. ``contrast`` is a gain of 1 +- that share.
+    """
 
     shift: float = 0.10
     turn_degrees: float = 8.0
@@ -30,8 +38,9 @@ class Views:
         )
 
 
-# What photographs of things get by default: shifts up to an eighth, mirrors. On CIFAR-10 a short
-# training gains three points over turned, zoomed and re-lit views.
+# What photographs of things get by default: shifts up to an eighth (4 of 32 pixels, as usual for
+# CIFAR), mirrors. On CIFAR-10 a short training gains three points over turned, zoomed and re-lit
+# views.
 PHOTOGRAPHS = Views(shift=0.125, turn_degrees=0.0, zoom=0.0, contrast=0.0, flip=True)
 
 

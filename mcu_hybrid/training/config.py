@@ -50,7 +50,7 @@ class HybridConfig:
     weight_decay: float = 1e-2
     augment: bool = True
     flip: str = "auto"  # mirrored copies: "yes", "no", "auto" (colour images only)
-    # Router (spec sections 2 to 4).
+    # Router (hybrid 2 to 4 of docs/papers.md).
     router_inputs: str = "top_k"  # [entropy; top probabilities], or "features": and z of the base
     router_hidden: int = 32
     router_steps: int = 700

@@ -1,5 +1,8 @@
 """Predictions for images that a network was fitted on, by networks that did not see them.
 
+K-fold cross-fitting is ours: Kag et al. take labels from images that both networks may have learned
+by heart, which makes o = 1 rare and biased (hybrid 2, docs/papers.md).
+
 Base and global are nearly always right on their own fit split, so a router that learned there would
 find little worth a query. Here the split is cut into folds, and for each one a network is fitted on
 the others. Those networks stand in for the deployed ones, which were fitted on all folds: they are

@@ -12,7 +12,7 @@ import numpy as np
 from mcu_hybrid.artifacts.train import Room
 from mcu_hybrid.routing.thresholds import queries, threshold_for
 
-COVERAGES = (0.9, 0.8, 0.7, 0.5)
+COVERAGES = (0.9, 0.8, 0.7, 0.5)  # as in routing/evaluate.py, so that float and int8 compare
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,10 @@ class AtCoverage:
 
 
 def room(base: np.ndarray, global_: np.ndarray, y: np.ndarray) -> Room:
-    """Accuracies of both networks, the share worth a query, and the oracles of spec section 5.
+    """Accuracies of both networks, the share worth a query, and the oracles of hybrid 5 (shares).
+
+    Query worth is P(o = 1); agreement the coverage P(b = g) of the oracle with the global's
+    accuracy; margin oracle P(b = y or g = y), which no router exceeds (docs/papers.md).
 
     Args:
         base, global_: predicted classes [N].
@@ -52,7 +55,7 @@ def at_coverages(
     global_right: np.ndarray,
     coverages: tuple[float, ...] = COVERAGES,
 ) -> list[AtCoverage]:
-    """A row for each target.
+    """A row for each target: A(c) of hybrid 1 and its parts, shares.
 
     Thresholds come from the calibration scores; everything else is measured on ``scores``.
     """

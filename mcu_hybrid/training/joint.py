@@ -1,4 +1,4 @@
-"""Alternating training of a hybrid: rounds of router -> global -> base (spec section 3).
+"""Alternating training of a hybrid: rounds of router -> global -> base (hybrid 3, docs/papers.md).
 
 One part trains the router alone, two parts router and base, three all. In a phase the other two
 networks stand still, in eval mode; each phase has its own optimiser, schedule, cap of iterations
@@ -9,10 +9,10 @@ and averaged weights (phase.py). Which images teach whom:
   part), also from the fit split, through the networks of the other folds. In two and three parts
   those are left out: they describe networks that no longer exist.
 - Base and global learn from the fit split, weighted (2 - r) and (1 + r) by the router's hard
-  decision r at the target coverage, as deployed. An image's r must not rest on a base that learned
-  that image by heart. With ``folds`` it is the router's answer to the base of the fold that did
-  not see the image. Without, it is the share of held-out images of the same class that the router
-  sends: coarse, but honest.
+  decision r at the target coverage, as deployed (hybrid 2.3). An image's r must not rest on a base
+  that learned that image by heart. With ``folds`` it is the router's answer to the base of the
+  fold that did not see the image. Without, it is the share of held-out images of the same class
+  that the router sends: coarse, but honest.
 - Which round is best, and whether plain or averaged weights, is said by the hybrid accuracy on the
   select split, which nothing else uses: its mean over coverages around the target, since a single
   one of few images is noise. Round 0 is the router alone for the networks as they came: the start
@@ -48,9 +48,9 @@ from mcu_hybrid.training.state import Journal, copied
 
 ORDER = {1: ("router",), 2: ("router", "base"), 3: ("router", "global", "base")}
 SECTION = "rounds"  # of the journal
-_AROUND = (-0.2, -0.1, 0.0, 0.1, 0.2)  # the target coverage: what selects a round
-_ROUTER_STEPS = 50  # least of a phase: small as it is, it learns in many steps
-GLOBAL_SMOOTHING = 0.1  # of the labels; also in the bootstrap
+_AROUND = (-0.2, -0.1, 0.0, 0.1, 0.2)  # the target coverage: what selects a round; docstring
+_ROUTER_STEPS = 50  # least of a phase: one pass over few images is 1 to 5 steps, which move nothing
+GLOBAL_SMOOTHING = 0.1  # of the labels, as the published code's CE_ls; also in the bootstrap
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ class Rounds:
         return torch.as_tensor(share[self.material.y_fit], dtype=torch.float32)
 
     def weights(self, name: str) -> torch.Tensor:
-        """Of the fit images in the loss of "base" or "global", float32 [N]."""
+        """Of the fit images in the loss of "base" or "global", float32 [N]: hybrid 2.3."""
         config = self.config
         kept, routed = config.base_kept_weight, config.base_routed_weight
         if name == "global":

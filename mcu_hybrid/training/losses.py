@@ -1,6 +1,8 @@
-"""Losses of router, base and global (spec sections 2, 2.1 to 2.3), and the labels they rest on.
+"""Losses of router, base and global, and the labels they rest on: hybrid 1 to 2.3.
 
-Convention here: the head gives (G_keep, G_query); o = 1 means that the cloud is worth asking.
+Marks as ``hybrid 2.1`` name a formula of docs/papers.md. Convention here: the head gives (G_keep,
+G_query), gate = G_query - G_keep; o = 1 means that the cloud is worth asking. [N] images, [N, K]
+logits of K classes.
 """
 
 from __future__ import annotations
@@ -10,20 +12,23 @@ from torch.nn import functional
 
 from mcu_hybrid.training.config import HybridConfig
 
-_MARGIN = -0.1  # the threshold and clip of the paper-era code
-_CLIP = 0.4
-_RAMP = 0.1
+# All three are the published code's (hybrid 2.1), in units of the gate; none was tuned here.
+_MARGIN = -0.1  # the boost of a sample begins this far on the wrong side of gate 0
+_CLIP = 0.4  # and ends at 1.4 times the weight: hopeless samples must not outweigh all others
+_RAMP = 0.1  # steep enough to count inputs as an indicator does, and still with a gradient
 
 
 def proxy_labels(
     base: torch.Tensor, global_: torch.Tensor, y: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (o, both wrong) as booleans [N]: o = base wrong and global right.
+    """Return (o, both wrong) as booleans [N]: o = 1{b != g = y}, base wrong and global right.
 
-    Where both are wrong either choice scores nothing; the label resolves it in favour of the edge.
+    The proxy label of Kag et al. (hybrid 2). Where both are wrong either choice scores nothing; the
+    label resolves it in favour of the edge.
 
     Args:
         base, global_: logits [N, K].
+        y: true classes [N].
     """
     base_right = base.argmax(1) == y
     global_right = global_.argmax(1) == y
@@ -33,9 +38,10 @@ def proxy_labels(
 def router_labels(
     base: torch.Tensor, global_: torch.Tensor, y: torch.Tensor, label: str = "proxy"
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (label, both wrong): "proxy" is o, "naive" is 1{base wrong} ("hardness only").
+    """Return (label, both wrong), [N]: "proxy" is o, "naive" is 1{base wrong} ("hardness only").
 
-    The naive label also sends what the global gets wrong; the two differ in that cell alone.
+    The two strategies of hybrid 2.1. The naive label also sends what the global gets wrong; the two
+    differ in that cell alone.
     """
     query, both_wrong = proxy_labels(base, global_, y)
     return (query | both_wrong if label == "naive" else query), both_wrong
@@ -74,10 +80,14 @@ def router_loss(
 ) -> torch.Tensor:
     """Mean weighted loss against the label, plus the coverage penalty; a scalar.
 
+    The surrogate of hybrid 2, E[l(r, o)] + lambda (c - E[1{r = 0}])_+, lambda = ``coverage_weight``
+    (100 in the published code), l by hybrid 2.1 ("balanced") or 2.2 ("focal").
+
     Args:
         gates: [N, 2], (keep, query).
         query: the label, booleans [N].
-        both_wrong: booleans [N]; these samples are multiplied by ``both_wrong_weight``.
+        both_wrong: booleans [N]; these samples are multiplied by ``both_wrong_weight`` (0.1 in
+            the published code, 1 by default here: see docs/hybrid.md, what each part buys).
         kind: "balanced" or "focal".
         coverage, most_coverage: see ``coverage_penalty``.
     """
@@ -90,10 +100,10 @@ def router_loss(
 
 
 def balanced(gates: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
-    """Class-balanced, confidence-modulated cross-entropy per sample [N].
+    """Class-balanced, confidence-modulated cross-entropy per sample [N]: hybrid 2.1.
 
-    Each class gets weight max(n0, n1) / n of this batch; a sample on the wrong side of the gate
-    weighs up to 1.4 times as much.
+    Each class gets weight max(n0, n1) / n of this batch (the published code's g_denom = 1); a
+    sample on the wrong side of the gate weighs up to 1.4 times as much.
     """
     ones = query.sum().clamp(min=1).float()
     zeros = (~query).sum().clamp(min=1).float()
@@ -108,7 +118,11 @@ def balanced(gates: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
 def focal(
     gates: torch.Tensor, query: torch.Tensor, gamma: float, keep_weight: float
 ) -> torch.Tensor:
-    """w (1 - p)^gamma (-log p) per sample [N], p of the label; w = ``keep_weight`` for keep, 1."""
+    """w (1 - p)^gamma (-log p) per sample [N], p of the label; w = ``keep_weight`` for keep, 1.
+
+    Focal loss (Lin et al., ICCV 2017) with the weights of hybrid 2.2: gamma 2, w 2 for keep, and
+    the same clamp of p, so that its logarithm is finite in float32.
+    """
     p = torch.softmax(gates, dim=1).clamp(1e-7, 1 - 1e-7)
     p = torch.where(query, p[:, 1], p[:, 0])
     weight = torch.where(query, 1.0, keep_weight)
@@ -120,9 +134,13 @@ def coverage_penalty(
 ) -> torch.Tensor:
     """relu(routed mass - (1 - coverage)) + relu(kept mass - most_coverage), a scalar.
 
-    The meaningful direction of the paper's hinge: coverage below its target is what costs. A ramp
-    of the gate, clipped at 0.1, stands in for the indicator, and the whole is in units of that
-    ramp: 0.1 for "everything". ``most_coverage`` 1 leaves the penalty one-sided.
+    The hinge of hybrid 2 in its meaningful direction (the poster prints the other sign): coverage
+    below its target is what costs. A ramp of the gate, clipped at 0.1, stands in for the indicator
+    (hybrid 2.1), and the whole is in units of that ramp: 0.1 for "everything". ``most_coverage``
+    1 leaves the penalty one-sided; below 1 it is the two-sided one of hybrid 2.2.
+
+    Args:
+        coverage, most_coverage: shares 0..1 of the batch.
     """
     wish = gates[:, 1] - gates[:, 0]
     routed, kept = (side.relu().clamp(max=_RAMP).mean() for side in (wish, -wish))
@@ -133,8 +151,12 @@ def coverage_penalty(
 def sample_weights(queried: torch.Tensor, kept: float, routed: float) -> torch.Tensor:
     """Weights [N] of base or global: ``kept`` where the router keeps, ``routed`` where it asks.
 
+    With (kept, routed) = (2, 1) this is the base's 2 - r, with (1, 2) the global's 1 + r of
+    hybrid 2.3.
+
     Args:
-        queried: the router's hard decision, 0 or 1, or the share of such images that it sends.
+        queried: r [N], the router's hard decision, 0 or 1, or the share of such images that it
+            sends.
     """
     return kept + (routed - kept) * queried
 
@@ -142,7 +164,7 @@ def sample_weights(queried: torch.Tensor, kept: float, routed: float) -> torch.T
 def weighted_cross_entropy(
     logits: torch.Tensor, y: torch.Tensor, weight: torch.Tensor, smoothing: float = 0.0
 ) -> torch.Tensor:
-    """sum(w l) / sum(w) with one weight per sample, a scalar.
+    """sum(w l) / sum(w) with one weight per sample, a scalar: L_base and L_global of hybrid 2.3.
 
     Args:
         logits: [N, K].

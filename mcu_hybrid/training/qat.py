@@ -2,7 +2,8 @@
 
 Both are simulated with the converter's rules (nets/int8_sim.py). Where int8 loses more accuracy
 than the config allows, the float weights are trained a little further through the simulation, with
-gradients straight through the rounding, and kept if int8 then gets more images right.
+gradients straight through the rounding (quantisation-aware training, Jacob et al., CVPR 2018), and
+kept if int8 then gets more images right.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ from mcu_hybrid.training.fit import predict, weight_groups
 from mcu_hybrid.training.phase import freeze
 from mcu_hybrid.training.state import copied
 
-_HEAD_RATE = 0.1  # of the router's learning rate
-_HEAD_STEPS = 0.5  # of the router's steps
+# The head is trained already and only has to adapt to rounding: a tenth of the router's learning
+# rate, half of its steps. Not tuned; a change that does not pay is not kept anyway.
+_HEAD_RATE = 0.1
+_HEAD_STEPS = 0.5
 
 
 def quantise_base(
@@ -82,8 +85,9 @@ def tune_base(
 ) -> list[float]:
     """Train ``net`` through its int8 simulation, batch norms in eval mode; mean loss per epoch.
 
-    The target is what the float network said before (cross-entropy with its probabilities): the
-    simulation is to regain that, not to learn the images once more. Ranges are taken anew from the
+    The target is what the float network said before, -sum p_float log p_int8 (distillation, Hinton
+    et al., 2015, at temperature 1): the simulation is to regain that, not to learn the images once
+    more. Ranges are taken anew from the
     float network before every epoch, as the converter will do.
     """
     x, weights = fit
@@ -203,7 +207,12 @@ def quantise_router(
 def tune_head(
     sim: HeadSim, rows: np.ndarray, right: tuple[np.ndarray, np.ndarray], config: HybridConfig
 ) -> None:
-    """Train the collapsed head through its int8 simulation with the router's own loss."""
+    """Train the collapsed head through its int8 simulation with the router's own loss (hybrid 2).
+
+    Args:
+        rows: the head's inputs [N, 1 + k + C].
+        right: booleans [N], whether base and global get them right.
+    """
     x = torch.as_tensor(rows, dtype=torch.float32)
     base, cloud = (torch.as_tensor(values) for values in right)
     both_wrong = ~base & ~cloud

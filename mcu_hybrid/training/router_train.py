@@ -1,5 +1,7 @@
 """Trains the router on the proxy label, on what the device will see: int8 logits and features.
 
+Router-only training of hybrid 3 with the loss of hybrid 2 (docs/papers.md), base and global frozen.
+
 The base's logits are rounded to int8 with the scale that the converter will find, and go through
 the same integer ROUTE_FEATURES as on the device; so rounding and clipping are part of the training.
 """
@@ -26,9 +28,11 @@ from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.losses import router_labels, router_objective
 
 FEATURE_STEPS = 127  # int8 features hold -1..1
-_TAIL = 0.5  # per cent of each feature's values that are clipped at either end
+# Per cent of each feature's values clipped at either end: outliers would take the int8 levels from
+# where the thresholds lie. One in 200; not tuned.
+_TAIL = 0.5
 _LEAST_WIDTH = 1e-3  # of a feature that hardly varies: three steps of a Q15 probability are 1e-4
-_SAMPLE_ROWS = 1024
+_SAMPLE_ROWS = 1024  # kept in hybrid.pt for ranges of the int8 head: enough for 2 % quantiles
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def fit_router(
     on_event: OnEvent | None = None,
     start: Mapping[str, Any] | None = None,
 ) -> tuple[RouterParts, RouterFit]:
-    """Train and collapse the router; returns it and facts for the history.
+    """Train and collapse the router (hybrid 2 and 4); returns it and facts for the history.
 
     Args:
         logits_range: least and largest logit that the base's int8 logits hold.
@@ -164,7 +168,10 @@ def _features(examples: Examples, config: HybridConfig) -> np.ndarray:
 def quantise_logits(
     logits: np.ndarray, logits_range: tuple[float, float]
 ) -> tuple[np.ndarray, float]:
-    """int8 logits and their scale, as the converter chooses it: the range spread over 255 steps."""
+    """int8 logits [N, K] and their scale, as the converter chooses it: the range over 255 steps.
+
+    real = scale (q - zero point), the affine scheme of Jacob et al. (CVPR 2018); the range holds 0.
+    """
     low, high = min(logits_range[0], 0.0), max(logits_range[1], 0.0)
     scale = max((high - low) / 255, 1e-6)
     zero_point = round(-128 - low / scale)
@@ -173,7 +180,14 @@ def quantise_logits(
 
 
 def feature_ranges(q: np.ndarray, scale: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Centre and half width of [entropy in nats; top probabilities] over int8 logits, tails cut."""
+    """Centre and half width of [entropy in nats; top-k probabilities], each [1 + k], tails cut.
+
+    The 1 + k inputs phi of hybrid 4, margins left out: they are linear in the probabilities.
+
+    Args:
+        q: int8 logits [N, K].
+        scale: logits per step of ``q``.
+    """
     top = route_features.top_of(q.shape[1])
     attrs = route_features.make_attrs(
         q.shape[1], scale, [0.0] * (top + 1), [1.0] * (top + 1), 1 / FEATURE_STEPS, 0
@@ -200,7 +214,11 @@ def _fit_head(
     on_event: OnEvent | None,
     start: Mapping[str, Any] | None,
 ) -> tuple[nn.Module, list[float]]:
-    """AdamW with a one-cycle schedule on all examples; the mean loss per tenth of the steps."""
+    """AdamW with a one-cycle schedule on all examples; the mean loss per tenth of the steps.
+
+    The learning rate rises over the first tenth: the head starts as the margin score, which large
+    first steps would undo.
+    """
     torch.manual_seed(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
     top = x.shape[1] - 1 - features

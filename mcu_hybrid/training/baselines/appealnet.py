@@ -1,6 +1,6 @@
 """AppealNet (Li et al., DAC 2021): an edge network whose second head says "I can do this".
 
-With class head f and accept probability q the loss is
+Baseline of hybrid 7 (docs/papers.md). With class head f and accept probability q the loss is
 
     mean[ q CE(f, y) + (1 - q) l ] + beta mean[ -log q ]
 
@@ -20,20 +20,27 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from mcu_hybrid.nets.penultimate import feature_count, with_features
 
-ACCEPT_HIDDEN = 32  # as the learned router's
+ACCEPT_HIDDEN = 32  # as the learned router's, so that neither has the larger head
 ACCEPT = "accept"  # its parameters' names begin so
 
 
 @dataclass(frozen=True)
 class AppealLoss:
-    """The loss over the fit split; ``cloud_loss`` [N] per image (white box) or a number."""
+    """The loss over the fit split; ``cloud_loss`` [N] per image (white box) or a number.
+
+    ``beta`` is the price of appealing in nats of cross-entropy: higher keeps more. 0.3 is the
+    middle of the values that experiments/hybrid tries.
+    """
 
     y: torch.Tensor
     cloud_loss: torch.Tensor | float
     beta: float = 0.3
 
     def __call__(self, out: tuple[torch.Tensor, torch.Tensor], at: torch.Tensor) -> torch.Tensor:
-        """The mean loss of a batch: logits [B, K] and accept logits [B, 1] of the images ``at``."""
+        """The mean loss of a batch: logits [B, K] and accept logits [B, 1] of the images ``at``.
+
+        The formula of the module's docstring; -log sigmoid(a) = softplus(-a).
+        """
         logits, accept = out[0], out[1][:, 0]
         own = functional.cross_entropy(logits, self.y[at], reduction="none")
         cloud = self.cloud_loss

@@ -1,4 +1,6 @@
-"""Split computation (BranchyNet): the cloud's own network begins on the device.
+"""Split computation (BranchyNet, Teerapittayanon et al., ICPR 2016; hybrid 7 of docs/papers.md).
+
+The cloud's own network begins on the device.
 
 Its first blocks run there and an early-exit branch answers where its entropy is small; else the
 FEATURES travel and the cloud goes on from them. The backbone stays as it was trained; only the
@@ -17,7 +19,7 @@ from torch.nn import functional
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.training.baselines.loop import freeze
 
-_WIDTH, _DROPOUT = 64, 0.2
+_WIDTH, _DROPOUT = 64, 0.2  # of the published head (hybrid 7)
 BLOCKS = 4  # of the reference global: convolution, batch norm, ReLU, first residual block
 
 
@@ -78,7 +80,7 @@ def split(
 
 
 class BranchLoss:
-    """Cross-entropy of the branch over the fit split."""
+    """Cross-entropy of the branch over the fit split, one term of BranchyNet's joint loss."""
 
     def __init__(self, y: torch.Tensor) -> None:
         self.y = y

@@ -20,7 +20,7 @@ from mcu_hybrid.training import accelerate
 from mcu_hybrid.training.augment import Views, random_view, to_float
 
 Loss = Callable[[Any, torch.Tensor], torch.Tensor]
-_WARM_UP = 0.2
+_WARM_UP = 0.2  # share of the steps with a rising rate, as for base and global (training/fit.py)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Selective classifiers: one-sided prediction (OSP), a minimax with one multiplier per class.
 
+Gangrade, Kag and Saligrama, AISTATS 2021; the form is that of the published code (hybrid 7).
+
 For class k, ``pos`` is the mean of -log p_k over its own images and ``neg`` the mean of
 -log(1 - p_k) over all others. The network and the slacks eps minimise, the multipliers maximise
 
@@ -13,10 +15,11 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-BUDGET = 0.1  # of the slacks: the errors of commission that all classes may make together
-_MAIN = 0.9999  # weight of the one-sided loss; the rest is cross-entropy
-_RATE = 0.01  # of the slacks and multipliers
-_LEAST = 1e-6
+BUDGET = 0.1  # of the slacks: the errors of commission that all classes may make together; hybrid 7
+_MAIN = 0.9999  # weight of the one-sided loss; the rest is cross-entropy (hybrid 7)
+# Of the slacks and multipliers: 100 batches of risk 1 nat raise a multiplier by one. Not tuned.
+_RATE = 0.01
+_LEAST = 1e-6  # 1 - p at least: log(1 - p) stays finite where float32 rounds p to 1
 
 
 class OneSided:
@@ -47,7 +50,14 @@ class OneSided:
 
 
 def one_sided_risks(logits: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(pos [K], neg [K]) of a batch; a class without images in it has pos 0."""
+    """(pos [K], neg [K]) of a batch in nats; a class without images in it has pos 0.
+
+    pos_k and neg_k of the module's docstring.
+
+    Args:
+        logits: [B, K].
+        y: classes [B].
+    """
     log_p = functional.log_softmax(logits, dim=1)
     own = functional.one_hot(y, logits.shape[1]).float()
     other = 1 - own
