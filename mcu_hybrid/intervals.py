@@ -9,11 +9,11 @@ from functools import lru_cache
 import numpy as np
 
 Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
-_BISECTIONS = 44  # down to 6e-14
+_BISECTIONS = 44  # down to 2^-44 = 6e-14, above the rounding of a cumulative sum in float64
 
 
 def wilson(successes: int, count: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a binomial share."""
+    """The 95 % score interval (Wilson, 1927) of a binomial share, (low, high) in 0..1."""
     if count <= 0:
         return 0.0, 1.0
     share, z2 = successes / count, Z95 * Z95
@@ -46,7 +46,7 @@ def _log_choose(count: int) -> tuple[np.ndarray, np.ndarray]:
 def lower_bound(successes: int, count: int, delta: float) -> float:
     """The exact one-sided bound: below the true share with probability 1 - delta or more.
 
-    The largest share p with P(Binomial(count, p) >= successes) <= delta (Clopper-Pearson).
+    The largest share p with P(Binomial(count, p) >= successes) <= delta (Clopper-Pearson, 1934).
     """
     if successes <= 0 or count <= 0:
         return 0.0

@@ -1,4 +1,6 @@
-"""What the mean input costs at a coverage, in any unit: cost = edge + (1 - c) * query.
+"""What the mean input costs at a coverage c, in any unit: cost = edge + (1 - c) * query.
+
+R(c) and L(c) of hybrid 1 (docs/papers.md): edge = R_b + R_r, query = R_comm + R_g.
 
 The base runs on every input, so ``edge`` is always paid; ``query`` by the inputs that are queried.
 Latency, energy, bytes, multiply-accumulates and the query rate itself all have this form. The
@@ -62,7 +64,7 @@ class Cost:
         return bool(np.ndim(self.query) == 0)
 
     def at(self, coverage: float) -> float:
-        """The mean cost per input at this coverage: edge + (1 - c) * query."""
+        """The mean cost per input at this coverage (hybrid 1): edge + (1 - c) * query."""
         # 1 - 0.8 is a little less than 0.2 in binary; published tables were made with 0.2.
         return self.edge + round(1.0 - coverage, 12) * self.mean_query
 

@@ -1,10 +1,11 @@
 """What a pair (base, global) is worth at an expected cost, without training a router for it.
 
-The budget implies a coverage: with N = M_b + (1 - c) M_g, c = 1 - (N - M_b) / M_g (latency
-likewise). The 1 - c share of validation images that the base is least sure of goes to the global.
-A trained router does better than that order (it knows where the global is right), and never better
-than the oracle that sends the images which only the global gets right: two bounds, and the lower
-one is the score. Pure numpy over cached logits: any pair is scored in microseconds.
+The budget implies a coverage (hybrid 6, docs/papers.md): with N = M_b + (1 - c) M_g,
+c = 1 - (N - M_b) / M_g (latency likewise). The 1 - c share of validation images that the base is
+least sure of goes to the global. A trained router can do better than that order (it may know where
+the global is right), and never better than the oracle that sends the images which only the global
+gets right: two bounds, and the lower one is the score. Pure numpy over cached logits: any pair is
+scored in microseconds.
 """
 
 from __future__ import annotations
@@ -58,7 +59,13 @@ class Budget:
         return float(global_macs) if self.kind == "macs" else self.query_us
 
     def coverage(self, edge: float, global_macs: int) -> float | None:
-        """The coverage that spends the budget (0..1); None where the base alone is beyond it."""
+        """The coverage that spends the budget (0..1); None where the base alone is beyond it.
+
+        c = 1 - (N - M_b) / M_g of hybrid 6.
+
+        Args:
+            edge: M_b, the base's share in the budget's unit.
+        """
         if self.kind == "coverage":
             return self.amount
         if edge > self.amount:
@@ -66,14 +73,19 @@ class Budget:
         return min(1.0, max(0.0, 1.0 - (self.amount - edge) / self.query(global_macs)))
 
     def expected(self, edge: float, global_macs: int, coverage: float) -> float | None:
-        """The mean cost at this coverage; None for a budget that is a coverage."""
+        """The mean cost at this coverage, R(c) of hybrid 1; None for a budget of coverage."""
         if self.kind == "coverage":
             return None
         return edge + (1.0 - coverage) * self.query(global_macs)
 
 
 def unsure(logits: np.ndarray, order: str) -> np.ndarray:
-    """How unsure the base is [N]: negative margin of its two best probabilities, or entropy."""
+    """How unsure the base is [N]: minus the margin p_1 - p_2, or the entropy in nats.
+
+    Args:
+        logits: [N, K].
+        order: one of ``ORDERS``.
+    """
     z = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     p = np.exp(z)
     p /= p.sum(axis=1, keepdims=True)
@@ -85,6 +97,8 @@ def unsure(logits: np.ndarray, order: str) -> np.ndarray:
 
 def proxy(base: np.ndarray, global_: np.ndarray, y: np.ndarray, coverage: float) -> Proxy:
     """Hybrid accuracies at this coverage: by margin, by entropy, by the oracle; and the parts.
+
+    A(c) of hybrid 1 with a router that is not trained; the oracle's is A_b + min(1 - c, P(o = 1)).
 
     Args:
         base, global_: logits [N, K] of the validation images.

@@ -23,7 +23,7 @@ from mcu_hybrid.ops.quantize import QUANTIZE
 from mcu_hybrid.ops.softmax import SOFTMAX
 
 FORMS = ("raw", "png", "jpeg", "features", "logits")
-JPEG_QUALITY = 85
+JPEG_QUALITY = 85  # a camera's usual setting; not tuned: jpeg:QUALITY takes any other
 _UNCHANGED = {"raw", "png"}
 
 

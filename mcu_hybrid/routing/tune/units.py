@@ -1,4 +1,8 @@
-"""Values with units: '400ms', '91%', '5mJ', '2KB', '112M' to numbers, and numbers to text."""
+"""Values with units: '400ms', '91%', '5mJ', '2KB', '112M' to numbers, and numbers to text.
+
+Inside, latency is in ms, energy in mJ, size in bytes and a share in 0..1; a K of bytes is 1,024,
+as on a memory map, a k of MACs 1,000.
+"""
 
 from __future__ import annotations
 
