@@ -23,8 +23,8 @@ from mcu_hybrid.artifacts.predict import Prediction, Predictions
 from mcu_hybrid.artifacts.train import TrainFacts
 from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.cloud.client import CloudClient
+from mcu_hybrid.compiler.engine import EngineOptions, Model
 from mcu_hybrid.device.client import Device
-from mcu_hybrid.engines.aot import EngineOptions, Model
 from mcu_hybrid.errors import InputError, McuHybridError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.routing.link_costs import DEFAULT, link_model

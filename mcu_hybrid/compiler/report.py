@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from mcu_hybrid.artifacts.build import BufferRow, LayerRow, Plan, PlanRow, StreamRow
 from mcu_hybrid.compiler.arena.plan import MemoryPlan
 from mcu_hybrid.compiler.program import Layer, Program
 from mcu_hybrid.compiler.schedule.call import Call, kernel_calls
@@ -19,20 +20,20 @@ TABLE_ALIGN = 4  # of every table in the generated C
 NAMED = 3  # how many of the largest a message names
 
 
-def layer_rows(program: Program) -> list[dict[str, Any]]:
-    """One row per layer that runs, in the firmware's order: name, op, macs, out_bytes.
+def layer_rows(program: Program) -> tuple[LayerRow, ...]:
+    """One row per layer that runs, in the firmware's order.
 
     ``macs`` are those that the layer executes: of the graph as it is here, folded or not.
     """
-    return [
-        {
-            "name": layer.op.name,
-            "op": layer.op.kind,
-            "macs": executed_macs(program.graph, layer),
-            "out_bytes": program.graph.tensor(layer.call.outs[0]).bytes,
-        }
+    return tuple(
+        LayerRow(
+            name=layer.op.name,
+            op=layer.op.kind,
+            macs=executed_macs(program.graph, layer),
+            out_bytes=program.graph.tensor(layer.call.outs[0]).bytes,
+        )
         for layer in program.layers
-    ]
+    )
 
 
 def executed_macs(graph: Graph, layer: Layer) -> int:
@@ -50,17 +51,17 @@ def model_macs(graph: Graph) -> int:
     return sum(int(operator(op.kind).macs(graph, op)) for op in graph.ops)
 
 
-def stream_rows(program: Program) -> list[dict[str, Any]]:
+def stream_rows(program: Program) -> tuple[StreamRow, ...]:
     """One row per stream: its layer number, operators, and how it is cut."""
-    return [
-        {
-            "layer": n,
-            "operators": [op.kind for op in stream.run],
-            "rows": stream.rows,
-            "keeps_rows": stream.keep,
-        }
+    return tuple(
+        StreamRow(
+            layer=n,
+            operators=tuple(op.kind for op in stream.run),
+            rows=stream.rows,
+            keeps_rows=stream.keep,
+        )
         for n, stream in program.streams
-    ]
+    )
 
 
 def flash_rows(program: Program) -> list[dict[str, Any]]:
@@ -93,35 +94,31 @@ def weights_bytes(program: Program) -> int:
     return sum(row["bytes"] for row in flash_rows(program))
 
 
-def plan_json(program: Program) -> dict[str, Any]:
-    """The memory map over time: one entry per layer, one box per buffer.
-
-    A buffer lives from layer ``first_op`` to ``last_op``, both included; -1 is the host's writing
-    of the input, the number of layers its reading of the outputs.
-    """
+def memory_map(program: Program) -> Plan:
+    """The arena over time: one entry per layer, one box per buffer."""
     plan = program.plan
-    return {
-        "arena_bytes": plan.arena_bytes,
-        "lower_bound_bytes": plan.lower_bound_bytes,
-        "is_optimal": plan.is_optimal,
-        "scratch_bytes": plan.scratch_bytes,
-        "peak_op": plan.peak_op,
-        "ops": [
-            {"name": layer.op.name, "op": layer.op.kind, "live_bytes": _live(plan, n)}
+    return Plan(
+        arena_bytes=plan.arena_bytes,
+        lower_bound_bytes=plan.lower_bound_bytes,
+        is_optimal=plan.is_optimal,
+        scratch_bytes=plan.scratch_bytes,
+        peak_op=plan.peak_op,
+        ops=tuple(
+            PlanRow(name=layer.op.name, op=layer.op.kind, live_bytes=_live(plan, n))
             for n, layer in enumerate(program.layers)
-        ],
-        "buffers": [
-            {
-                "name": row.label,
-                "tensor": row.tensor,
-                "first_op": row.first,
-                "last_op": row.last,
-                "offset": row.offset,
-                "bytes": row.bytes,
-            }
+        ),
+        buffers=tuple(
+            BufferRow(
+                name=row.label,
+                tensor=row.tensor,
+                first_op=row.first,
+                last_op=row.last,
+                offset=row.offset,
+                bytes=row.bytes,
+            )
             for row in plan.lifetimes
-        ],
-    }
+        ),
+    )
 
 
 def footprint(program: Program) -> Footprint:

@@ -7,9 +7,9 @@ that and everything that reads its features. All other layers are the base.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from mcu_hybrid import mechanisms
+from mcu_hybrid.artifacts.build import RouterRow
 from mcu_hybrid.compiler.program import Program
 from mcu_hybrid.compiler.report import flash_rows, layer_rows, table_bytes
 from mcu_hybrid.graph.types import Graph, Op
@@ -17,20 +17,15 @@ from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.route_features import ROUTE_FEATURES
 
 
-def router_costs(program: Program) -> list[dict[str, Any]]:
-    """One row per router that the model has; none where it has no route features.
-
-    A row has ``router``, ``layers`` (numbers, as the firmware counts them), ``macs``,
-    ``constant_bytes``, ``predicted_instructions`` and ``predicted_share`` of the base's own
-    instructions (both None where the cost model does not know a layer).
-    """
+def router_costs(program: Program) -> tuple[RouterRow, ...]:
+    """One row per router that the model has; none where it has no route features."""
     run = [layer.ops for layer in program.layers]
     sizes = [int(row["bytes"]) for row in flash_rows(program)]
-    macs = [int(row["macs"]) for row in layer_rows(program)]
+    macs = [row.macs for row in layer_rows(program)]
     return _rows(program.graph, run, macs, sizes, program.predicted)
 
 
-def network_costs(graph: Graph, run: Sequence[Op]) -> list[dict[str, Any]]:
+def network_costs(graph: Graph, run: Sequence[Op]) -> tuple[RouterRow, ...]:
     """The same for the engine tflm, whose layers ``run`` are not ours: nothing is predicted."""
     macs = [operator(op.kind).macs(graph, op) for op in run]
     sizes = []
@@ -50,10 +45,10 @@ def _rows(
     macs: Sequence[int],
     sizes: Sequence[int],
     known: Sequence[int | None],
-) -> list[dict[str, Any]]:
+) -> tuple[RouterRow, ...]:
     link = next((n for n, ops in enumerate(run) if ROUTE_FEATURES.serves(ops[0])), None)
     if link is None:
-        return []
+        return ()
     behind = _behind(graph.ops, run[link][0].outputs[0])
     head = [n for n, ops in enumerate(run) if ops[0] in behind]
     base = _sum(known, [n for n in range(len(run)) if n not in (link, *head)])
@@ -68,16 +63,16 @@ def _rows(
             continue
         predicted = _sum(known, mine)
         rows.append(
-            {
-                "router": router.name,
-                "layers": mine,
-                "macs": sum(macs[n] for n in mine),
-                "constant_bytes": sum(sizes[n] for n in mine),
-                "predicted_instructions": predicted,
-                "predicted_share": predicted / base if predicted and base else None,
-            }
+            RouterRow(
+                router=router.name,
+                layers=tuple(mine),
+                macs=sum(macs[n] for n in mine),
+                constant_bytes=sum(sizes[n] for n in mine),
+                predicted_instructions=predicted,
+                predicted_share=predicted / base if predicted and base else None,
+            )
         )
-    return rows
+    return tuple(rows)
 
 
 def _behind(ops: Sequence[Op], start: int) -> list[Op]:

@@ -13,15 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mcu_hybrid.board.load import Board
-from mcu_hybrid.errors import CapacityError, ToolError
+from mcu_hybrid.errors import CapacityError, MissingTool, ToolError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.firmware import toolchain
 from mcu_hybrid.firmware.render import Project
-from mcu_hybrid.firmware.toolchain import Extra
-from mcu_hybrid.image.firmware import FirmwareImage, read_image
-from mcu_hybrid.process import Tools
+from mcu_hybrid.image.firmware import Extra, FirmwareImage, read_image
+from mcu_hybrid.process import INSTALL_HINTS, Tools
 
 JOBS = 2
+_NO_CXX_HEADERS = re.compile(r"fatal error: c?(algorithm|std\w+|string|new|utility|limits)(\.h)?:")
 _OVERFLOW = re.compile(r"region [`'](\S+?)' overflowed by (\d+) bytes")
 
 
@@ -36,7 +36,7 @@ def build(
     """Compile ``project`` into firmware.elf, .map and, for a chip, .bin and .hex beside ``src``.
 
     Raises:
-        MissingTool: the compiler is not installed.
+        MissingTool: the compiler is not installed, or a C++ file lacks its standard library.
         ToolError: it refused a file (our bug, or a foreign toolchain).
         CapacityError: the linker found a region too small.
     """
@@ -45,7 +45,10 @@ def build(
     root = project.root.resolve()
     with _work_folder(root) as work:
         commands = _compile_commands(project, board, extra, root, work)
-        _compile(commands, tools, root, on_event)
+        try:
+            _compile(commands, tools, root, on_event)
+        except ToolError as error:
+            raise _without_cxx(error, board) from error
         _link(commands, board, tools, extra, root, work)
         outputs = ["firmware.elf", toolchain.MAP]
         if not board.is_host:
@@ -102,6 +105,18 @@ def _compile(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _without_cxx(error: ToolError, board: Board) -> ToolError | MissingTool:
+    """The error, or what it says where the C++ compiler came without a library."""
+    if _NO_CXX_HEADERS.search(error.tail) is None:
+        return error
+    compiler = toolchain.program(board, "g++")
+    return MissingTool(
+        f"{compiler} has no C++ standard library",
+        INSTALL_HINTS.get(compiler, "install the C++ library of this compiler"),
+        argv=error.argv,
+    )
 
 
 def _link(

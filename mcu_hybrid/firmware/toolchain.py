@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mcu_hybrid.board.load import Board
+from mcu_hybrid.image.firmware import Extra
 
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 CODE = ("-g", "-ffunction-sections", "-fdata-sections", "-fno-common")
@@ -28,14 +27,6 @@ INCLUDE_DIRS = ("src", "src/app", "src/kernels/include", "src/model", "src/platf
 LINKER_SCRIPT = "src/platform/linker.ld"
 HOST_SCRIPT = "src/platform/guard.ld"  # goes beside the linker's own
 MAP = "firmware.map"
-
-
-@dataclass(frozen=True)
-class Extra:
-    """What a second engine adds: flags for its C++ files and arguments at the end of the link."""
-
-    cxx_flags: tuple[str, ...] = ()
-    link: tuple[str, ...] = ()
 
 
 def program(board: Board, name: str) -> str:

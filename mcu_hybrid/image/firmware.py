@@ -40,6 +40,14 @@ class Footprint:
 
 
 @dataclass(frozen=True)
+class Extra:
+    """What a second engine adds: flags for its C++ files and arguments at the end of the link."""
+
+    cxx_flags: tuple[str, ...] = ()
+    link: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Segment:
     """Bytes of the image that a flasher writes; ``address`` is the load address."""
 

@@ -122,8 +122,8 @@ class ReportData(TypedDict, total=False):
     tuned: dict[str, Any]  # steps.tune.tune_step
     bench: dict[str, Any]  # bench.result.BenchResult.to_json
     built: dict[str, Any]  # the facts of a build's manifest
-    plan: dict[str, Any]  # compiler.report.plan_json
-    schedules: list[dict[str, Any]]  # engines.aot.Compiled.facts, "front"
+    plan: dict[str, Any]  # compiler.report.memory_map
+    schedules: list[dict[str, Any]]  # AotFacts.front
     requantise_forms: dict[str, int]  # Program.requantise_forms
     quantisation: Quantisation
     capacity: list[BoardMemory]

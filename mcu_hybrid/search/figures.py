@@ -7,13 +7,13 @@ boards) at the core's cycles per instruction and clock, as ``build`` and ``bench
 
 from __future__ import annotations
 
-from mcu_hybrid.artifacts.build import LayerRow
 from mcu_hybrid.artifacts.search import Figures, Limits
 from mcu_hybrid.board.load import Board
 from mcu_hybrid.compiler import cost, report
 from mcu_hybrid.compiler.code_budget import code_table
+from mcu_hybrid.compiler.engine import EngineOptions
 from mcu_hybrid.compiler.program import Program
-from mcu_hybrid.engines.aot import EngineOptions, compile_graph
+from mcu_hybrid.engines.compile import compile_graph
 from mcu_hybrid.errors import CapacityError, InputError
 from mcu_hybrid.firmware.fit import STATICS_BYTES, arena_room
 from mcu_hybrid.graph.types import Graph, Op
@@ -76,7 +76,7 @@ def figures_of(graph: Graph, board: Board, limits: Limits) -> Figures:
 def _time(made: Program, board: Board, counts: list[int | None]) -> Time:
     if None in counts:
         return unknown("a layer's instructions are not known")
-    layers = [LayerRow(**row) for row in report.layer_rows(made)]
+    layers = report.layer_rows(made)
     return estimate(board, parts_of(layers, counts, sum(count or 0 for count in counts)))
 
 

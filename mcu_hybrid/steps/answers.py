@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from mcu_hybrid.compiler.emit.known_answers import SEEDS, KnownAnswer, checksum, inputs_of
-from mcu_hybrid.engines.aot import Model
+from mcu_hybrid.compiler.engine import Model
 from mcu_hybrid.errors import MissingTool, ModelError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.graph.types import Graph
@@ -31,10 +30,6 @@ class Answers:
     values: tuple[KnownAnswer, ...]
     by: str
     reason: str | None = None
-
-    def facts(self) -> dict[str, Any]:
-        """For the manifest of a build."""
-        return {"known_answers_by": self.by, "known_answers_reason": self.reason}
 
 
 def make_answers(model: Model, graph: Graph, on_event: OnEvent | None = None) -> Answers:

@@ -11,10 +11,13 @@ from dataclasses import fields
 from pathlib import Path
 
 from mcu_hybrid.artifacts.build import BuildFacts
-from mcu_hybrid.engines.aot import EngineOptions
+from mcu_hybrid.compiler.engine import Engine, EngineOptions
+from mcu_hybrid.engines.aot import AotEngine
 from mcu_hybrid.errors import InputError
+from mcu_hybrid.tflm.engine import TflmEngine
 
 DEFAULT_ENGINE = EngineOptions()
+ENGINES: Mapping[str, Engine] = {"aot": AotEngine(), "tflm": TflmEngine()}
 # Field of EngineOptions -> the option as it is written.
 _WRITTEN = {
     "name": "--engine",

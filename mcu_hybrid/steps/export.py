@@ -143,7 +143,7 @@ def _costs(path: Path) -> tuple[RouterSize, ...]:
     """What each router of the model costs, as far as that depends on no board."""
     rows = router_costs(program_of(read_graph(path.read_bytes(), path.name)))
     return tuple(
-        RouterSize(router=row["router"], macs=row["macs"], constant_bytes=row["constant_bytes"])
+        RouterSize(router=row.router, macs=row.macs, constant_bytes=row.constant_bytes)
         for row in rows
     )
 

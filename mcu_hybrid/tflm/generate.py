@@ -1,7 +1,7 @@
 """Engine tflm: the sources that run a graph with TensorFlow Lite for Microcontrollers.
 
-Which networks and operators these are is in tflm_networks.py, the arena's size in tflm_arena.py;
-compiling against the user's TFLM checkout is tflm/build.py. The application around it (protocol,
+Which networks and operators these are is in networks.py, the arena's size in arena.py, the flags of
+the user's TFLM checkout in tree.py. The application around it (protocol,
 boards) is the one of the engine aot.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mcu_hybrid import resources
+from mcu_hybrid.artifacts.build import LayerRow
 from mcu_hybrid.compiler.emit import ctext
 from mcu_hybrid.compiler.emit.known_answers import KnownAnswer, known_answers
 from mcu_hybrid.graph.types import Graph
@@ -72,17 +73,17 @@ def emit_tflm(
     return {**files, fixed.name: fixed.read_text(encoding="utf-8")}
 
 
-def layer_rows(graph: Graph) -> list[dict[str, Any]]:
-    """One row per layer that the firmware reports, in its order: name, op, macs, out_bytes."""
-    return [
-        {
-            "name": op.name,
-            "op": op.kind,
-            "macs": operator(op.kind).macs(graph, op),
-            "out_bytes": graph.tensor(op.outputs[0]).bytes,
-        }
+def layer_rows(graph: Graph) -> tuple[LayerRow, ...]:
+    """One row per layer that the firmware reports, in its order."""
+    return tuple(
+        LayerRow(
+            name=op.name,
+            op=op.kind,
+            macs=operator(op.kind).macs(graph, op),
+            out_bytes=graph.tensor(op.outputs[0]).bytes,
+        )
         for op in split(graph).layers
-    ]
+    )
 
 
 def footprint(data: bytes, graph: Graph, arena_bytes: int | None = None) -> Footprint:

@@ -15,7 +15,10 @@ from pathlib import Path
 from mcu_hybrid.board.load import Board
 from mcu_hybrid.errors import InputError, UnsupportedOp
 from mcu_hybrid.firmware.arm_attributes import excess, make_arguments
+from mcu_hybrid.image.firmware import Extra
 
+# The layout of TFLM's structures depends on the first; the others leave its messages out.
+_DEFINES = ("-DTF_LITE_STATIC_MEMORY", "-DTF_LITE_STRIP_ERROR_STRINGS", "-DNDEBUG")
 _PROOF = Path("tensorflow/lite/micro/micro_interpreter.h")
 # TFLM's Makefile downloads into the first, create_tflm_tree.py copies into the second.
 _THIRD_PARTY = (Path("tensorflow/lite/micro/tools/make/downloads"), Path("third_party"))
@@ -51,6 +54,21 @@ class Tflm:
     def cmsis_nn(self) -> bool:
         """True where the library was built with OPTIMIZED_KERNEL_DIR=cmsis_nn."""
         return _CMSIS_NN in self.symbols
+
+    @property
+    def extra(self) -> Extra:
+        """Flags that the checkout and the library ask for."""
+        includes = [str(folder.resolve()) for folder in self.includes]
+        kernels = ("-DCMSIS_NN",) if self.cmsis_nn else ()
+        return Extra(
+            cxx_flags=(
+                *_DEFINES,
+                *kernels,  # without it the headers turn int8 registrations into the general ones
+                f"-ffile-prefix-map={self.root.resolve()}=tflm",
+                *(flag for folder in includes for flag in ("-isystem", folder)),
+            ),
+            link=(str(self.library.resolve()), "-lm"),
+        )
 
     def require(self, kinds: Iterable[str]) -> None:
         """Raise UnsupportedOp where the library lacks an operator of the graph."""

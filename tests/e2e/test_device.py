@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mcu_hybrid.artifacts.build import LayerRow
 from mcu_hybrid.bench.measure import bench
 from mcu_hybrid.bench.model import BenchModel
 from mcu_hybrid.bench.samples import default_inputs
@@ -199,7 +198,7 @@ def test_any_window_gives_the_same_bytes(rig: Rig) -> None:
 
 
 def test_bench(rig: Rig) -> None:
-    rows = [LayerRow(**row) for row in report.layer_rows(program_of(rig.graph))]
+    rows = report.layer_rows(program_of(rig.graph))
     model = BenchModel(rig.sha256, rows, rig.image.code_bytes, rig.image.weights_bytes)
     judge = Judge(rig.tflite, rig.metadata)
     events: list[tuple[str, int, int]] = []
@@ -229,7 +228,7 @@ def test_bench(rig: Rig) -> None:
 
 def test_a_board_that_answers_over_a_socket_is_not_measured(rig: Rig) -> None:
     """An emulator that runs a real board's image says what the board would say."""
-    rows = [LayerRow(**row) for row in report.layer_rows(program_of(rig.graph))]
+    rows = report.layer_rows(program_of(rig.graph))
     model = BenchModel(rig.sha256, rows, rig.image.code_bytes, rig.image.weights_bytes)
     told = rig.device.hello()
     rig.device._hello = replace(told, board="stm32h7", tick_instructions=0)
@@ -255,7 +254,7 @@ def test_one_wrong_value_is_counted(rig: Rig) -> None:
         return outputs
 
     judge.run = wrong  # type: ignore[method-assign]
-    rows = [LayerRow(**row) for row in report.layer_rows(program_of(rig.graph))]
+    rows = report.layer_rows(program_of(rig.graph))
     model = BenchModel(rig.sha256, rows, rig.image.code_bytes, rig.image.weights_bytes)
     result = bench(rig.device, rig.board, model, images(3), judge=judge)
     assert (result.exact, result.differing_outputs) == (False, 3)
@@ -272,7 +271,7 @@ def test_a_hybrid_whose_features_come_from_the_host(tmp_path: Path) -> None:
     footprint = report.footprint(program)
     image = firmware(tmp_path, board, files, footprint.kernels)
     with running(board, image) as device:
-        rows = [LayerRow(**row) for row in report.layer_rows(program)]
+        rows = report.layer_rows(program)
         what = BenchModel(model.sha256, rows, image.code_bytes, image.weights_bytes)
         result = bench(device, board, what, images(4), judge=Judge(tflite, metadata))
         assert result.exact and [len(part) for part in result.outputs[0]] == [CLASSES, 1]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mcu_hybrid.artifacts.bench import BenchResult, LayerTime
-from mcu_hybrid.engines.aot import EngineOptions, TflmTree
+from mcu_hybrid.compiler.engine import EngineOptions, TflmTree
 from mcu_hybrid.steps.bench import BenchOptions, bench_step
 from tests.support.cli_rig import call, fail
 from tests.support.cli_rig import own_state as own_state

@@ -33,7 +33,7 @@ def test_tflm_makes_them(model: Model) -> None:
     seeds = [answer.seed for answer in made.values]
     wanted = [KnownAnswer(s, checksum(judge.run(inputs_of(model.graph, s)))) for s in seeds]
     assert made.values == tuple(wanted) == known_answers(model.graph)
-    assert made.facts() == {"known_answers_by": TFLM, "known_answers_reason": None}
+    assert (made.by, made.reason) == (TFLM, None)
 
 
 def test_without_tflm_our_interpreter_makes_them(

@@ -106,7 +106,7 @@ def test_names_cannot_end_a_comment(tmp_path: Path) -> None:
 
 def test_views_are_no_layers() -> None:
     rows = report.layer_rows(program_of(tiny()))
-    assert [row["op"] for row in rows] == ["RELU", "ADD", "CONCATENATION"]
+    assert [row.op for row in rows] == ["RELU", "ADD", "CONCATENATION"]
     assert (
         "#define MH_MODEL_LAYERS 3"
         in emit(program_of(tiny()), digest=DIGEST, answers=ANSWERS)["model.h"]

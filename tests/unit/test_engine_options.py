@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mcu_hybrid.artifacts.build import AotFacts, BuildFacts
-from mcu_hybrid.engines.aot import EngineOptions, TflmTree
+from mcu_hybrid.compiler.engine import EngineOptions, TflmTree
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.steps.engine import given_options, require_build, require_consistent
 from tests.support.artefacts import example

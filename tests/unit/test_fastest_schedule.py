@@ -9,10 +9,11 @@ import pytest
 
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.compiler import code_budget
+from mcu_hybrid.compiler.engine import EngineOptions
 from mcu_hybrid.compiler.program import Program
 from mcu_hybrid.compiler.schedule.choose import MUCH_SMALLER, SAME_SPEED, choose
 from mcu_hybrid.compiler.schedule.stream import Stream
-from mcu_hybrid.engines.aot import Compiled, EngineOptions, compile_model
+from mcu_hybrid.engines.compile import Selected, compile_model
 from mcu_hybrid.steps.build import read_model
 
 MODELS = (
@@ -26,11 +27,11 @@ MODELS = (
 )
 
 
-def _predicted(made: Compiled) -> int:
+def _predicted(made: Selected) -> int:
     return sum(choice.instructions or 0 for choice in made.program.kernels)
 
 
-def _compiled(model: Path, **options: object) -> Compiled:
+def _compiled(model: Path, **options: object) -> Selected:
     wanted = replace(EngineOptions(), **options)  # type: ignore[arg-type]
     return compile_model(read_model(model), load_board("mps2-an500"), wanted)
 

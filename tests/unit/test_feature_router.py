@@ -281,18 +281,18 @@ def test_the_int8_score_is_the_float_heads(made):
 
 def test_costs_of_a_router_with_z(made):
     _, graph, _ = linked(made)
-    rows = {row["router"]: row for row in router_costs(program_of(graph))}
+    rows = {row.router: row for row in router_costs(program_of(graph))}
     hidden = len(made[0].router.head.b1)
     inputs = 1 + CLASSES + 16
-    assert rows["learned"]["macs"] == hidden * inputs + hidden
+    assert rows["learned"].macs == hidden * inputs + hidden
     last = len([op for op in graph.ops if op.kind != "RESHAPE"])
-    assert rows["learned"]["layers"] == list(range(last - 4, last))
-    assert rows["entropy"]["layers"] == [last - 4]
-    assert all(row["predicted_instructions"] is None for row in rows.values())
-    by_network = {row["router"]: row for row in network_costs(graph, graph.ops)}
-    assert by_network["learned"]["macs"] == rows["learned"]["macs"]
+    assert list(rows["learned"].layers) == list(range(last - 4, last))
+    assert list(rows["entropy"].layers) == [last - 4]
+    assert all(row.predicted_instructions is None for row in rows.values())
+    by_network = {row.router: row for row in network_costs(graph, graph.ops)}
+    assert by_network["learned"].macs == rows["learned"].macs
     plain = graph.with_(ops=tuple(op for op in graph.ops if op.kind == "CONV_2D"))
-    assert router_costs(program_of(plain)) == []
+    assert router_costs(program_of(plain)) == ()
 
 
 def test_the_engine_tflm_says_that_it_has_no_such_router(made):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mcu_hybrid.artifacts.codec import to_json
 from mcu_hybrid.board.load import list_boards, load_board
 from mcu_hybrid.compiler import report
 from mcu_hybrid.compiler.program import program_of
@@ -88,8 +89,8 @@ def _flash(shared: Path) -> list[dict[str, int]]:
 def test_plan_json_is_a_map_over_time(shared: Path) -> None:
     graph = read_tflite((shared / "models" / "kws_ref_model.tflite").read_bytes(), "kws").graph
     program = program_of(graph)
-    data = report.plan_json(program)
+    data = to_json(report.memory_map(program))
     assert max(op["live_bytes"] for op in data["ops"]) <= data["lower_bound_bytes"]
     assert data["ops"][data["peak_op"]]["live_bytes"] == max(o["live_bytes"] for o in data["ops"])
     assert all(b["offset"] + b["bytes"] <= data["arena_bytes"] for b in data["buffers"])
-    assert [op["op"] for op in data["ops"]] == [row["op"] for row in report.layer_rows(program)]
+    assert [op["op"] for op in data["ops"]] == [row.op for row in report.layer_rows(program)]

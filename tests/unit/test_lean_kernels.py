@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from mcu_hybrid.board.load import load_board
+from mcu_hybrid.compiler.engine import EngineOptions
 from mcu_hybrid.compiler.lowering import leaner, lower_graph, lowerer
 from mcu_hybrid.compiler.passes import optimise
 from mcu_hybrid.compiler.schedule.search import LEAN_COST, front
-from mcu_hybrid.engines.aot import EngineOptions, compile_model
+from mcu_hybrid.engines.compile import compile_model
 from mcu_hybrid.reference import interp
 from mcu_hybrid.steps.build import read_model
 from tests.support.random_cnn import random_cnn

@@ -11,7 +11,8 @@ from mcu_hybrid.artifacts.bench import BenchResult
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.cli.bench import print_bench
 from mcu_hybrid.compiler import report
-from mcu_hybrid.engines.aot import EngineOptions, compile_model
+from mcu_hybrid.compiler.engine import EngineOptions
+from mcu_hybrid.engines.compile import compile_model
 from mcu_hybrid.steps.build import read_model
 from tests.support.artefacts import example
 
@@ -19,7 +20,7 @@ from tests.support.artefacts import example
 def _rows(model: Path, **options: object) -> int:
     board = load_board("mps2-an500")
     made = compile_model(read_model(model), board, EngineOptions(**options))  # type: ignore[arg-type]
-    return sum(row["macs"] for row in report.layer_rows(made.program))
+    return sum(row.macs for row in report.layer_rows(made.program))
 
 
 def test_folding_changes_what_is_executed_alone(shared: Path) -> None:

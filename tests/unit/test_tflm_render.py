@@ -243,7 +243,7 @@ def test_layers_and_footprint_of_a_hybrid():
     data = hybrid()
     graph, _ = linked(data)
     rows = generate.layer_rows(graph)
-    assert [(row["op"], row["macs"], row["out_bytes"]) for row in rows] == [
+    assert [(row.op, row.macs, row.out_bytes) for row in rows] == [
         ("FULLY_CONNECTED", 6 * CLASSES, CLASSES),
         ("ROUTE_FEATURES", 0, 1 + rf.top_of(CLASSES)),
         ("FULLY_CONNECTED", 1 + rf.top_of(CLASSES), 1),

@@ -12,8 +12,9 @@ import pytest
 
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.errors import InputError, MissingTool, ToolError, UnsupportedOp
+from mcu_hybrid.firmware.build import build
+from mcu_hybrid.firmware.render import Project
 from mcu_hybrid.process import Tools
-from mcu_hybrid.tflm import build as tflm
 from mcu_hybrid.tflm.tree import open_tflm
 
 INTERPRETER = "_ZN6tflite16MicroInterpreter6InvokeEv"
@@ -54,7 +55,7 @@ def test_flags_follow_checkout_and_library(checkout, cmsis):
     symbols = [INTERPRETER] + ["_ZN6tflite21Register_CONV_2D_INT8Ev"] * cmsis
     (checkout / "lib.a").write_bytes(archive(symbols))
     tree = open_tflm(checkout, checkout / "lib.a", M7)
-    extra = tflm.extra(tree)
+    extra = tree.extra
     assert ("-DCMSIS_NN" in extra.cxx_flags) == tree.cmsis_nn == cmsis
     assert "-DTF_LITE_STATIC_MEMORY" in extra.cxx_flags
     flags = extra.cxx_flags
@@ -132,14 +133,18 @@ def test_a_wrong_checkout_is_refused(checkout, tmp_path_factory):
         open_tflm(checkout, checkout / "lib.a", M7)
 
 
-def test_a_compiler_without_cpp_headers_is_named(checkout, monkeypatch):
+def test_a_compiler_without_cpp_headers_is_named(checkout):
     """Debian's arm-none-eabi-g++ comes without them."""
 
-    def fails(*args, **kwargs):
-        raise ToolError("failed", tail="mh_tflm.cc:9:10: fatal error: cstring: No such file")
+    class Bare(Tools):
+        def require(self, program):
+            return program
+
+        def run(self, argv, **options):
+            raise ToolError("failed", tail="mh_tflm.cc:9:10: fatal error: cstring: No such file")
 
     (checkout / "lib.a").write_bytes(archive([INTERPRETER]))
     tree = open_tflm(checkout, checkout / "lib.a", M7)
-    monkeypatch.setattr(tflm, "build", fails)
+    project = Project(checkout, "0" * 32, (Path("src/model/mh_tflm.cc"),))
     with pytest.raises(MissingTool, match="libstdc\\+\\+-arm-none-eabi-newlib"):
-        tflm.build_tflm(None, M7, tree, Tools())
+        build(project, M7, Bare(), extra=tree.extra)
