@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mcu_hybrid.report.png import png_uri
+from mcu_hybrid.routing.outcomes import Outcomes
 
 MOST_CLASSES = 12  # beyond, a matrix is a carpet: the pairs that are mixed up most are told instead
 MOST_PAIRS = 20
@@ -20,31 +21,26 @@ MOST_PICTURES = 12  # of a kind
 
 @dataclass(frozen=True)
 class Answers:
-    """Class numbers [N] of N images: the truth, the device's, the cloud's; ``kept`` bool [N].
+    """What device and cloud said of N images, which of them were kept (bool [N]), class names."""
 
-    Where the cloud gave no answer its number is negative, and the device's answer stands.
-    """
-
-    truth: np.ndarray
-    device: np.ndarray
-    cloud: np.ndarray
+    outcomes: Outcomes
     kept: np.ndarray
     labels: Sequence[str] = ()
 
     @property
     def hybrid(self) -> np.ndarray:
         """The answers that a user gets."""
-        return np.where(self.by_device, self.device, self.cloud)
+        return np.where(self.kept, self.outcomes.device, self.outcomes.standing[:, -1])
 
     @property
     def by_device(self) -> np.ndarray:
         """True [N] where the answer is the device's: it kept the image, or the cloud was silent."""
-        return np.asarray(self.kept | (self.cloud < 0))
+        return np.asarray(self.kept | ~self.outcomes.answered)
 
     @property
     def classes(self) -> int:
         """How many classes there are: those with a name, and any that an answer names beyond."""
-        named = max(int(a.max(initial=-1)) for a in (self.truth, self.device, self.cloud)) + 1
+        named = max(int(self.outcomes.truth.max()), int(self.outcomes.answers.max())) + 1
         return max(len(self.labels), named)
 
     def name(self, number: int) -> str:
@@ -60,12 +56,12 @@ def matrix(truth: np.ndarray, answers: np.ndarray, classes: int) -> np.ndarray:
 
 def confusion(answers: Answers) -> list[dict[str, Any]]:
     """One matrix of the hybrid's answers and one of the device's alone, for the page."""
-    named = (("hybrid, as deployed", answers.hybrid), ("device alone", answers.device))
+    named = (("hybrid, as deployed", answers.hybrid), ("device alone", answers.outcomes.device))
     return [_confusion(title, answers, found) for title, found in named]
 
 
 def _confusion(title: str, answers: Answers, found: np.ndarray) -> dict[str, Any]:
-    counts = matrix(answers.truth, found, answers.classes)
+    counts = matrix(answers.outcomes.truth, found, answers.classes)
     names = [answers.name(i) for i in range(answers.classes)]
     wrong = counts - np.diag(np.diag(counts))
     order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]
@@ -94,7 +90,7 @@ def pictures(answers: Answers, index: np.ndarray, images: np.ndarray) -> list[di
         index: which image of the split each of ``images`` (uint8 [K, H, W, C]) is.
     """
     at = {int(i): n for n, i in enumerate(index)}
-    wrong = answers.hybrid != answers.truth
+    wrong = answers.hybrid != answers.outcomes.truth
     kinds = (
         ("sent to the cloud", ~answers.kept),
         ("answered wrongly", wrong),
@@ -115,7 +111,8 @@ def pictures(answers: Answers, index: np.ndarray, images: np.ndarray) -> list[di
 
 def _picture(answers: Answers, i: int, image: np.ndarray) -> dict[str, Any]:
     name, own = answers.name, bool(answers.by_device[i])
-    truth, device, cloud = int(answers.truth[i]), int(answers.device[i]), int(answers.cloud[i])
+    device, cloud = (int(number) for number in answers.outcomes.answers[i])
+    truth = int(answers.outcomes.truth[i])
     said = f"device: {name(device)}"
     if not answers.kept[i]:
         said += f"; cloud: {name(cloud)}" if cloud >= 0 else "; the cloud gave no answer"

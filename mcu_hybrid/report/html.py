@@ -7,10 +7,11 @@ its own heading. Numbers get their text here, not in the template.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from mcu_hybrid import __version__
+from mcu_hybrid import __version__, mechanisms
 from mcu_hybrid.report import bar_tables
 from mcu_hybrid.report.board_figures import memory_figure, memory_legend
 from mcu_hybrid.report.figures import Figure
@@ -150,7 +151,13 @@ def render(data: ReportData) -> str:
         css=color_css() + FIGURE_CSS,
         has_methods=any(part["methods"] for part in parts),
         version=__version__,
+        of_logits=_listed([one.title for one in mechanisms.of_logits()]),
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def write(data: ReportData, path: Path) -> None:

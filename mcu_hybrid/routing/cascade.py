@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from mcu_hybrid import mechanisms
 from mcu_hybrid.routing.thresholds import queries
 
 Kind = Literal["exit", "base", "cloud"]
@@ -68,6 +69,13 @@ DEVICE, CLOUD = Stage("device", "base"), Stage("cloud", "cloud")
 def board_to_cloud(mechanism: str, threshold: int) -> Cascade:
     """Today's hybrid: the board answers, or the cloud."""
     return Cascade((DEVICE, CLOUD), (Rule(mechanism, threshold),))
+
+
+def of_route(number: int, threshold: int) -> Cascade:
+    """What a board does by its router's number; without a router (0) it answers everything."""
+    if number == mechanisms.NONE_ID:
+        return Cascade((DEVICE,), ())
+    return board_to_cloud(mechanisms.router_name(number), threshold)
 
 
 def cascade_of(rules: Sequence[Rule]) -> Cascade:

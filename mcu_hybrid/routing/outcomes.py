@@ -154,6 +154,8 @@ class Outcomes:
 
     def stages(self, cascade: Cascade) -> np.ndarray:
         """The number [N] of the stage that each image goes up to."""
+        if not cascade.rules:
+            return np.zeros(self.count, np.int64)
         rules = enumerate(cascade.rules)
         return cascade.walk([self.score(rule.mechanism, hop) for hop, rule in rules])
 

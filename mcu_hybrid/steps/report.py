@@ -17,6 +17,7 @@ from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.errors import BoardError, ManifestError
 from mcu_hybrid.report import answers, html
 from mcu_hybrid.report.html import ReportData
+from mcu_hybrid.routing.cascade import of_route
 from mcu_hybrid.routing.outcomes import Outcomes, load_outcomes
 from mcu_hybrid.steps.report_join import Part, find, join, read
 from mcu_hybrid.steps.run_pictures import PICTURES, load_pictures
@@ -201,9 +202,7 @@ def _routing(part: Part) -> html.Routing:
     export = part.steps.get("export")
     labels = run.result.get("labels") or (export.facts.get("labels") if export else None) or ()
     said = answers.Answers(
-        outcomes.truth,
-        outcomes.device,
-        outcomes.cloud,
+        outcomes,
         _kept(outcomes, run.result.get("deployed") or {}, run.folder),
         tuple(str(label) for label in labels),
     )
@@ -218,16 +217,15 @@ def _routing(part: Part) -> html.Routing:
 def _kept(outcomes: Outcomes, deployed: dict[str, Any], folder: Path) -> np.ndarray:
     """Which images the deployed route keeps; all without a router."""
     number = deployed.get("router", mechanisms.NONE_ID)
-    if number == mechanisms.NONE_ID:
-        return np.ones(outcomes.count, bool)
-    name = mechanisms.router_name(number)
-    if name not in outcomes.scores:
-        raise ManifestError(
-            f"ran with router {name}, whose scores {_OUTCOMES} does not have",
-            "run again: mcu-hybrid run",
-            path=folder,
-        )
-    return np.asarray(outcomes.score(name) <= deployed["threshold"])
+    cascade = of_route(number, deployed.get("threshold", 0))
+    for rule in cascade.rules:
+        if rule.mechanism not in outcomes.scores:
+            raise ManifestError(
+                f"ran with router {rule.mechanism}, whose scores {_OUTCOMES} does not have",
+                "run again: mcu-hybrid run",
+                path=folder,
+            )
+    return np.asarray(outcomes.stages(cascade) == 0)
 
 
 def _operating(said: answers.Answers, run: dict[str, Any]) -> dict[str, Any]:
@@ -241,7 +239,7 @@ def _operating(said: answers.Answers, run: dict[str, Any]) -> dict[str, Any]:
         "router": mechanisms.router_name(number),
         "threshold": None if number == mechanisms.NONE_ID else deployed.get("threshold"),
         "coverage": coverage,
-        "accuracy": float((said.hybrid == said.truth).mean()),
+        "accuracy": float((said.hybrid == said.outcomes.truth).mean()),
         "latency_ms": edge_ms + (1 - coverage) * query_ms if known else None,  # type: ignore[operator]
     }
 

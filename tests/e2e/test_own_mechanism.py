@@ -11,6 +11,7 @@ import pytest
 from mcu_hybrid import mechanisms, plugins
 from mcu_hybrid.cli.completion import router_names
 from mcu_hybrid.device.client import Device
+from mcu_hybrid.errors import UnsupportedOp
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets.checkpoint import load_splits
 from mcu_hybrid.ops import route_features
@@ -18,6 +19,7 @@ from mcu_hybrid.reference import interp
 from mcu_hybrid.reference.images import to_int8
 from mcu_hybrid.report.palette import style_of
 from mcu_hybrid.steps.build import read_model
+from mcu_hybrid.tflm.networks import split
 from mcu_hybrid.wire import messages
 from tests.support.cli_rig import call, fail, own_state  # noqa: F401 (own_state is used by all)
 from tests.support.tflite_builder import OpSpec, Spec
@@ -144,6 +146,15 @@ def test_every_list_of_routers_has_it(folder: Path) -> None:
     header = messages.c_header()
     assert "MH_ROUTER_LOGIT_GAP = 5" in header and "MH_LAST_ROUTER 5u" in header
     assert len(mechanisms.every()) == 5
+
+
+def test_the_engine_tflm_says_that_it_does_not_compute_it(folder: Path, tmp_path: Path) -> None:
+    model = classifier(tmp_path / "base.tflite")
+    call("export", model, "--data", "digits", "--router", NAME, "--out", tmp_path / "export")
+    graph = read_model(tmp_path / "export" / "model.tflite").graph
+    with pytest.raises(UnsupportedOp, match="does not compute the scores of plug-ins") as refused:
+        split(graph)
+    assert refused.value.key == "logit_gap_score"
 
 
 def test_without_the_folder_its_model_is_refused_by_name(

@@ -165,7 +165,9 @@ def routing() -> dict[str, Any]:
 
 def _answers(device: np.ndarray, cloud: np.ndarray, truth: np.ndarray) -> answers.Answers:
     kept = np.arange(len(truth)) % 5 != 0
-    return answers.Answers(truth, device, cloud, kept, ("cat", "dog", "<i>car</i>"))
+    return answers.Answers(
+        Outcomes.of_two(device, cloud, truth), kept, ("cat", "dog", "<i>car</i>")
+    )
 
 
 def schedules() -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ import pytest
 from mcu_hybrid import manifest
 from mcu_hybrid.report import answers
 from mcu_hybrid.report.png import png
+from mcu_hybrid.routing.outcomes import Outcomes
 from mcu_hybrid.steps.report import report_step
 from mcu_hybrid.steps.run_pictures import MOST, SIDE, load_pictures, save_pictures
 from tests.support import report_folders as made
@@ -71,7 +72,7 @@ def test_classes_have_the_names_that_the_run_or_the_export_gives(tmp_path: Path)
 
 def test_where_the_cloud_was_silent_the_device_s_answer_stands() -> None:
     truth, device, cloud = np.array([0, 1, 2]), np.array([0, 1, 1]), np.array([-1, 0, -1])
-    said = answers.Answers(truth, device, cloud, np.array([True, False, False]))
+    said = answers.Answers(Outcomes.of_two(device, cloud, truth), np.array([True, False, False]))
     assert said.hybrid.tolist() == [0, 0, 1]
     assert answers.confusion(said)[0]["counts"] == [[1, 0, 0], [1, 0, 0], [0, 1, 0]]
     images = np.zeros((3, 2, 2, 1), np.uint8)
@@ -84,7 +85,7 @@ def test_many_classes_are_told_by_the_pairs_that_are_mixed_up() -> None:
     truth = rng.integers(0, 100, 5000)
     device = np.where(rng.random(5000) < 0.8, truth, (truth + 1) % 100)
     device[truth == 7] = 9
-    said = answers.Answers(truth, device, truth, np.ones(5000, bool))
+    said = answers.Answers(Outcomes.of_two(device, truth, truth), np.ones(5000, bool))
     whole = answers.confusion(said)[0]
     assert whole["counts"] is None and len(whole["pair_rows"]) == answers.MOST_PAIRS
     assert whole["pair_rows"][0] == ("7", "9", f"{int((truth == 7).sum()):,}")
@@ -100,7 +101,7 @@ def test_pictures_are_of_queried_and_of_wrong_images(tmp_path: Path) -> None:
     index, images = load_pictures(tmp_path / "p.npz")
     assert index.tolist() == np.flatnonzero(queried | wrong).tolist()
     assert (images == x[index][:, ::2, ::2]).all() and max(images.shape[1:3]) <= SIDE
-    said = answers.Answers(seen.truth, seen.device, seen.cloud, ~queried, made.LABELS)
+    said = answers.Answers(seen, ~queried, made.LABELS)
     sent, mistaken = answers.pictures(said, index, images)
     assert (sent["count"], mistaken["count"]) == (int(queried.sum()), int(wrong.sum()))
     assert [p["right"] for p in mistaken["shown"]] == [False] * mistaken["count"]
