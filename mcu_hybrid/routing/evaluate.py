@@ -3,6 +3,7 @@
 Pure numpy over the outcomes of a split: no device, no cloud, no files. Scores follow one
 convention: HIGHER = more in need of the cloud; an input is kept on the device iff
 score <= threshold. Thresholds come from calibration scores; the test split only gets measured.
+A hybrid's answer and accuracy are hybrid 1, the oracles hybrid 5 (docs/papers.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Thresholds and the one rule that decides.
 
 A score is an integer per input, higher = more in need of the cloud, the same number that the
-device computes. Keep (answer on the device) iff score <= threshold; query iff score > threshold.
+device computes. Keep (answer on the device) iff score <= threshold; query iff score > threshold:
+the rule of hybrid 5 (docs/papers.md), whose threshold is chosen on a split of its own.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ distribution (for conformal risk control: exchangeable), nothing was fitted on t
 split, and the networks and scores stay as they are. Nothing is assumed about the distribution, the
 scores or the networks. A drift in the inputs voids every bound.
 
-Risk is the share of wrong answers, alpha = 1 - accuracy the largest allowed. Steps run from query
-all to keep all (``sweep.Steps``). Learn-then-test: Angelopoulos et al., "Learn then Test", 2021.
-Conformal risk control: Angelopoulos et al., ICLR 2024.
+Risk R is the share of wrong answers, R_n that on n images, alpha = 1 - accuracy the largest
+allowed. Steps run from query all to keep all (``sweep.Steps``). Sources: docs/papers.md, bounds and
+intervals. The formulas are the papers'; that each is used on steps of one score is ours.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def binomial_p_values(wrong: np.ndarray, count: int, alpha: float) -> np.ndarray
 def hoeffding_bentkus(mean_loss: np.ndarray, count: int, alpha: float) -> np.ndarray:
     """P-values of "the expected loss is above alpha" for any losses in [0, 1].
 
-    The smaller of Hoeffding's exp(-n h(min(mean, alpha), alpha)), h the relative entropy of two
-    coins, and Bentkus' e * P(Binomial(n, alpha) <= ceil(n * mean)).
+    Hoeffding-Bentkus: p = min(exp(-n h(min(R_n, alpha), alpha)), e P(Bin(n, alpha) <= ceil(n R_n)))
+    with h(a, b) = a log(a / b) + (1 - a) log((1 - a) / (1 - b)), the relative entropy of two coins.
     """
     mean = np.atleast_1d(np.asarray(mean_loss, np.float64))
     if alpha >= 1.0:  # no loss in [0, 1] has a mean above 1
@@ -60,6 +60,7 @@ def hoeffding_bentkus(mean_loss: np.ndarray, count: int, alpha: float) -> np.nda
 def fixed_sequence(p_values: np.ndarray, delta: float) -> int:
     """How many hypotheses are rejected: those ahead of the first p-value above delta.
 
+    Fixed-sequence testing of learn-then-test: reject 1 .. j, j the last with p_1 .. p_j <= delta.
     With an order that does not depend on the data, the probability to reject any true hypothesis is
     at most delta: only the first true one matters, and its p-value is <= delta that rarely.
     """
@@ -102,6 +103,7 @@ def certify_budget(p_values: np.ndarray, delta: float) -> int | None:
 def control_accuracy(steps: Steps, accuracy: float) -> int | None:
     """Conformal risk control: the last step whose expected accuracy is >= ``accuracy``, or None.
 
+    The last step with n / (n + 1) R_n + B / (n + 1) <= alpha, where B = 1 is the largest loss.
     Guarantee: the next input is answered correctly with probability >= ``accuracy``, averaged over
     the draw of the calibration split as well (a single split may do worse). Needs a loss that grows
     with the threshold for every image; whether an answer is wrong does not, so its running maximum

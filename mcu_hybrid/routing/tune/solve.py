@@ -3,7 +3,8 @@
 Budgets (query rate, latency, energy, bytes, MACs) are met by their expected value and used up: the
 lowest threshold within all of them, which depends on scores and costs alone. An accuracy target is
 met as cheaply as possible: the highest threshold that reaches it, and with the guarantee asked for.
-One hop is solved exactly here, with bounds; several together by vectors.py.
+One hop is solved exactly here, with bounds; several together by vectors.py. A target's coverage
+follows from the costs of hybrid 1, its threshold is that of hybrid 5 (docs/papers.md).
 """
 
 from __future__ import annotations
