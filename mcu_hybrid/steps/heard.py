@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
 from mcu_hybrid import mechanisms
+from mcu_hybrid.artifacts.run import DeviceCounters, RunCounters
 from mcu_hybrid.machines.price import Time
 from mcu_hybrid.routing.outcomes import MISSING, Outcomes
 from mcu_hybrid.routing.query import Answer, fallback_of
@@ -28,6 +29,8 @@ class Heard:
     ``differing`` counts outputs that are not TFLM's, None where they were not compared.
     ``restarts`` are the board's so far.
     """
+
+    KIND: ClassVar[str] = "board"
 
     device: int
     scores: Mapping[str, int]
@@ -66,11 +69,23 @@ class Heard:
 class Fetched:
     """An answer of the cloud in the second pass, to input number ``at``."""
 
+    KIND: ClassVar[str] = "cloud"
+
     at: int
     cloud: int
     cloud_us: float
     bytes_sent: int
     bytes_received: int
+
+
+@dataclass(frozen=True)
+class RouteBefore:
+    """What the board decided by before the run; it gets that back."""
+
+    KIND: ClassVar[str] = "route"
+
+    router: int
+    threshold: int
 
 
 @dataclass
@@ -82,7 +97,7 @@ class Pass:
 
     heard: list[Heard]
     edge: Time
-    counters: dict[str, Any]
+    counters: RunCounters
     unjudged: str = ""
     fetched: dict[int, Fetched] = field(default_factory=dict)
     failed: Counter[str] = field(default_factory=Counter)
@@ -124,14 +139,15 @@ def fallbacks_of(heard: Sequence[Heard]) -> Counter[str]:
     return Counter(why for one in heard if (why := fallback_of(one.reason)))
 
 
-def counters_of(heard: Sequence[Heard]) -> dict[str, Any]:
-    """The session's counters, over all parts of a run that was gone on with."""
-    return Counters(
+def counters_of(heard: Sequence[Heard], device: DeviceCounters) -> RunCounters:
+    """The session's counters, over all parts of a run that was gone on with, and the board's."""
+    counted = Counters(
         kept=sum(one.reason == "kept" for one in heard),
         queried=sum(one.reason == "queried" for one in heard),
         fallbacks=fallbacks_of(heard),
         bytes_sent=sum(one.bytes_sent for one in heard),
-    ).to_json()
+    )
+    return RunCounters(**counted.to_json(), device=device)
 
 
 def outcomes_of(seen: Pass, data: TestSplit, basis: str) -> Outcomes:

@@ -1,32 +1,39 @@
 """What a run has heard so far, in a file beside its folder that a later run can go on from.
 
 One line an answer, appended as it comes: a pulled cable or a kill costs the answer that was under
-way and no other. Here: the file, whose it is, and that only one run writes it. Not here: what an
-answer consists of (live.py).
+way and no other. Here: when it is written, and by which run. Not here: what an answer consists of
+(heard.py), and the file's form (journal_file.py).
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
 import time
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import BinaryIO, ClassVar, Protocol, TypeVar
 
-from mcu_hybrid import json_text
+from mcu_hybrid.artifacts import codec
 from mcu_hybrid.errors import InputError, McuHybridError
+from mcu_hybrid.steps.journal_file import VERSION, copy, line, locked, read
 
 ANSWERS = "answers.jsonl"  # in a finished run whose cloud answers are not complete
-_VERSION = 1
 _SYNC_S = 1.0  # a power cut may cost so much; a kill costs nothing
 _ANEW = "or --restart to start anew"
+
+
+class Entry(Protocol):
+    """A frozen dataclass of plain data that is kept; in the file ``KIND`` says which."""
+
+    KIND: ClassVar[str]
+
+
+E = TypeVar("E", bound=Entry)
 
 
 def journal_file(out: Path) -> Path:
@@ -45,7 +52,7 @@ def check_ended_run(out: Path, resume: bool, restart: bool) -> None:
     path = journal_file(out)
     try:
         if path.exists():
-            _locked(path).close()  # or it is no ended one
+            locked(path).close()  # or it is no ended one
     except OSError as error:
         raise InputError(
             f"cannot be used: {error.strerror}", "choose another --out", path=path
@@ -79,12 +86,12 @@ class Journal:
     """
 
     def __init__(
-        self, out: Path | None, identity: Mapping[str, Any], inputs: int, *, resume: bool = False
+        self, out: Path | None, identity: Mapping[str, object], inputs: int, *, resume: bool = False
     ) -> None:
         self.path = None if out is None else journal_file(out)
         self.inputs = inputs
         self._identity = json.loads(json.dumps(dict(identity)))
-        self._entries: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self._entries: dict[tuple[str, str], list[object]] = {}
         self._file: BinaryIO | None = None
         self._noted = b""
         self._synced = 0.0
@@ -92,24 +99,28 @@ class Journal:
         if self.path is not None and out is not None and resume:
             self._go_on(self.path, out / ANSWERS)
 
-    def entries(self, split: str, kind: str) -> list[dict[str, Any]]:
-        """What was kept of this kind, in its order."""
-        return list(self._entries.get((split, kind), ()))
+    def entries(self, split: str, kind: type[E]) -> list[E]:
+        """What was kept of this kind, in its order.
 
-    def note(self, split: str, kind: str, entry: Mapping[str, Any]) -> None:
+        Raises:
+            ManifestError: another version wrote it, with other keys.
+        """
+        again, path = "mcu-hybrid run with --restart", self.path or Path()
+        kept = self._entries.get((split, kind.KIND), ())
+        return [codec.from_json(kind, entry, path, again) for entry in kept]
+
+    def note(self, split: str, entry: Entry) -> None:
         """Add what is not worth a file of its own: it is written with the next answer."""
-        self._entries.setdefault((split, kind), []).append(dict(entry))
-        self._noted += _line({"split": split, "kind": kind, "entry": dict(entry)})
+        self._noted += self._added(split, entry)
 
-    def add(self, split: str, kind: str, entry: Mapping[str, Any]) -> None:
+    def add(self, split: str, entry: Entry) -> None:
         """Append an answer; it is in the file when this returns."""
-        self._entries.setdefault((split, kind), []).append(dict(entry))
+        added = self._added(split, entry)
         if self.path is None:
             return
         try:
             self._file = self._file or self._begin(self.path)
-            line = _line({"split": split, "kind": kind, "entry": dict(entry)})
-            self._file.write(self._noted + line)
+            self._file.write(self._noted + added)
             self._file.flush()
             self._noted, self._begun = b"", True
             if time.monotonic() - self._synced > _SYNC_S:
@@ -122,6 +133,12 @@ class Journal:
                 "make room, or choose another --out",
                 path=self.path,
             ) from error
+
+    def _added(self, split: str, entry: Entry) -> bytes:
+        """Its line in the file."""
+        data = codec.to_json(entry)
+        self._entries.setdefault((split, entry.KIND), []).append(data)
+        return line({"split": split, "kind": entry.KIND, "entry": data})
 
     @property
     def kept(self) -> int:
@@ -170,9 +187,9 @@ class Journal:
 
     def _begin(self, path: Path) -> BinaryIO:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = _locked(path, os.O_CREAT)
+        file = locked(path, os.O_CREAT)
         file.truncate(0)
-        file.write(_line({"version": _VERSION, "identity": self._identity}))
+        file.write(line({"version": VERSION, "identity": self._identity}))
         return file
 
     def _drop_empty(self, path: Path) -> None:
@@ -187,11 +204,11 @@ class Journal:
         """Read the ended run's file, else what the finished run was left with."""
         ended = path.exists()
         if not ended:
-            _copy(finished, path)
+            copy(finished, path)
         source = path if ended else finished
-        file = _locked(path)
+        file = locked(path)
         try:
-            whole, identity, entries = _read(file, source)
+            whole, identity, entries = read(file, source)
             _require_same(identity, self._identity, source)
             file.truncate(whole)
             file.seek(whole)
@@ -200,45 +217,12 @@ class Journal:
             if not ended:
                 path.unlink()
             raise
-        for entry in entries:
-            self._entries.setdefault((entry["split"], entry["kind"]), []).append(entry["entry"])
+        for one in entries:
+            self._entries.setdefault((one.split, one.kind), []).append(one.entry)
         self._file = file
 
 
-def _line(value: Mapping[str, Any]) -> bytes:
-    """A line with its own checksum: what a disk or a hand has changed is not gone on with."""
-    text = json.dumps(value, separators=(",", ":"))
-    return f"{zlib.crc32(text.encode()):08x} {text}\n".encode()
-
-
-def _read(file: BinaryIO, path: Path) -> tuple[int, dict[str, Any], list[dict[str, Any]]]:
-    """Bytes of the whole lines (a kill may have cut the last), the identity and the entries."""
-    raw = file.read()
-    whole = raw.rfind(b"\n") + 1
-    try:
-        if not whole:
-            raise ValueError("it is empty")
-        head, *entries = [_checked(line) for line in raw[:whole].splitlines()]
-        if head["version"] != _VERSION:
-            raise ValueError(f"version {head['version']}, this tool reads {_VERSION}")
-        return whole, dict(head["identity"]), entries
-    except (ValueError, LookupError, TypeError) as error:
-        raise InputError(
-            f"is not what a run has kept, or was changed: {error}",
-            "start anew with --restart",
-            path=path,
-        ) from error
-
-
-def _checked(line: bytes) -> dict[str, Any]:
-    crc, _, text = line.partition(b" ")
-    if int(crc, 16) != zlib.crc32(text):
-        raise ValueError(f"a line's checksum is wrong: {line[:40]!r}")
-    found: dict[str, Any] = json_text.loads(text)
-    return found
-
-
-def _require_same(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
+def _require_same(before: Mapping[str, object], now: Mapping[str, object], path: Path) -> None:
     for key in [*now, *before]:
         if before.get(key) != now.get(key):
             raise InputError(
@@ -246,27 +230,3 @@ def _require_same(before: Mapping[str, Any], now: Mapping[str, Any], path: Path)
                 f"give build, data and options of the run that was ended, {_ANEW}",
                 path=path,
             )
-
-
-def _locked(path: Path, flags: int = 0) -> BinaryIO:
-    """The file, opened for this run alone; the lock goes with the process."""
-    file = os.fdopen(os.open(path, os.O_RDWR | flags, 0o644), "r+b")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise InputError(
-            "another run is writing it", "wait for its end, or choose another --out", path=path
-        ) from error
-    except OSError:
-        pass  # a file system without locks
-    return file
-
-
-def _copy(source: Path, target: Path) -> None:
-    part = target.with_name(f"{target.name}.part")
-    try:
-        shutil.copyfile(source, part)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)

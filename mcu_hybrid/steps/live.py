@@ -9,11 +9,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.artifacts.run import DeviceCounters
 from mcu_hybrid.bench import measure, timing
 from mcu_hybrid.device.client import Device
 from mcu_hybrid.errors import CloudError, InputError
@@ -52,7 +51,7 @@ def stream(
         device, Resting(Direct(cloud)), clock=_clock(timer), logits=device.hello().logits
     )
     judged = _Judged(build, check)
-    heard = [Heard(**entry) for entry in journal.entries(split, "board")]
+    heard = journal.entries(split, Heard)
     before = len(heard)
     silent = fallbacks_of(heard)
     restarts = heard[-1].restarts if heard else 0
@@ -63,7 +62,7 @@ def stream(
         differing = judged.differing(answer.device.ran.outputs, tensor)
         one = Heard.of(answer, differing, restarts + device.restarts)
         heard.append(one)
-        journal.add(split, "board", asdict(one))
+        journal.add(split, one)
         tell("board + cloud", i + 1, len(tensors))
         for reason in fallbacks_of([one]):
             silent[reason] += 1
@@ -72,12 +71,12 @@ def stream(
     edge = timer.total(
         sum(one.ticks for one in heard) / count, sum(one.instructions for one in heard) / count
     )
-    counters = counters_of(heard) | _device_counters(device, heard[:before])
-    fetched = [Fetched(**entry) for entry in journal.entries(split, "cloud")]
-    return Pass(heard, edge, counters, judged.reason, {one.at: one for one in fetched})
+    counters = counters_of(heard, _device_counters(device, heard[:before]))
+    fetched = {one.at: one for one in journal.entries(split, Fetched)}
+    return Pass(heard, edge, counters, judged.reason, fetched)
 
 
-def _device_counters(device: Device, before: list[Heard]) -> dict[str, Any]:
+def _device_counters(device: Device, before: list[Heard]) -> DeviceCounters:
     """The board's own counters of this pass, over its restarts, held against its answers.
 
     ``device_disagrees`` says how they differ, "" where they do not. Of an earlier part of the run
@@ -88,13 +87,13 @@ def _device_counters(device: Device, before: list[Heard]) -> dict[str, Any]:
     kept = sum(one.decision == Decision.KEEP for one in before)
     queried = sum(one.decision == Decision.QUERY for one in before)
     restarts = before[-1].restarts if before else 0
-    return {
-        "device_kept": kept + answered.kept - tally.kept + stats.kept,
-        "device_queried": queried + answered.queried - tally.queried + stats.queried,
-        "device_repeats": stats.repeats,
-        "device_restarts": restarts + device.restarts,
-        "device_disagrees": disagrees,
-    }
+    return DeviceCounters(
+        device_kept=kept + answered.kept - tally.kept + stats.kept,
+        device_queried=queried + answered.queried - tally.queried + stats.queried,
+        device_repeats=stats.repeats,
+        device_restarts=restarts + device.restarts,
+        device_disagrees=disagrees,
+    )
 
 
 class _Judged:
@@ -167,7 +166,7 @@ def ask_the_rest(
         in_a_row, since = 0, time.monotonic()
         sizes = (told.elapsed_us, told.bytes_sent, told.bytes_received)
         seen.fetched[i] = Fetched(i, told.label, *sizes)
-        journal.add(split, "cloud", asdict(seen.fetched[i]))
+        journal.add(split, seen.fetched[i])
         tell("cloud, the rest", number + 1, len(missing))
 
 
@@ -186,8 +185,8 @@ def require_same_cloud(
         InputError: the answer is another now: half of the table would be another network's.
     """
     for name, data in splits.items():
-        known = {i: e["cloud"] for i, e in enumerate(journal.entries(name, "board"))}
-        known |= {e["at"]: e["cloud"] for e in journal.entries(name, "cloud")}
+        known = {i: one.cloud for i, one in enumerate(journal.entries(name, Heard))}
+        known |= {one.at: one.cloud for one in journal.entries(name, Fetched)}
         answered = [i for i, label in known.items() if label != MISSING]
         for i in answered[:: max(1, len(answered) // ASKED_AGAIN)][:ASKED_AGAIN]:
             try:

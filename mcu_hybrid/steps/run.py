@@ -30,7 +30,7 @@ from mcu_hybrid.steps.attach import Way
 from mcu_hybrid.steps.build import Build
 from mcu_hybrid.steps.cloud import RunOptions, cloud_model
 from mcu_hybrid.steps.flash import on_board
-from mcu_hybrid.steps.heard import Pass, outcomes_of
+from mcu_hybrid.steps.heard import Pass, RouteBefore, outcomes_of
 from mcu_hybrid.steps.journal import Journal, check_ended_run
 from mcu_hybrid.steps.live import ask_the_rest, require_same_cloud, stream
 from mcu_hybrid.steps.run_pictures import PICTURES, save_pictures
@@ -91,7 +91,7 @@ def run_step(
     return result
 
 
-def _identity(job: Job) -> dict[str, Any]:
+def _identity(job: Job) -> dict[str, object]:
     """What the answers depend on: a run that is gone on with must have the same.
 
     The server's address may change, as that of our own does: what is told of its model may not.
@@ -225,10 +225,10 @@ def _routed(device: Device, route: Mapping[str, Any], journal: Journal) -> Itera
     """The board decides by ``route`` meanwhile, and by what it had before afterwards."""
     ours = Route(route["router"], route["threshold"])
     before = device.get_route()
-    kept = journal.entries("", "route")
+    kept = journal.entries("", RouteBefore)
     if kept and before == ours:  # an earlier part of this run set it, and could not set it back
-        before = Route(kept[-1]["router"], kept[-1]["threshold"])
-    journal.note("", "route", {"router": before.router, "threshold": before.threshold})
+        before = Route(kept[-1].router, kept[-1].threshold)
+    journal.note("", RouteBefore(int(before.router), before.threshold))
     device.set_route(ours.router, ours.threshold)
     try:
         yield

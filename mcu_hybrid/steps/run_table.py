@@ -85,7 +85,7 @@ def result_of(
         "calibration_samples": calibration_samples,
         "deployed": job.route,
         "router": mechanisms.router_name(job.route["router"]),
-        "counters": seen.counters,
+        "counters": to_json(seen.counters),
         "cloud_missing": _missing(seen),
         "cloud_failed": dict(sorted(seen.failed.items())),
         "calibration_missing": _missing(passes.get(CALIBRATION)),

@@ -84,13 +84,14 @@ def test_a_first_answer_that_finds_no_room_leaves_nothing_to_go_on_with(tmp_path
     code = (
         "from pathlib import Path\n"
         "from mcu_hybrid.errors import InputError\n"
+        "from mcu_hybrid.steps.heard import Fetched\n"
         "from mcu_hybrid.steps.journal import Journal\n"
         "for size in (10, 2000):\n"
         f"    out = Path({str(tmp_path)!r}) / str(size)\n"
         "    with Journal(out, {'x': 'x' * size}, 9) as journal:\n"
         "        try:\n"
         "            for index in range(100):\n"
-        "                journal.add('test', 'board', {'index': index})\n"
+        "                journal.add('test', Fetched(index, 0, 0.0, 0, 0))\n"
         "        except InputError as error:\n"
         "            print(error.message)\n"
     )
