@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -113,7 +112,7 @@ def encode_request(
 ) -> Message:
     """A request for all outputs, as binary tensors or as plain JSON."""
     entries, blobs = _encode_tensors(inputs, dict.fromkeys(inputs, binary))
-    head: dict[str, Any] = {"id": id} if id else {}
+    head: dict[str, object] = {"id": id} if id else {}
     head["inputs"] = entries
     if binary:
         head["parameters"] = {"binary_data_output": True}
@@ -130,7 +129,7 @@ def encode_response(
 ) -> Message:
     """A response; ``binary`` says for each output how it is sent."""
     entries, blobs = _encode_tensors(outputs, binary)
-    head: dict[str, Any] = {"model_name": model_name, "model_version": model_version}
+    head: dict[str, object] = {"model_name": model_name, "model_version": model_version}
     if id:
         head["id"] = id
     head["outputs"] = entries
@@ -139,10 +138,10 @@ def encode_response(
 
 def _encode_tensors(
     tensors: Mapping[str, np.ndarray], binary: Mapping[str, bool]
-) -> tuple[list[dict[str, Any]], list[bytes]]:
+) -> tuple[list[dict[str, object]], list[bytes]]:
     entries, blobs = [], []
     for name, array in tensors.items():
-        entry: dict[str, Any] = {
+        entry: dict[str, object] = {
             "name": name,
             "shape": list(array.shape),
             "datatype": datatype_of(array),
@@ -156,7 +155,7 @@ def _encode_tensors(
     return entries, blobs
 
 
-def _message(head: dict[str, Any], blobs: list[bytes] | None) -> Message:
+def _message(head: dict[str, object], blobs: list[bytes] | None) -> Message:
     text = json.dumps(head, separators=(",", ":"), allow_nan=False).encode()
     if blobs is None:
         return Message(text, {"Content-Type": "application/json"})
@@ -193,7 +192,7 @@ def decode_response(body: bytes, header_length: str | None) -> InferResponse:
     return InferResponse(outputs, *texts)
 
 
-def _split(body: bytes, header_length: str | None) -> tuple[dict[str, Any], bytes]:
+def _split(body: bytes, header_length: str | None) -> tuple[dict[str, object], bytes]:
     length = len(body)
     if header_length is not None:
         if not (header_length.isascii() and header_length.isdigit()):
@@ -212,7 +211,7 @@ def _split(body: bytes, header_length: str | None) -> tuple[dict[str, Any], byte
     return _object(head, "the JSON part"), body[length:]
 
 
-def _decode_tensors(entries: Any, rest: bytes, key: str) -> dict[str, np.ndarray]:
+def _decode_tensors(entries: object, rest: bytes, key: str) -> dict[str, np.ndarray]:
     tensors: dict[str, np.ndarray] = {}
     at = 0
     for item in _list(entries, key):
@@ -238,21 +237,22 @@ def _decode_tensors(entries: Any, rest: bytes, key: str) -> dict[str, np.ndarray
     return tensors
 
 
-def _shape(shape: Any, name: str) -> tuple[int, ...]:
-    sizes = _list(shape, f"shape of '{name}'")
-    if len(sizes) > MAX_DIMS or any(type(n) is not int or n < 0 for n in sizes):
+def _shape(shape: object, name: str) -> tuple[int, ...]:
+    given = _list(shape, f"shape of '{name}'")
+    sizes = tuple(n for n in given if type(n) is int and n >= 0)
+    if len(given) > MAX_DIMS or len(sizes) != len(given):
         raise OipError(f"tensor '{name}': shape {shape!r} is not a list of sizes")
-    return tuple(sizes)
+    return sizes
 
 
-def _name(entry: dict[str, Any], key: str) -> str:
+def _name(entry: dict[str, object], key: str) -> str:
     name = entry.get("name")
     if not isinstance(name, str) or not name:
         raise OipError(f"an entry of '{key}' has no name")
     return name
 
 
-def _object(value: Any, key: str) -> dict[str, Any]:
+def _object(value: object, key: str) -> dict[str, object]:
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -260,7 +260,7 @@ def _object(value: Any, key: str) -> dict[str, Any]:
     return value
 
 
-def _list(value: Any, key: str) -> list[Any]:
+def _list(value: object, key: str) -> list[object]:
     if not isinstance(value, list):
         raise OipError(f"'{key}' is missing or not a list")
     return value

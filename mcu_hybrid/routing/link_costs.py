@@ -66,7 +66,7 @@ class LinkModel:
         down_uj = self.on_air_bytes(received_bytes) * self.down_uj_per_byte
         return self.wake_mj + (up_uj + down_uj) / 1e3
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """A JSON-ready dict (an infinite rate becomes null)."""
         return {k: None if v == math.inf else v for k, v in asdict(self).items()}
 

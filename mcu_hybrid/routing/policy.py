@@ -117,3 +117,27 @@ class Resting:
         if answer.is_fallback:
             self._rest_until = self._now() + self._rest_s
         return answer
+
+
+class GivingUp:
+    """When a cloud is not worth a list of questions any more, whose answers can be asked for later.
+
+    After ``most`` failures in a row, each with its retries; after ``most_slow`` where these have
+    taken longer than ``slow_s`` together.
+    """
+
+    def __init__(
+        self, slow_s: float, *, most: int = 10, most_slow: int = 3, now: Now = time.monotonic
+    ) -> None:
+        self._slow_s, self._most, self._most_slow, self._now = slow_s, most, most_slow, now
+        self._failures, self._since = 0, now()
+
+    def answered(self) -> None:
+        """It lives: from here on failures count anew."""
+        self._failures, self._since = 0, self._now()
+
+    def failed(self) -> bool:
+        """True where this failure is the last that is waited for."""
+        self._failures += 1
+        most = self._most_slow if self._now() - self._since > self._slow_s else self._most
+        return self._failures >= most

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -124,7 +124,7 @@ class Answer:
         latency = replace(self.latency, cloud_us=cloud_us)
         return replace(self, reason=_FALLBACK + why, latency=latency)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """A JSON-ready dict."""
         return {
             "id": self.id,

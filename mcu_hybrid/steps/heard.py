@@ -147,7 +147,15 @@ def counters_of(heard: Sequence[Heard], device: DeviceCounters) -> RunCounters:
         fallbacks=fallbacks_of(heard),
         bytes_sent=sum(one.bytes_sent for one in heard),
     )
-    return RunCounters(**counted.to_json(), device=device)
+    return RunCounters(
+        asked=counted.asked,
+        kept=counted.kept,
+        queried=counted.queried,
+        fallbacks=dict(sorted(counted.fallbacks.items())),
+        coverage=counted.coverage,
+        bytes_sent=counted.bytes_sent,
+        device=device,
+    )
 
 
 def outcomes_of(seen: Pass, data: TestSplit, basis: str) -> Outcomes:

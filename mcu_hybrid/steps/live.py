@@ -6,7 +6,6 @@ as it comes. Not here: what is streamed (split.py) and what is made of the answe
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +19,7 @@ from mcu_hybrid.events import OnEvent
 from mcu_hybrid.machines.price import code_of
 from mcu_hybrid.reference.judge import Judge, Unjudged
 from mcu_hybrid.routing.outcomes import MISSING
-from mcu_hybrid.routing.policy import Direct, Resting
+from mcu_hybrid.routing.policy import Direct, GivingUp, Resting
 from mcu_hybrid.routing.query import Query
 from mcu_hybrid.routing.session import DeviceClock, HybridSession
 from mcu_hybrid.steps.build import Build
@@ -31,9 +30,6 @@ from mcu_hybrid.steps.run_table import Job
 from mcu_hybrid.steps.split import TestSplit
 from mcu_hybrid.wire.messages import Decision
 
-# A cloud that answers nothing any more is left alone: failed queries in a row, each with its
-# retries; so few where they have taken longer than two deadlines.
-GONE_AFTER, GONE_AFTER_SLOW = 10, 3
 NOT_ASKED = "not_asked"
 ASKED_AGAIN = 4  # inputs of a split, to tell whether it is still the same network
 
@@ -151,29 +147,22 @@ def ask_the_rest(
     A cloud that does not answer any more is not asked for all of them: the rest is NOT_ASKED.
     """
     missing = [int(i) for i in np.flatnonzero(seen.cloud == MISSING)]
-    in_a_row, since = 0, time.monotonic()
+    giving_up = GivingUp(slow_s=2 * cloud.client.deadline_s)
     for number, i in enumerate(missing):
         try:
             told = cloud.infer(cloud.payload(data.x[i : i + 1]))
         except CloudError as error:
             seen.failed[error.reason] += 1
             tell(f"no answer of the cloud: {error.reason}", seen.failed[error.reason], len(data.x))
-            in_a_row += 1
-            if _is_gone(in_a_row, time.monotonic() - since, cloud.client.deadline_s):
+            if giving_up.failed():
                 seen.failed += Counter({NOT_ASKED: len(missing) - number - 1})
                 return
             continue
-        in_a_row, since = 0, time.monotonic()
+        giving_up.answered()
         sizes = (told.elapsed_us, told.bytes_sent, told.bytes_received)
         seen.fetched[i] = Fetched(i, told.label, *sizes)
         journal.add(split, seen.fetched[i])
         tell("cloud, the rest", number + 1, len(missing))
-
-
-def _is_gone(in_a_row: int, took_s: float, deadline_s: float) -> bool:
-    if in_a_row >= GONE_AFTER:
-        return True
-    return in_a_row >= GONE_AFTER_SLOW and took_s > 2 * deadline_s
 
 
 def require_same_cloud(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mcu_hybrid.errors import CloudError
-from mcu_hybrid.routing.policy import Direct, NoCloud, Policy, Resting
+from mcu_hybrid.routing.policy import Direct, GivingUp, NoCloud, Policy, Resting
 from mcu_hybrid.routing.query import Answer, Query
 from mcu_hybrid.routing.session import DeviceClock, HybridSession
 from tests.support.session_rig import Board, Cloud, query
@@ -56,3 +56,15 @@ def test_what_is_not_sent_is_neither_a_failure_nor_a_sign_of_life() -> None:
         *("failed", "no_payload", "no_payload", "failed", "no_payload", "resting")
     ]
     assert cloud.asked == 2
+
+
+def test_a_list_is_given_up_after_failures_in_a_row_sooner_where_they_are_slow() -> None:
+    now = [0.0]
+    giving_up = GivingUp(10.0, now=lambda: now[0])
+    assert [giving_up.failed() for _ in range(9)] == [False] * 9
+    giving_up.answered()
+    assert [giving_up.failed() for _ in range(10)] == [False] * 9 + [True]
+    giving_up.answered()
+    assert not giving_up.failed()
+    now[0] = 11.0
+    assert [giving_up.failed() for _ in range(2)] == [False, True]
