@@ -18,7 +18,7 @@ from pathlib import Path
 from mcu_hybrid.compiler.schedule.call import Call, StreamCall, kernel_calls
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.errors import CapacityError
-from mcu_hybrid.ops.base import KernelCall
+from mcu_hybrid.ops.base import CSymbol, KernelCall
 
 TABLE = Path(__file__).with_name("code_bytes.json")
 SLACK = 0.01  # without a budget: instructions that may be spent on smaller code
@@ -222,7 +222,10 @@ def _price(before: _State, after: _State) -> float:
 
 
 def _roots(call: KernelCall) -> Iterator[str]:
-    yield f"{call.source}.{call.function}"
+    yield f"{call.source}.{call.kernel.symbol}"
+    for _, value in call.params.fields:
+        if isinstance(value, CSymbol):
+            yield f"{value.source}.rodata.{value.name}"
     for stem in call.also:
         if stem in _ON_DEMAND:
             yield f"{stem}.{_ON_DEMAND[stem]}"

@@ -10,7 +10,16 @@ from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import broadcast
 from mcu_hybrid.ops.activation import activation_range
-from mcu_hybrid.ops.base import CStruct, KernelCall, Monotone, Operands, Operator, Tflm, Traits
+from mcu_hybrid.ops.base import (
+    CStruct,
+    KernelCall,
+    KernelId,
+    Monotone,
+    Operands,
+    Operator,
+    Tflm,
+    Traits,
+)
 from mcu_hybrid.ops.broadcast import ArithmeticAttrs
 from mcu_hybrid.ops.checks import where
 from mcu_hybrid.quant import multiplier_shift, multiply_by_quantized_multiplier
@@ -80,12 +89,10 @@ def reference(graph: Graph, op: Op[ArithmeticAttrs], inputs: Operands) -> tuple[
 
 def lower(graph: Graph, op: Op[ArithmeticAttrs]) -> KernelCall:
     """The call of mh_add_s8."""
-    return lower_sum(graph, op, rescaling(graph, op), function="mh_add_s8", source="add_s8")
+    return lower_sum(graph, op, rescaling(graph, op), "add")
 
 
-def lower_sum(
-    graph: Graph, op: Op[ArithmeticAttrs], factors: Rescaling, *, function: str, source: str
-) -> KernelCall:
+def lower_sum(graph: Graph, op: Op[ArithmeticAttrs], factors: Rescaling, family: str) -> KernelCall:
     """The call of a kernel that takes mh_add_params: ADD's or SUB's."""
     a, b = (graph.tensor(i).require_quant() for i in op.inputs)
     out = graph.tensor(op.outputs[0]).require_quant()
@@ -105,7 +112,7 @@ def lower_sum(
         ("loops", broadcast.loop_table(graph, op)),
     )
     params = CStruct("mh_add_params", fields)
-    return KernelCall(function, params, "binary", op.inputs, op.outputs, source)
+    return KernelCall(KernelId(family), params, "binary", op.inputs, op.outputs, f"{family}_s8")
 
 
 ADD = Operator(

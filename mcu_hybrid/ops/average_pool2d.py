@@ -33,7 +33,7 @@ def reference(graph: Graph, op: Op[PoolAttrs], inputs: Operands) -> tuple[np.nda
 
 def lower(graph: Graph, op: Op[PoolAttrs]) -> KernelCall:
     """The call of mh_average_pool2d_s8."""
-    return pooling.lower(graph, op, "average_pool2d_s8")
+    return pooling.lower(graph, op, "average_pool2d")
 
 
 AVERAGE_POOL_2D = Operator(

@@ -68,16 +68,60 @@ class CTable:
 
 
 @dataclass(frozen=True)
+class CSymbol:
+    """A constant object of a kernel's file, by its C name; a field holds its address.
+
+    ``source`` is the file stem that defines it, in kernels/<isa>/.
+    """
+
+    name: str
+    source: str
+
+
+Field = tuple[str, int | CTable | CSymbol | None]
+
+
+@dataclass(frozen=True)
 class CStruct:
-    """Designated initialiser of a parameter struct: integers, tables, or NULL for None."""
+    """Designated initialiser of a parameter struct: integers, tables, symbols, NULL for None."""
 
     ctype: str
-    fields: tuple[tuple[str, int | CTable | None], ...]
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True)
+class KernelId:
+    """Which kernel runs: the family is its C function, the rest is what its params select in it.
+
+    tile: how much is computed at a time, in numbers of the family's own (its cost.py names them).
+    form: the requantisation; ``shift`` where its code has one as an immediate.
+    variant: other code for the same, with an advantage of its own.
+    """
+
+    family: str
+    tile: tuple[int, ...] = ()
+    form: str = ""
+    shift: int | None = None
+    variant: str = ""
+
+    @property
+    def symbol(self) -> str:
+        """The C function."""
+        return f"mh_{self.family}_s8"
+
+    @property
+    def form_name(self) -> str:
+        """Form and shift in one word: line12, exact."""
+        return self.form if self.shift is None else f"{self.form}{self.shift}"
+
+    def __str__(self) -> str:
+        tile = "x".join(map(str, self.tile))
+        return " ".join(filter(None, (self.family, tile, self.form_name, self.variant)))
 
 
 @dataclass(frozen=True)
 class KernelCall:
-    """One call: ``function(&params, inputs..., outputs..., scratch)``.
+    """One call: ``kernel.symbol(&params, inputs..., outputs..., scratch)``.
 
     ``form`` says how pointers are passed:
       "unary"     f(p, in, out, scratch)
@@ -89,7 +133,7 @@ class KernelCall:
     file stem of the kernel in kernels/<isa>/, ``also`` further stems that it needs.
     """
 
-    function: str
+    kernel: KernelId
     params: CStruct
     form: str
     ins: tuple[int, ...]

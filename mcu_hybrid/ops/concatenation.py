@@ -13,6 +13,7 @@ from mcu_hybrid.ops.base import (
     CStruct,
     CTable,
     KernelCall,
+    KernelId,
     Monotone,
     Operands,
     Operator,
@@ -83,7 +84,7 @@ def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     )
     params = CStruct("mh_concatenation_params", fields)
     return KernelCall(
-        "mh_concatenation_s8", params, "nary_in", op.inputs, op.outputs, "concatenation_s8"
+        KernelId("concatenation"), params, "nary_in", op.inputs, op.outputs, "concatenation_s8"
     )
 
 

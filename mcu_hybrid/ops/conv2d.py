@@ -12,6 +12,7 @@ from mcu_hybrid.ops.activation import read_activation
 from mcu_hybrid.ops.base import (
     CStruct,
     KernelCall,
+    KernelId,
     Operands,
     Operator,
     RawOp,
@@ -117,7 +118,7 @@ def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
         *range_fields(graph, op, op.attrs.activation),
     )
     params = CStruct("mh_conv2d_params", fields)
-    return KernelCall("mh_conv2d_s8", params, "unary", op.inputs[:1], op.outputs, "conv2d_s8")
+    return KernelCall(KernelId("conv2d"), params, "unary", op.inputs[:1], op.outputs, "conv2d_s8")
 
 
 def shapes(raw: RawOp) -> list[Shape]:

@@ -12,6 +12,7 @@ from mcu_hybrid.ops.activation import read_activation
 from mcu_hybrid.ops.base import (
     CStruct,
     KernelCall,
+    KernelId,
     Operands,
     Operator,
     RawOp,
@@ -116,8 +117,14 @@ def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
         *range_fields(graph, op, op.attrs.activation),
     )
     params = CStruct("mh_depthwise_conv2d_params", fields)
-    name = "depthwise_conv2d_s8"
-    return KernelCall(f"mh_{name}", params, "unary", op.inputs[:1], op.outputs, name)
+    return KernelCall(
+        KernelId("depthwise_conv2d"),
+        params,
+        "unary",
+        op.inputs[:1],
+        op.outputs,
+        "depthwise_conv2d_s8",
+    )
 
 
 def shapes(raw: RawOp) -> list[Shape]:

@@ -13,6 +13,7 @@ from mcu_hybrid.ops.activation import read_activation
 from mcu_hybrid.ops.base import (
     CStruct,
     KernelCall,
+    KernelId,
     Operands,
     Operator,
     RawOp,
@@ -118,8 +119,14 @@ def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
         *range_fields(graph, op, op.attrs.activation),
     )
     params = CStruct("mh_fully_connected_params", fields)
-    name = "fully_connected_s8"
-    return KernelCall(f"mh_{name}", params, "unary", op.inputs[:1], op.outputs, name)
+    return KernelCall(
+        KernelId("fully_connected"),
+        params,
+        "unary",
+        op.inputs[:1],
+        op.outputs,
+        "fully_connected_s8",
+    )
 
 
 def shapes(raw: RawOp) -> list[Shape]:

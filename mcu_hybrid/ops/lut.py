@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
+from mcu_hybrid.ops.base import CStruct, CTable, KernelCall, KernelId
 from mcu_hybrid.ops.checks import require_int8, require_operands, require_same_shape
 
 # In the order of the index that the kernel uses, (uint8_t)value: 0 .. 127, -128 .. -1.
@@ -32,7 +32,7 @@ def lower_table(graph: Graph, op: Op[object], table: np.ndarray) -> KernelCall:
         ("table", CTable("table", "int8_t", table.astype(np.int8))),
     )
     return KernelCall(
-        function="mh_lut_s8",
+        kernel=KernelId("lut"),
         params=CStruct("mh_lut_params", fields),
         form="unary",
         ins=(op.inputs[0],),

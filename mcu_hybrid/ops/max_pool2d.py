@@ -28,7 +28,7 @@ def reference(graph: Graph, op: Op[PoolAttrs], inputs: Operands) -> tuple[np.nda
 
 def lower(graph: Graph, op: Op[PoolAttrs]) -> KernelCall:
     """The call of mh_max_pool2d_s8."""
-    return pooling.lower(graph, op, "max_pool2d_s8")
+    return pooling.lower(graph, op, "max_pool2d")
 
 
 MAX_POOL_2D = Operator(

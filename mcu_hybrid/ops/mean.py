@@ -14,6 +14,7 @@ from mcu_hybrid.ops.base import (
     CStruct,
     CTable,
     KernelCall,
+    KernelId,
     Monotone,
     Operands,
     Operator,
@@ -129,7 +130,7 @@ def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
         ("shift", shift),
     )
     params = CStruct("mh_mean_params", fields)
-    return KernelCall("mh_mean_s8", params, "unary", op.inputs[:1], op.outputs, "mean_s8")
+    return KernelCall(KernelId("mean"), params, "unary", op.inputs[:1], op.outputs, "mean_s8")
 
 
 def shapes(raw: RawOp) -> list[Shape]:

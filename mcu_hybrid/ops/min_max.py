@@ -73,9 +73,7 @@ def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     one = np.full(256, bound.reshape(-1)[0], np.int8)
     table = reference(graph, op, [EVERY_INT8, one])[0]
     call = lower_table(graph, op, table)
-    return KernelCall(
-        call.function, call.params, call.form, (op.inputs[position],), call.outs, call.source
-    )
+    return replace(call, ins=(op.inputs[position],))
 
 
 def inplace(graph: Graph, op: Op[Attrs]) -> tuple[tuple[int, int], ...]:

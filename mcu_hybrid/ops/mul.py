@@ -7,7 +7,16 @@ import numpy as np
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import broadcast
 from mcu_hybrid.ops.activation import activation_range
-from mcu_hybrid.ops.base import CStruct, KernelCall, Monotone, Operands, Operator, Tflm, Traits
+from mcu_hybrid.ops.base import (
+    CStruct,
+    KernelCall,
+    KernelId,
+    Monotone,
+    Operands,
+    Operator,
+    Tflm,
+    Traits,
+)
 from mcu_hybrid.ops.broadcast import ArithmeticAttrs
 from mcu_hybrid.ops.checks import require_left_shift
 from mcu_hybrid.quant import multiplier_shift, multiply_by_quantized_multiplier
@@ -51,7 +60,7 @@ def lower(graph: Graph, op: Op[ArithmeticAttrs]) -> KernelCall:
         ("loops", broadcast.loop_table(graph, op)),
     )
     params = CStruct("mh_mul_params", fields)
-    return KernelCall("mh_mul_s8", params, "binary", op.inputs, op.outputs, "mul_s8")
+    return KernelCall(KernelId("mul"), params, "binary", op.inputs, op.outputs, "mul_s8")
 
 
 MUL = Operator(

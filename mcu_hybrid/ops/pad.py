@@ -12,6 +12,7 @@ from mcu_hybrid.ops.base import (
     CStruct,
     CTable,
     KernelCall,
+    KernelId,
     Monotone,
     Operands,
     Operator,
@@ -99,7 +100,7 @@ def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
         ("value", _value(graph, op)),
     )
     params = CStruct("mh_pad_params", fields)
-    return KernelCall("mh_pad_s8", params, "unary", op.inputs[:1], op.outputs, "pad_s8")
+    return KernelCall(KernelId("pad"), params, "unary", op.inputs[:1], op.outputs, "pad_s8")
 
 
 def shapes(raw: RawOp) -> list[Shape]:

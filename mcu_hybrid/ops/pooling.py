@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.activation import activation_range, read_activation
-from mcu_hybrid.ops.base import CStruct, KernelCall, RawOp, Shape
+from mcu_hybrid.ops.base import CStruct, KernelCall, KernelId, RawOp, Shape
 from mcu_hybrid.ops.checks import require_int8, require_operands, where
 from mcu_hybrid.ops.padding import Window, mapped, read_window, require_window, window_fields
 
@@ -51,7 +51,7 @@ def check(graph: Graph, op: Op[PoolAttrs]) -> None:
         )
 
 
-def lower(graph: Graph, op: Op[PoolAttrs], name: str) -> KernelCall:
+def lower(graph: Graph, op: Op[PoolAttrs], family: str) -> KernelCall:
     """The call of a pool's kernel."""
     source, target = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
     quant = graph.tensor(op.outputs[0]).require_quant()
@@ -67,7 +67,7 @@ def lower(graph: Graph, op: Op[PoolAttrs], name: str) -> KernelCall:
         ("hi", hi),
     )
     params = CStruct("mh_pool2d_params", fields)
-    return KernelCall(f"mh_{name}", params, "unary", op.inputs, op.outputs, name)
+    return KernelCall(KernelId(family), params, "unary", op.inputs, op.outputs, f"{family}_s8")
 
 
 def shapes(raw: RawOp) -> list[Shape]:

@@ -12,6 +12,7 @@ from mcu_hybrid.ops.base import (
     CStruct,
     CTable,
     KernelCall,
+    KernelId,
     Monotone,
     Operands,
     Operator,
@@ -120,7 +121,7 @@ def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
     )
     params = CStruct("mh_resize_nearest_params", fields)
     return KernelCall(
-        "mh_resize_nearest_s8", params, "unary", op.inputs[:1], op.outputs, "resize_nearest_s8"
+        KernelId("resize_nearest"), params, "unary", op.inputs[:1], op.outputs, "resize_nearest_s8"
     )
 
 

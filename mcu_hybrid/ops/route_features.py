@@ -36,7 +36,16 @@ from mcu_hybrid import mechanisms
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.mechanisms.base import ENTROPY_ONE, PROBABILITY_ONE, Logits
-from mcu_hybrid.ops.base import CStruct, CTable, KernelCall, Operands, Operator, RawOp, Traits
+from mcu_hybrid.ops.base import (
+    CStruct,
+    CTable,
+    KernelCall,
+    KernelId,
+    Operands,
+    Operator,
+    RawOp,
+    Traits,
+)
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN, multiplier_shift, multiply_by_quantized_multiplier
 
 MAX_TOP = 10
@@ -273,10 +282,9 @@ def lower(graph: Graph, op: Op[Attrs]) -> KernelCall | None:
     )
     places = ("unary_two", op.inputs, op.outputs)
     if mechanisms.c_files():
-        return KernelCall(
-            f"mh_{KERNEL_WITH_OTHERS}", params, *places, KERNEL_WITH_OTHERS, (KERNEL,)
-        )
-    return KernelCall(f"mh_{KERNEL}", params, *places, KERNEL)
+        scored = KernelId("route_scored")
+        return KernelCall(scored, params, *places, KERNEL_WITH_OTHERS, (KERNEL,))
+    return KernelCall(KernelId("route_features"), params, *places, KERNEL)
 
 
 ROUTE_FEATURES = Operator(

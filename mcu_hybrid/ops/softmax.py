@@ -13,7 +13,17 @@ import numpy as np
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import fixed_point
-from mcu_hybrid.ops.base import CStruct, CTable, KernelCall, Operands, Operator, RawOp, Tflm, Traits
+from mcu_hybrid.ops.base import (
+    CStruct,
+    CTable,
+    KernelCall,
+    KernelId,
+    Operands,
+    Operator,
+    RawOp,
+    Tflm,
+    Traits,
+)
 from mcu_hybrid.ops.checks import require_int8, require_operands, require_same_shape, where
 from mcu_hybrid.ops.lut import inplace_unary
 from mcu_hybrid.quant import INT8_MIN, multiplier_shift, multiply_by_quantized_multiplier
@@ -113,7 +123,7 @@ def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
         ("depth", depth),
     )
     params = CStruct("mh_softmax_params", fields)
-    return KernelCall("mh_softmax_s8", params, "unary", op.inputs, op.outputs, "softmax_s8")
+    return KernelCall(KernelId("softmax"), params, "unary", op.inputs, op.outputs, "softmax_s8")
 
 
 SOFTMAX = Operator(

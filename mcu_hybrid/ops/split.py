@@ -13,6 +13,7 @@ from mcu_hybrid.ops.base import (
     CStruct,
     CTable,
     KernelCall,
+    KernelId,
     Monotone,
     Operands,
     Operator,
@@ -104,7 +105,7 @@ def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
         ("runs", CTable("runs", "int32_t", np.array(runs, np.int32))),
     )
     params = CStruct("mh_split_params", fields)
-    return KernelCall("mh_split_s8", params, "nary_out", (source,), op.outputs, "split_s8")
+    return KernelCall(KernelId("split"), params, "nary_out", (source,), op.outputs, "split_s8")
 
 
 def shapes(raw: RawOp) -> list[Shape]:

@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
+from mcu_hybrid.ops.base import CStruct, CTable, KernelCall, KernelId
 
 LOOPS = 5
 
@@ -39,7 +39,7 @@ def lower_copy(
     fields = (("offset", offset), ("loops", CTable("loops", "int32_t", loops.reshape(-1))))
     params = CStruct("mh_strided_copy_params", fields)
     return KernelCall(
-        "mh_strided_copy_s8", params, "unary", op.inputs[:1], op.outputs, "strided_copy_s8"
+        KernelId("strided_copy"), params, "unary", op.inputs[:1], op.outputs, "strided_copy_s8"
     )
 
 

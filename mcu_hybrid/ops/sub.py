@@ -30,7 +30,7 @@ def reference(graph: Graph, op: Op[ArithmeticAttrs], inputs: Operands) -> tuple[
 
 def lower(graph: Graph, op: Op[ArithmeticAttrs]) -> KernelCall:
     """The call of mh_sub_s8."""
-    return lower_sum(graph, op, rescaling(graph, op), function="mh_sub_s8", source="sub_s8")
+    return lower_sum(graph, op, rescaling(graph, op), "sub")
 
 
 SUB = Operator(

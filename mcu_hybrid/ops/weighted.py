@@ -11,14 +11,12 @@ import numpy as np
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
 from mcu_hybrid.ops.activation import activation_range
-from mcu_hybrid.ops.base import CTable
+from mcu_hybrid.ops.base import CTable, Field
 from mcu_hybrid.ops.checks import require_int8, where
 from mcu_hybrid.quant import multiplier_shift, multiply_by_quantized_multiplier
 
 WEIGHTS, BIAS = 1, 2  # input positions
 _INT32_MAX = (1 << 31) - 1
-
-Field = tuple[str, int | CTable | None]
 
 
 def bias_of(graph: Graph, op: Op[object]) -> np.ndarray | None:

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from mcu_hybrid.compiler import cost
+from mcu_hybrid.ops.base import KernelId
 from tests.support import arm_rig, cost_cases
 
 LAYERS, SEED = 120, 1234  # tools/calibrate/fit_cost.py takes other seeds
 LARGE = 2000  # instructions: smaller layers are mostly calls
 DSP = ("cortex_m_dsp", "ref")
 # In what the sums of a layer are, not in its shape: a little more room.
-DEPENDS_ON_VALUES = ("mh_route_features",)
+DEPENDS_ON_VALUES = ("route_features",)
 CORES = {
     "cortex-m7": ("mps2-an500", DSP),
     "cortex-m4": ("mps2-an386", DSP),
@@ -39,24 +40,10 @@ def test_random_layers(core: str, tmp_path: Path) -> None:
         off = abs(choice.instructions - result.instructions)
         if result.instructions < LARGE:
             assert off <= 100, (result, choice.instructions)
-        elif cost.kernel(choice.call.function) not in DEPENDS_ON_VALUES:
+        elif choice.call.kernel.family not in DEPENDS_ON_VALUES:
             errors.append(off / result.instructions)
     assert len(errors) > LAYERS / 3
     assert np.quantile(errors, 0.9) <= 0.05 and max(errors) <= 0.1, sorted(errors)[-8:]
-
-
-def test_kernels_are_named_by_their_functions() -> None:
-    names = {
-        "mh_conv_line18_small_s8": "mh_conv",
-        "mh_conv2d_s8": "mh_conv2d",
-        "mh_convb_exact_s8": "mh_convb",
-        "mh_dw3s1w64_slope8x_s8": "mh_dw3",
-        "mh_dw_any_s8": "mh_dw_any",
-        "mh_mve_gemm_up12_s8": "mh_mve_gemm",
-        "mh_mve_depthwise_up_4_1_1_s8": "mh_mve_depthwise",
-        "mh_plain_depthwise_s8": "mh_plain_depthwise",
-    }
-    assert {name: cost.kernel(name) for name in names} == names
 
 
 def test_what_was_not_measured_is_not_predicted() -> None:
@@ -66,4 +53,4 @@ def test_what_was_not_measured_is_not_predicted() -> None:
     call = drawn[1].call
     assert drawn[1].instructions == cost.instructions(call, "cortex-m4")
     assert cost.instructions(call, "host") is None
-    assert cost.instructions(replace(call, function="mh_softplus_s8"), "cortex-m7") is None
+    assert cost.instructions(replace(call, kernel=KernelId("softplus")), "cortex-m7") is None

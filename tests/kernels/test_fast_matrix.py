@@ -21,14 +21,14 @@ def test_random_layers(machine: str, tmp_path: Path) -> None:
     drawn = [random_case(rng, f"case {n}") for n in range(CASES)]
     found = [item for item in drawn if item is not None]
     cases = [case for case, _ in found]
-    names = ("_".join(case.call.function.split("_")[1:3]) for case in cases)
-    seen = Counter(name.rstrip("0123456789") for name in names)
-    small = Counter(case.call.function for case in cases if "_small_" in case.call.function)
+    kernels = [case.call.kernel for case in cases]
+    seen = Counter((kernel.family, kernel.form) for kernel in kernels)
+    small = {kernel for kernel in kernels if kernel.variant == "small"}
     for kernel in ("gemm", "conv", "convb"):
         for form in ("line", "fine", "exact", "plain"):
-            assert seen[f"{kernel}_{form}"], (kernel, form, seen)
-        assert any(name.startswith(f"mh_{kernel}_") for name in small), small
-    assert any("fine" in name for name in small) and any("exact" in name for name in small), small
+            assert seen[kernel, form], (kernel, form, seen)
+        assert any(one.family == kernel for one in small), small
+    assert {"fine", "exact"} <= {kernel.form for kernel in small}, small
     assert len(found) > 0.9 * CASES
     results = arm_rig.run_arm(cases, tmp_path, machine)
     wrong = [result for result in results if not result.is_right]

@@ -44,7 +44,7 @@ def _case(graph: Graph, op: Op, rng: np.random.Generator) -> tuple[arm_rig.ArmCa
     x = rng.integers(-128, 128, graph.tensor(op.inputs[0]).shape).astype(np.int8)
     constants = [None if i == ABSENT else graph.tensor(i).data for i in op.inputs[1:]]
     outputs = ops.operator(op.kind).reference(graph, op, [x, *constants])
-    label = f"{op.name} {choice.call.function}"
+    label = f"{op.name} {choice.call.kernel}"
     return arm_rig.ArmCase(label, choice.call, (x,), outputs, choice.scratch_bytes), choice
 
 

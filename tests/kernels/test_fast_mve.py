@@ -17,29 +17,24 @@ MACHINE = "mps3-an547"
 CASES = 700
 EVERY_INT8 = np.arange(-128, 128, dtype=np.int8)
 KERNELS = {
-    *(f"{kernel}_{form}" for kernel in ("gemm", "conv") for form in ("up", "away", "any")),
-    *(f"depthwise_{form}" for form in ("up", "away")),
-    *("add", "average_pool", "max_pool", "mean"),
+    *((f"mve_{kernel}", form) for kernel in ("gemm", "conv") for form in ("up", "away", "any")),
+    *(("mve_depthwise", form) for form in ("up", "away")),
+    *((f"mve_{kernel}", "") for kernel in ("add", "average_pool", "max_pool", "mean")),
 }
-
-
-def kernel_of(function: str) -> str:
-    """mh_mve_conv_up12_s8 -> conv_up, mh_mve_depthwise_up_4_1_1_s8 -> depthwise_up."""
-    return function.removeprefix("mh_mve_").removesuffix("_s8").rstrip("0123456789_")
 
 
 def test_random_layers(tmp_path: Path) -> None:
     arm_rig.require_tools()
     rng = np.random.default_rng(21)
     cases: list[ArmCase] = []
-    forms: Counter[str] = Counter()
+    forms: Counter[tuple[str, str]] = Counter()
     costs = []
     for n in range(CASES):
         generator = mve_cases.GENERATORS[n % len(mve_cases.GENERATORS)]
         graph = generator(rng)
         choice = mve_cases.match(graph)
         if choice is not None:
-            forms[kernel_of(choice.call.function)] += 1
+            forms[choice.call.kernel.family, choice.call.kernel.form] += 1
             added = mve_cases.as_cases(graph, choice, rng, f"case {n}")
             cases += added
             costs += [choice.instructions] * len(added)
@@ -123,5 +118,5 @@ def test_weights_are_no_longer_than_a_multiple_of_four() -> None:
     choice = mve_matrix.match(graph, graph.ops[0])
     assert choice is not None
     stream = dict(choice.call.params.fields)["stream"].data
-    constants = 4 if "_any" in choice.call.function else 3
+    constants = 4 if choice.call.kernel.form == "any" else 3
     assert stream.nbytes == weights.size + 4 * constants * len(weights)

@@ -14,9 +14,11 @@ from mcu_hybrid.compiler.passes import optimise
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import Graph
+from mcu_hybrid.ops.base import KernelId
 from mcu_hybrid.ops.padding import SAME, VALID, Window
 from tests.support import arm_rig, dw_cases
 from tests.support.dw_cases import as_cases
+from tests.support.kernel_ids import is_like
 
 MODELS = ("kws_ref_model", "mcunet_vww1", "micro_speech_quantized", "pretrainedResnet_quant")
 SIMPLE = ("random_add", "random_broadcast", "random_pool", "random_mean", "random_move")
@@ -44,8 +46,8 @@ def _run(found: Found, folder: Path, machine: str = "mps2-an500") -> list[arm_ri
     return results
 
 
-def _kernels(found: Found) -> Counter[str]:
-    return Counter(case.call.function.removeprefix("mh_") for case, _ in found)
+def _kernels(found: Found) -> Counter[KernelId]:
+    return Counter(case.call.kernel for case, _ in found)
 
 
 @pytest.mark.parametrize("machine", ["mps2-an386", "mps2-an500"])
@@ -53,10 +55,16 @@ def test_random_depthwise_layers(machine: str, tmp_path: Path) -> None:
     arm_rig.require_tools()
     found = _draw(dw_cases.random_depthwise, 1 if machine == "mps2-an386" else 2, 130)
     seen = _kernels(found)
-    for kernel in ("dw3s1w64_slope", "dw3s2w64_slope", "w128", "dwp2", "dwp3", "dwp4", "dw_any"):
-        assert any(kernel in name for name in seen), (kernel, seen)
-    for form in ("slope8", "slope12", "slope16", "exact"):
-        assert any(form in name for name in seen), (form, seen)
+    wanted = [
+        *(KernelId("dw3", (stride, 64), "slope") for stride in (1, 2)),
+        *(KernelId("dwp", (words,)) for words in (2, 3, 4)),
+        KernelId("dw_any"),
+    ]
+    for kernel in wanted:
+        assert any(is_like(one, kernel) for one in seen), (kernel, seen)
+    assert any(one.family == "dw3" and one.tile[1] == 128 for one in seen), seen
+    for form in (("slope", 8), ("slope", 12), ("slope", 16), ("exact", None)):
+        assert any((one.form, one.shift) == form for one in seen), (form, seen)
     assert any(case.inplace >= 0 for case, _ in found)
     _run(found, tmp_path, machine)
 
@@ -113,7 +121,7 @@ def test_channels_without_a_slope_are_done_again(tmp_path: Path) -> None:
         window = Window((1, 1), (1, 1), SAME)
         graph = dw_cases.depthwise_graph(rng, (5, 6, 24), kernel, window)
         drawn = as_cases(graph, rng, f"case {n}")
-        if drawn is not None and len(drawn[1].forms) == 2 and "slope" in drawn[1].call.function:
+        if drawn is not None and len(drawn[1].forms) == 2 and drawn[1].call.kernel.form == "slope":
             found += [(case, drawn[1]) for case in drawn[0]]
     assert {case.call.source for case, _ in found} == {"depthwise3_s8", "depthwise_poly_s8"}
     _run(found, tmp_path)

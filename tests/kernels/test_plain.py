@@ -38,8 +38,8 @@ def cases() -> list[arm_rig.ArmCase]:
         choice = plain_cases.choice_of(graph)
         assert choice is not None and set(choice.forms) == {(LINE, EXACT)[n % 2]}
         found.append(plain_cases.steps_case(graph, choice, f"steps {n}"))
-    seen = Counter(case.call.function for case in found)
-    assert all(seen[f"mh_plain_{name}_s8"] >= 10 for name in KERNELS), seen
+    seen = Counter(case.call.kernel.family for case in found)
+    assert all(seen[f"plain_{name}"] >= 10 for name in KERNELS), seen
     forms = Counter(form for case in found for form in (LINE, EXACT) if f"'{form}'" in case.name)
     assert min(forms[LINE], forms[EXACT]) >= 20, forms
     return found

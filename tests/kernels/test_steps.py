@@ -7,7 +7,6 @@ moves any output; exactly those outputs that the change moves by the form's defi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +23,10 @@ from mcu_hybrid.compiler.select import (
     plain_matrix,
 )
 from mcu_hybrid.ops.activation import NONE, RELU
+from mcu_hybrid.ops.base import KernelCall, KernelId
 from tests.support import arm_rig, step_seams
 from tests.support.arm_rig import ArmCase
+from tests.support.kernel_ids import is_like
 from tests.support.step_cases import WIDE_DIGITS, Steps, Style, conv_steps, depthwise_steps
 from tests.support.step_faults import Fit, Match, Seam, disturbed, fit, harmful
 
@@ -41,26 +42,26 @@ LOUD = Style(NONE, 5, 3, (0.6, 3.0))
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer to draw until the matcher picks a kernel whose name ``kernel`` (a pattern) is in."""
+    """A layer to draw until the matcher picks a kernel like ``kernel``."""
 
-    kernel: str
+    kernel: KernelId
     match: Match
     seam: Seam
     make: Callable[[Rng], Steps]
 
 
 def _matrix(
-    names: Iterable[str], match: Match, seam: Seam, style: Style, wide: bool = False
+    kernels: Iterable[KernelId], match: Match, seam: Seam, style: Style, wide: bool = False
 ) -> list[Layer]:
     """gemm, conv and convb: by the number of input channels and the window."""
     windows = {"gemm": ((1, 1), 8), "conv": ((1, 2), 4), "convb": ((2, 2), 3)}
     found = []
-    for name in names:
-        kernel, in_c = windows[re.findall("gemm|convb|conv", name)[0]]
+    for wanted in kernels:
+        kernel, in_c = windows[wanted.family.rpartition("_")[2]]
         digits = {"digits": WIDE_DIGITS} if wide else {}
         found.append(
             Layer(
-                name,
+                wanted,
                 match,
                 seam,
                 lambda rng, k=kernel, c=in_c, d=digits: conv_steps(rng, style, k, c, **d),
@@ -70,7 +71,7 @@ def _matrix(
 
 
 def _depthwise(
-    name: str,
+    wanted: KernelId,
     style: Style,
     kernel: tuple[int, int],
     stride: int,
@@ -80,7 +81,7 @@ def _depthwise(
     seam: Seam = step_seams.DEPTHWISE,
 ) -> Layer:
     return Layer(
-        name,
+        wanted,
         match,
         seam,
         lambda rng: depthwise_steps(rng, style, kernel, stride, channels, multiplier),
@@ -90,46 +91,48 @@ def _depthwise(
 def _dsp_matrix() -> list[Layer]:
     found = []
     for form, style in (("line", ONE_LINE), ("exact", TWO_LINES), ("fine", ONCE)):
-        names = [f"{kernel}_{form}" for kernel in ("gemm", "conv", "convb")]
-        found += _matrix(names, conv.match, step_seams.MATRIX, style)
-    names = ["gemm_plain", "conv_plain", "convb_plain"]
-    return found + _matrix(names, conv.match, step_seams.MATRIX, TWO_LINES, wide=True)
+        kernels = [KernelId(family, form=form) for family in ("gemm", "conv", "convb")]
+        found += _matrix(kernels, conv.match, step_seams.MATRIX, style)
+    kernels = [KernelId(family, form="plain") for family in ("gemm", "conv", "convb")]
+    return found + _matrix(kernels, conv.match, step_seams.MATRIX, TWO_LINES, wide=True)
 
 
 def _dsp_depthwise() -> list[Layer]:
     return [
-        _depthwise("dw3s1", ONE_LINE, (3, 3), 1),
-        _depthwise("dw3s2", CLIPPED, (3, 3), 2, 5),
-        _depthwise("dw3s1w128_exact", TWO_LINES, (3, 3), 1, 4, 2),
-        _depthwise("dw3s2w128_exact", TWO_LINES, (3, 3), 2),
-        _depthwise("dw3s1.*slope[0-9]+x_", MIXED, (3, 3), 1, 8),
-        _depthwise("dwp3any_s1_slope", CLIPPED, (2, 5), 1),
-        _depthwise("dwp2any_s2_slope", ONE_LINE, (3, 4), 2, 3),
-        _depthwise("dwp4any_s1_exact", TWO_LINES, (1, 7), 1),
-        _depthwise("dwp2.*slope[0-9]+x_", MIXED, (2, 3), 1, 8),
+        _depthwise(KernelId("dw3", (1,)), ONE_LINE, (3, 3), 1),
+        _depthwise(KernelId("dw3", (2,)), CLIPPED, (3, 3), 2, 5),
+        _depthwise(KernelId("dw3", (1, 128), "exact"), TWO_LINES, (3, 3), 1, 4, 2),
+        _depthwise(KernelId("dw3", (2, 128), "exact"), TWO_LINES, (3, 3), 2),
+        _depthwise(KernelId("dw3", (1,), "slope", variant="redo"), MIXED, (3, 3), 1, 8),
+        _depthwise(KernelId("dwp", (3, 0, 1), "slope"), CLIPPED, (2, 5), 1),
+        _depthwise(KernelId("dwp", (2, 0, 2), "slope"), ONE_LINE, (3, 4), 2, 3),
+        _depthwise(KernelId("dwp", (4, 0, 1), "exact"), TWO_LINES, (1, 7), 1),
+        _depthwise(KernelId("dwp", (2,), "slope", variant="redo"), MIXED, (2, 3), 1, 8),
     ]
 
 
 def _mve() -> list[Layer]:
     found = []
     for form, style in (("up", ONE_LINE), ("away", TWO_LINES), ("any", LOUD)):
-        names = [f"gemm_{form}", f"conv_{form}"]
-        found += _matrix(names, mve_matrix.match, step_seams.MVE_MATRIX, style)
+        kernels = [KernelId(family, form=form) for family in ("mve_gemm", "mve_conv")]
+        found += _matrix(kernels, mve_matrix.match, step_seams.MVE_MATRIX, style)
         if form != "any":
             more = (mve_depthwise.match, step_seams.MVE_DEPTHWISE)
-            found.append(_depthwise(f"depthwise_{form}", style, (3, 3), 1, 17, 1, *more))
-            found.append(_depthwise(f"depthwise_{form}", style, (1, 7), 2, 4, 1, *more))
+            wanted = KernelId("mve_depthwise", form=form)
+            found.append(_depthwise(wanted, style, (3, 3), 1, 17, 1, *more))
+            found.append(_depthwise(wanted, style, (1, 7), 2, 4, 1, *more))
     return found
 
 
 def _plain() -> list[Layer]:
     found = []
     for style in (ONE_LINE, TWO_LINES):
-        names = ["plain_gemm", "plain_conv"]
-        found += _matrix(names, plain_matrix.match, step_seams.PLAIN_MATRIX, style)
+        kernels = [KernelId("plain_gemm"), KernelId("plain_conv")]
+        found += _matrix(kernels, plain_matrix.match, step_seams.PLAIN_MATRIX, style)
         more = (plain_depthwise.match, step_seams.PLAIN_DEPTHWISE)
-        found.append(_depthwise("plain_depthwise", style, (3, 3), 1, 4, 1, *more))
-        found.append(_depthwise("plain_depthwise", style, (2, 4), 2, 2, 2, *more))
+        wanted = KernelId("plain_depthwise")
+        found.append(_depthwise(wanted, style, (3, 3), 1, 4, 1, *more))
+        found.append(_depthwise(wanted, style, (2, 4), 2, 2, 2, *more))
     return found
 
 
@@ -141,12 +144,18 @@ FAMILIES = {
 }
 
 
+def _kernel(found: Fit) -> KernelId:
+    call = found.choice.call
+    assert isinstance(call, KernelCall)
+    return call.kernel
+
+
 def _drawn(layer: Layer, rng: Rng) -> tuple[Steps, Fit]:
     """A layer that the wanted kernel takes."""
     for _ in range(TRIES):
         steps = layer.make(rng)
         found = fit(layer.match, layer.seam, steps.graph)
-        if found is not None and re.search(layer.kernel, found.choice.call.function):
+        if found is not None and is_like(_kernel(found), layer.kernel):
             return steps, found
     raise AssertionError(f"no layer for {layer.kernel} in {TRIES} tries")
 
@@ -173,7 +182,7 @@ def test_every_step_is_in_its_place_and_watched(family: str, tmp_path: Path) -> 
     wrong: list[int] = []
     for n, layer in enumerate(layers()):
         steps, found = _drawn(layer, rng)
-        cases.append(steps.case(found.choice, layer.kernel))
+        cases.append(steps.case(found.choice, str(layer.kernel)))
         wrong.append(0)
         for case, count in _disturbed(layer, steps, found, (1, -1)[n % 2]):
             cases.append(case)

@@ -206,7 +206,7 @@ def _call_text(n: int, case: ArmCase) -> str:
         "nary_out": "ins[0], outs",
         "unary_two": "ins[0], outs[0], (void *)outs[1]",
     }
-    return f"{case.call.function}(&c{n}, {forms[case.call.form]}, scratch)"
+    return f"{case.call.kernel.symbol}(&c{n}, {forms[case.call.form]}, scratch)"
 
 
 def _list(side: str, n: int, arrays: Sequence[np.ndarray]) -> str:

@@ -58,7 +58,7 @@ def draw(
     outputs = ops.operator(op.kind).reference(graph, op, inputs)
     ins = tuple(values[i] for i in choice.call.ins)
     shapes = [graph.tensor(i).shape for i in (op.inputs[0], op.outputs[0])]
-    label = f"{maker} {choice.call.function} {shapes[0]} -> {shapes[1]} {op.attrs}"
+    label = f"{maker} {choice.call.kernel} {shapes[0]} -> {shapes[1]} {op.attrs}"
     return ArmCase(label, choice.call, ins, outputs, choice.scratch_bytes, turns), choice
 
 

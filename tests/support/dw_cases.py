@@ -38,7 +38,7 @@ def as_cases(
     inputs = [None if i == ABSENT else values.get(i, graph.tensor(i).data) for i in op.inputs]
     outputs = ops.operator(op.kind).reference(graph, op, inputs)
     ins = tuple(values[i] for i in choice.call.ins)
-    label = f"{name} {choice.call.function} {graph.tensor(op.inputs[0]).shape} {op.attrs}"
+    label = f"{name} {choice.call.kernel} {graph.tensor(op.inputs[0]).shape} {op.attrs}"
     case = ArmCase(label, choice.call, ins, outputs, choice.scratch_bytes)
     places = {choice.call.ins.index(op.inputs[p]) for p, _ in choice.inplace}
     over = (replace(case, name=f"{label} over {p}", inplace=p) for p in sorted(places))

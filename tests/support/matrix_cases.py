@@ -40,7 +40,7 @@ def as_case(
     choice = _one_way(rng, choice)
     inputs = [_input(rng, graph)] + [graph.tensor(i).data for i in op.inputs[1:]]
     outputs = ops.operator(op.kind).reference(graph, op, inputs)
-    label = f"{name} {choice.call.function}"
+    label = f"{name} {choice.call.kernel}"
     return ArmCase(label, choice.call, (inputs[0],), outputs, choice.scratch_bytes, turns), choice
 
 

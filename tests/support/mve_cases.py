@@ -34,7 +34,7 @@ def as_cases(graph: Graph, choice: Choice, rng: np.random.Generator, name: str) 
     values = {i: dw_cases._input(rng, graph, i) for i in graph.inputs}
     inputs = [values.get(i, graph.tensor(i).data) for i in op.inputs]
     outputs = ops.operator(op.kind).reference(graph, op, inputs)
-    label = f"{name} {choice.call.function} {graph.tensor(op.inputs[0]).shape} {op.attrs}"
+    label = f"{name} {choice.call.kernel} {graph.tensor(op.inputs[0]).shape} {op.attrs}"
     ins = tuple(values[i] for i in choice.call.ins)
     case = ArmCase(label, choice.call, ins, outputs, choice.scratch_bytes)
     places = sorted({choice.call.ins.index(op.inputs[p]) for p, _ in choice.inplace})

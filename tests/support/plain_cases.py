@@ -59,7 +59,7 @@ def as_case(
     ]
     outputs = ops.operator(op.kind).reference(graph, op, inputs)
     fed = tuple(inputs[: len(choice.call.ins)])
-    label = f"{name} {choice.call.function} {dict(choice.forms)}"
+    label = f"{name} {choice.call.kernel} {dict(choice.forms)}"
     return ArmCase(label, choice.call, fed, outputs, choice.scratch_bytes, turns)
 
 

@@ -212,7 +212,7 @@ def _call(n: int, c: Case, call: KernelCall, pair: tuple[int, int] | None) -> st
     arguments = ", ".join([f"&c{n}_params", *ins, *given, "scratch"])
     lines += [
         f"        void *scratch = scratch_of({scratch_bytes});",
-        f"        if ({call.function}({arguments}) != MH_OK) {{",
+        f"        if ({call.kernel.symbol}({arguments}) != MH_OK) {{",
         f'            fprintf(stderr, "case {n}: status\\n");',
         "            return 1;",
         "        }",

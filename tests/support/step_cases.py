@@ -51,7 +51,7 @@ class Steps:
         """The choice's call, judged by the operator's reference."""
         constants = [self.graph.tensor(i).data for i in self.op.inputs[1:]]
         outputs = ops.operator(self.op.kind).reference(self.graph, self.op, [self.x, *constants])
-        label = f"{name} {choice.call.function}"
+        label = f"{name} {choice.call.kernel}"
         return ArmCase(label, choice.call, (self.x,), outputs, choice.scratch_bytes)
 
 

@@ -94,7 +94,7 @@ def disturbed(
 ) -> tuple[ArmCase, np.ndarray]:
     """The case with a changed constant, and per channel how many outputs must be wrong."""
     other = fit(match, seam, steps.graph, lambda result: seam.changed(result, name, sizes))
-    assert other is not None and other.choice.call.function == found.choice.call.function
+    assert other is not None and other.choice.call.kernel == found.choice.call.kernel
     right = seam.outputs(found.result, found.args, steps.sums)
     wrong = (seam.outputs(other.result, found.args, steps.sums) != right).sum(0)
     case = steps.case(other.choice, f"{name} {sizes.tolist()}")

@@ -38,12 +38,14 @@ def _matrix_outputs(found: LayerRequant, args: tuple[Any, ...], acc: np.ndarray)
     return found.apply(acc - args[7])
 
 
-def _rows_outputs(rows: Rows, name: str, layer: Any, prescale: int, acc: np.ndarray) -> np.ndarray:
-    """Outputs of the channels of ``rows``: a slope, or the exact form."""
+def _rows_outputs(
+    rows: Rows, shift: int | None, layer: Any, prescale: int, acc: np.ndarray
+) -> np.ndarray:
+    """Outputs of the channels of ``rows``: a slope with its shift, or the exact form."""
     raw = (acc - layer.channels.offset)[:, rows.channels]
-    if name.startswith("slope"):
+    if shift is not None:
         mul, start = rows.constants.T
-        return (((raw << prescale) + start) * mul) >> (32 + int(name.removeprefix("slope")))
+        return (((raw << prescale) + start) * mul) >> (32 + shift)
     mul, start, addend, right = rows.constants.T
     total = 2 * raw + start
     return (((total * mul + (1 << 31)) >> 32) + addend + (total >> 63)) >> right
@@ -51,9 +53,9 @@ def _rows_outputs(rows: Rows, name: str, layer: Any, prescale: int, acc: np.ndar
 
 def _depthwise_outputs(found: Form, args: tuple[Any, ...], acc: np.ndarray) -> np.ndarray:
     layer, prescale = args[:2]
-    out = _rows_outputs(found.rows, found.name, layer, prescale, acc)
+    out = _rows_outputs(found.rows, found.shift, layer, prescale, acc)
     if found.redo is not None:
-        out[:, found.redo.channels] = _rows_outputs(found.redo, "exact", layer, prescale, acc)
+        out[:, found.redo.channels] = _rows_outputs(found.redo, None, layer, prescale, acc)
     ch = layer.channels
     return np.clip(np.clip(out, -128, 127), ch.lo, ch.hi)
 

@@ -18,15 +18,15 @@ from mcu_hybrid.compiler.passes import optimise
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.errors import CapacityError
-from mcu_hybrid.ops.base import CStruct, KernelCall
+from mcu_hybrid.ops.base import CStruct, CSymbol, KernelCall, KernelId
 from tools.calibrate import code_size
 
 # Two kernels that share "core", one that brings its own, and a small one that replaces all.
 SECTIONS = {
-    "k.mh_a": (100, ("k.core",)),
-    "k.mh_b": (50, ("k.core",)),
-    "k.mh_own": (900, ()),
-    "k.mh_tiny": (30, ()),
+    "k.mh_a_s8": (100, ("k.core",)),
+    "k.mh_b_s8": (50, ("k.core",)),
+    "k.mh_own_s8": (900, ()),
+    "k.mh_tiny_s8": (30, ()),
     "k.core": (1000, ()),
     "odd.mh_gemm_last_channel": (7, ()),
 }
@@ -34,19 +34,19 @@ TABLE_OF_TEST = CodeTable(5000, {"p": 10}, SECTIONS)
 FIXED = TABLE_OF_TEST.predicted(())  # of a model without layers
 
 
-def way(function: str, instructions: int, *others: Choice, also: tuple[str, ...] = ()) -> Choice:
-    call = KernelCall(function, CStruct("p", ()), "unary", (0,), (1,), "k", also)
+def way(family: str, instructions: int, *others: Choice, also: tuple[str, ...] = ()) -> Choice:
+    call = KernelCall(KernelId(family), CStruct("p", ()), "unary", (0,), (1,), "k", also)
     return Choice(call, 0, (), instructions, {}, others=others)
 
 
 def glue(layers: int) -> int:
     """Params and calls of so many layers."""
-    one = TABLE_OF_TEST.predicted((way("mh_tiny", 0),)) - FIXED - 30
+    one = TABLE_OF_TEST.predicted((way("tiny", 0),)) - FIXED - 30
     return layers * one
 
 
 def test_shared_code_is_counted_once() -> None:
-    lowered = (way("mh_a", 1), way("mh_b", 1), None, way("mh_a", 1))
+    lowered = (way("a", 1), way("b", 1), None, way("a", 1))
     assert TABLE_OF_TEST.predicted(lowered) == FIXED + glue(3) + 100 + 50 + 1000
 
 
@@ -54,13 +54,22 @@ def test_code_on_demand_counts_where_the_call_asks_for_it() -> None:
     table = replace(
         TABLE_OF_TEST, sections=SECTIONS | {"gemm_odd_s8.mh_gemm_last_channel": (7, ())}
     )
-    plain, odd = way("mh_tiny", 1), way("mh_tiny", 1, also=("gemm_odd_s8",))
+    plain, odd = way("tiny", 1), way("tiny", 1, also=("gemm_odd_s8",))
     assert table.predicted((odd,)) - table.predicted((plain,)) == 7
 
 
+def test_what_the_params_point_to_is_counted() -> None:
+    form = ("forms.rodata.mh_form_wide", (8, ("k.core",)))
+    table = replace(TABLE_OF_TEST, sections=SECTIONS | dict((form,)))
+    (choice,) = (way("tiny", 1),)
+    params = CStruct("p", (("form", CSymbol("mh_form_wide", "forms")),))
+    formed = replace(choice, call=replace(choice.call, params=params))
+    assert table.predicted((formed,)) - table.predicted((choice,)) == 8 + 1000
+
+
 def test_without_a_budget_little_is_spent() -> None:
-    cheap = way("mh_a", 1000, way("mh_tiny", 1005))
-    dear = way("mh_a", 1000, way("mh_tiny", 1500))
+    cheap = way("a", 1000, way("tiny", 1005))
+    dear = way("a", 1000, way("tiny", 1500))
     assert choose((cheap, cheap), TABLE_OF_TEST).instructions == 2010
     # All layers must leave the core before its bytes are saved.
     found = choose((cheap, dear), TABLE_OF_TEST)
@@ -69,12 +78,12 @@ def test_without_a_budget_little_is_spent() -> None:
 
 
 def test_a_budget_is_kept_with_few_instructions() -> None:
-    first = way("mh_a", 1000, way("mh_tiny", 1300))
-    second = way("mh_own", 1000, way("mh_tiny", 1100))
+    first = way("a", 1000, way("tiny", 1300))
+    second = way("own", 1000, way("tiny", 1100))
     lowered = (first, second)
     fastest = FIXED + glue(2) + 1100 + 900
     one = choose(lowered, TABLE_OF_TEST, fastest - 1)
-    assert [c.call.function for c in one.kernels] == ["mh_a", "mh_tiny"]  # type: ignore[union-attr]
+    assert [c.call.kernel.family for c in one.kernels] == ["a", "tiny"]  # type: ignore[union-attr]
     assert one.instructions == 2100 and one.code_bytes == FIXED + glue(2) + 1130
     assert choose(lowered, TABLE_OF_TEST, fastest).instructions == 2000
     least = FIXED + glue(2) + 30
@@ -85,11 +94,11 @@ def test_a_budget_is_kept_with_few_instructions() -> None:
 
 
 def test_pick_avoids_what_was_given_up() -> None:
-    choice = way("mh_a", 1, way("mh_own", 2), way("mh_tiny", 3))
+    choice = way("a", 1, way("own", 2), way("tiny", 3))
     assert pick(choice, frozenset(), TABLE_OF_TEST) is choice
-    assert pick(choice, frozenset({"k.core"}), TABLE_OF_TEST).call.function == "mh_own"
-    both = frozenset({"k.core", "k.mh_own"})
-    assert pick(choice, both, TABLE_OF_TEST).call.function == "mh_tiny"
+    assert pick(choice, frozenset({"k.core"}), TABLE_OF_TEST).call.kernel.family == "own"
+    both = frozenset({"k.core", "k.mh_own_s8"})
+    assert pick(choice, both, TABLE_OF_TEST).call.kernel.family == "tiny"
 
 
 def test_every_kernel_of_a_model_was_measured(shared: Path) -> None:
@@ -99,7 +108,10 @@ def test_every_kernel_of_a_model_was_measured(shared: Path) -> None:
     table = code_table(dirs)
     for choice in (step.kernel for step in lower_graph(graph, dirs)):
         for one in (choice, *choice.others) if choice is not None else ():
-            assert f"{one.call.source}.{one.call.function}" in table.sections
+            assert f"{one.call.source}.{one.call.kernel.symbol}" in table.sections
+            for _, value in one.call.params.fields:
+                if isinstance(value, CSymbol):
+                    assert f"{value.source}.rodata.{value.name}" in table.sections
             assert one.call.params.ctype in table.params
 
 

@@ -57,7 +57,7 @@ def test_the_table_is_the_reference_for_every_byte(kind: str) -> None:
     )
     call = lowered(kind, graph, op)
     table = field(call, "table")
-    assert (call.function, call.form, call.source) == ("mh_lut_s8", "unary", "lut_s8")
+    assert (call.kernel.symbol, call.form, call.source) == ("mh_lut_s8", "unary", "lut_s8")
     assert table.dtype == np.int8
     x = np.arange(-128, 128, dtype=np.int8)
     assert np.array_equal(table[x.view(np.uint8)], run(kind, graph, op, x)[0])

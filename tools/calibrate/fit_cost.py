@@ -68,7 +68,7 @@ def measure(core: str, layers: int, seed: int, makers: Sequence[str]) -> list[Sa
             for (_, choice), result in zip(part, results, strict=True):
                 terms = cost.terms(choice.call, core)
                 if terms is not None:
-                    name, count = cost.kernel(choice.call.function), result.instructions
+                    name, count = choice.call.kernel.family, result.instructions
                     found.append(Sample(name, terms, count, choice.instructions))
     return found
 

@@ -8,7 +8,6 @@ cycles and wait states of memories are not modelled.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -30,10 +29,6 @@ MEASURED = Path(__file__).with_name("measured.json")
 DSP, MVE, PLAIN, NARROW = "cortex-m7", "cortex-m55", "cortex-m3", "cortex-m0plus"
 # Cores with the instructions of a core that was measured, by the name in boards/cores.toml.
 _SAME = {"cortex-m4": DSP, "cortex-m7-sp": DSP, "cortex-m33": DSP}
-# What a function's name says of its form, its tile or its loops is in the terms.
-_VARIANT = re.compile(
-    r"(mh_(?:mve_)?(?:gemm|convb?))_(?:line|fine|exact|plain|up|away|any)|(mh_dw[3p])"
-)
 _TERMS: dict[str, Callable[[KernelCall], Terms]] = (
     ref_terms.TERMS
     | plain_terms.TERMS
@@ -57,24 +52,15 @@ def measured_core(core: str) -> str:
     return _SAME.get(core, core)
 
 
-def kernel(function: str) -> str:
-    """The kernel of a function: mh_conv_line18_small_s8 -> mh_conv, mh_lut_s8 -> mh_lut."""
-    name = function.removesuffix("_s8")
-    if name.startswith("mh_mve_depthwise"):
-        return "mh_mve_depthwise"
-    found = _VARIANT.match(name)
-    return name if found is None else found[1] or found[2]
-
-
 def terms(call: KernelCall, core: str) -> Terms | None:
     """How often each part of the call runs; None for kernels that are not counted here."""
-    count = (_NARROW_TERMS if core == NARROW else _TERMS).get(kernel(call.function))
+    count = (_NARROW_TERMS if core == NARROW else _TERMS).get(call.kernel.family)
     return None if count is None else count(call)
 
 
 def instructions(call: KernelCall, core: str) -> int | None:
     """The predicted count of a call; None where kernel, part of it or core is not measured."""
-    constants = _measured().get(measured_core(core), {}).get(kernel(call.function))
+    constants = _measured().get(measured_core(core), {}).get(call.kernel.family)
     found = terms(call, core)
     if constants is None or found is None:
         return None
@@ -86,6 +72,6 @@ def instructions(call: KernelCall, core: str) -> int | None:
 
 @cache
 def _measured() -> Mapping[str, Mapping[str, Mapping[str, float]]]:
-    """core -> function -> term -> instructions."""
+    """core -> family -> term -> instructions."""
     found: dict[str, dict[str, dict[str, float]]] = json.loads(MEASURED.read_text("utf-8"))
     return found

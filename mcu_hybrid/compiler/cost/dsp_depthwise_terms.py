@@ -5,7 +5,6 @@ Their assembly is counted (compiler/select/counts.py), here is what the params o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -15,11 +14,10 @@ from mcu_hybrid.compiler.cost.loops import Terms, bounded, numbers, seen
 from mcu_hybrid.ops.base import CTable, KernelCall
 from mcu_hybrid.quant import INT8_MIN
 
-_NAME3 = re.compile(r"mh_dw3s(\d)w(\d+)_(\w+?)x?_s8$")
-_NAME_POLY = re.compile(r"mh_dwp(\d)\w*?_s(\d)_(\w+?)x?_s8$")
 
-
-def _shape(call: KernelCall, stride_w: int, form: str, is_clipped: bool) -> counts.Shape:
+def _shape(
+    call: KernelCall, stride_w: int, *, is_clipped: bool = False, in_blocks: bool = False
+) -> counts.Shape:
     v, redo = numbers(call), dict(call.params.fields)["redo"]
     redone = redo.data[:-1].astype(int) if isinstance(redo, CTable) else np.zeros(0, int)
     return counts.Shape(
@@ -31,11 +29,11 @@ def _shape(call: KernelCall, stride_w: int, form: str, is_clipped: bool) -> coun
         (v["pad_top"], v["pad_left"]),
         v["strip"],
         v["tile"],
-        form == "exact",
+        call.kernel.form == "exact",
         redone.size,
         tuple(int(n) for n in np.unique(redone // v["multiplier"] // 4)),
         is_clipped,
-        "any" in call.function,
+        in_blocks,
     )
 
 
@@ -45,19 +43,17 @@ def _outputs(call: KernelCall) -> Terms:
 
 
 def _three(call: KernelCall) -> Terms:
-    found = _NAME3.match(call.function)
-    assert found is not None, call.function
-    shape = _shape(call, int(found[1]), found[3], False)
-    parts = counts.counts3(shape, 4 * int(found[2]))
+    stride, row = call.kernel.tile
+    parts = counts.counts3(_shape(call, stride), 4 * row)
     names = ("assembly", "call", "tile", "strip", "part", "core")
     return dict(zip(names, parts, strict=True)) | _outputs(call)
 
 
 def _poly(call: KernelCall) -> Terms:
-    found = _NAME_POLY.match(call.function)
-    assert found is not None, call.function
-    shape = _shape(call, int(found[2]), found[3], numbers(call)["in_zp"] == INT8_MIN)
-    parts = counts.counts_poly(shape, int(found[1]))
+    words, width, phases = call.kernel.tile
+    is_clipped = numbers(call)["in_zp"] == INT8_MIN
+    shape = _shape(call, phases, is_clipped=is_clipped, in_blocks=width == 0)
+    parts = counts.counts_poly(shape, words)
     names = ("assembly", "call", "tile", "strip", "table", "core", "copied")
     return dict(zip(names, parts, strict=True)) | _outputs(call)
 
@@ -79,7 +75,7 @@ def _any(call: KernelCall) -> Terms:
 
 
 TERMS: dict[str, Callable[[KernelCall], Terms]] = {
-    "mh_dw3": _three,
-    "mh_dwp": _poly,
-    "mh_dw_any": _any,
+    "dw3": _three,
+    "dwp": _poly,
+    "dw_any": _any,
 }

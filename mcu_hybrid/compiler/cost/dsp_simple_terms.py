@@ -130,11 +130,11 @@ def _copy(call: KernelCall) -> Terms:
 
 
 TERMS: dict[str, Callable[[KernelCall], Terms]] = {
-    "mh_average_pool_fast": _average_pool,
-    "mh_max_pool_fast": _max_pool,
-    "mh_mean_fast": _mean,
-    "mh_add_fast": _add,
-    "mh_mul_fast": _mul,
-    "mh_pad_fast": _pad,
-    "mh_copy_fast": _copy,
+    "average_pool_fast": _average_pool,
+    "max_pool_fast": _max_pool,
+    "mean_fast": _mean,
+    "add_fast": _add,
+    "mul_fast": _mul,
+    "pad_fast": _pad,
+    "copy_fast": _copy,
 }

@@ -6,7 +6,6 @@ layer's tile and form of requantisation choose carry their names.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -14,13 +13,12 @@ import numpy as np
 from mcu_hybrid.compiler.cost.loops import Terms, Values, bounded, filled, numbers, seen
 from mcu_hybrid.ops.base import KernelCall
 
-_FORM = re.compile(r"_(line|fine|exact|plain)\d*(_small)?_s8$")
 _UNROLLED = {"tile": 8, "small": 2, "plain": 1}  # steps of three pixels
 
 
 def _tiles(call: KernelCall, pixels: int) -> Terms:
     """mh_gemm_pixels3 and mh_gemm_pixel; the small tile takes a single pixel for three."""
-    v, (form, tile) = numbers(call), _form(call)
+    v, form, tile = numbers(call), call.kernel.form, _tile(call)
     triples, singles = divmod(pixels, 3)
     pairs, odd = divmod(v["out_c"], 2)
     every, more = pairs + odd, v["steps"] - (tile != "plain")
@@ -54,13 +52,10 @@ def _single_steps(tile: str, pairs: int, more: int) -> Terms:
     return steps | {f"single's turn, {tile}": pairs * -(-more // _UNROLLED[tile])}
 
 
-def _form(call: KernelCall) -> tuple[str, str]:
-    """The form of requantisation and which tile multiplies."""
-    found = _FORM.search(call.function)
-    if found is None:
-        raise ValueError(f"{call.function} names no form")
-    tile = "small" if found[2] else "plain" if found[1] == "plain" else "tile"
-    return found[1], tile
+def _tile(call: KernelCall) -> str:
+    """Which tile multiplies: that of the variant, or the form's own."""
+    kernel = call.kernel
+    return kernel.variant or ("plain" if kernel.form == "plain" else "tile")
 
 
 def _widened(name: str, calls: float, groups: int) -> Terms:
@@ -69,14 +64,14 @@ def _widened(name: str, calls: float, groups: int) -> Terms:
 
 
 def _gemm(call: KernelCall) -> Terms:
-    v, tile = numbers(call), _form(call)[1]
+    v, tile = numbers(call), _tile(call)
     triples, singles = divmod(v["pixels"], 3)
     terms = _tiles(call, v["pixels"]) | _widened("triple's", triples, v["steps"])
     return terms | _widened(f"single's {tile}", singles, v["steps"])
 
 
 def _conv(call: KernelCall) -> Terms:
-    v, tile = numbers(call), _form(call)[1]
+    v, tile = numbers(call), _tile(call)
     groups, places = v["in_c"] // 4, v["kernel_h"] * v["kernel_w"]
     whole = _whole_windows(v)
     triples, singles = divmod(whole.size, 3)
@@ -109,7 +104,7 @@ def _whole_windows(v: Values) -> np.ndarray:
 
 
 def _convb(call: KernelCall) -> Terms:
-    v, tile = numbers(call), _form(call)[1]
+    v, tile = numbers(call), _tile(call)
     pixels = v["out_h"] * v["out_w"]
     triples, singles = divmod(pixels, 3)
     return {
@@ -167,7 +162,7 @@ def _kept(v: Values, pixels: int) -> Terms:
 
 
 TERMS: dict[str, Callable[[KernelCall], Terms]] = {
-    "mh_gemm": _gemm,
-    "mh_conv": _conv,
-    "mh_convb": _convb,
+    "gemm": _gemm,
+    "conv": _conv,
+    "convb": _convb,
 }

@@ -5,7 +5,6 @@ The products' assembly is counted; around it planes of channels are filled row b
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -17,19 +16,16 @@ from mcu_hybrid.ops.base import KernelCall
 
 OUTPUTS = LANES = 8  # of a chunk, channels of a vector of 16-bit values
 _MOST_OFFSET = 65535
-_NAME = re.compile(r"mh_mve_depthwise_([a-z]+)_(\d)_(\d)_(\d)_s8$")
 
 
 def _products(call: KernelCall, bands: int) -> Terms:
     """The channels of all bands: weights and constants, then chunks of 8 outputs."""
-    v, found = numbers(call), _NAME.match(call.function)
-    assert found is not None, call.function
-    form, rows, vectors = found[1], int(found[2]), int(found[4])
+    v, (rows, _, vectors) = numbers(call), call.kernel.tile
     is_shared = rows > 1 and vectors < 3
     chunks = -(-v["out_w"] * rows // OUTPUTS)
     loads = vectors * (4 if is_shared else 8)
     adds = {1: 8, 2: 4, 4: 2}[rows]
-    chunk = loads + 8 * vectors + adds + 19 + 4 * (form == "away")
+    chunk = loads + 8 * vectors + adds + 19 + 4 * (call.kernel.form == "away")
     channels = bands * v["in_c"] * v["multiplier"]
     weights = 2 * vectors * (1 + is_shared)
     return {
@@ -40,9 +36,7 @@ def _products(call: KernelCall, bands: int) -> Terms:
 
 
 def _depthwise(call: KernelCall) -> Terms:
-    v, found = numbers(call), _NAME.match(call.function)
-    assert found is not None, call.function
-    rows = int(found[2])
+    v, rows = numbers(call), call.kernel.tile[0]
     bands, ragged = -(-v["out_h"] // rows), v["out_h"] % rows > 0
     blocks = [min(v["block"], v["in_c"] - c) for c in range(0, v["in_c"], v["block"])]
     chunks = -(-v["out_w"] * rows // OUTPUTS)
@@ -91,4 +85,4 @@ def _filled(v: Values, channels: int, bands: int, rows: int) -> Counter[str]:
     return terms
 
 
-TERMS: dict[str, Callable[[KernelCall], Terms]] = {"mh_mve_depthwise": _depthwise}
+TERMS: dict[str, Callable[[KernelCall], Terms]] = {"mve_depthwise": _depthwise}

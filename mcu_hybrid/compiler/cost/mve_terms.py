@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from mcu_hybrid.compiler.cost.loops import Terms, Values, numbers, seen
@@ -10,7 +9,6 @@ from mcu_hybrid.ops.base import KernelCall
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
 VECTOR, GROUP = 16, 4
-_FORM = re.compile(r"mh_mve_(?:gemm|conv)_([a-z]+)(\d+)_s8$")
 
 
 def clamped(v: Values, outputs: int) -> Terms:
@@ -21,9 +19,8 @@ def clamped(v: Values, outputs: int) -> Terms:
 
 def _tiles(call: KernelCall) -> Terms:
     """mh_mve_multiply, a call for each row of outputs."""
-    v, found = numbers(call), _FORM.match(call.function)
-    assert found is not None, call.function
-    form, short = found[1], int(found[2]) > 0
+    v, form = numbers(call), call.kernel.form
+    short = call.kernel.tile > (0,)
     rows, pixels = v["out_h"], v["out_w"]
     pairs, odd = divmod(pixels, 2)
     full, rest = divmod(v["out_c"], GROUP)
@@ -118,10 +115,10 @@ def _mean(call: KernelCall) -> Terms:
 
 
 TERMS: dict[str, Callable[[KernelCall], Terms]] = {
-    "mh_mve_gemm": _tiles,
-    "mh_mve_conv": _conv,
-    "mh_mve_add": _add,
-    "mh_mve_average_pool": _average_pool,
-    "mh_mve_max_pool": _max_pool,
-    "mh_mve_mean": _mean,
+    "mve_gemm": _tiles,
+    "mve_conv": _conv,
+    "mve_add": _add,
+    "mve_average_pool": _average_pool,
+    "mve_max_pool": _max_pool,
+    "mve_mean": _mean,
 }

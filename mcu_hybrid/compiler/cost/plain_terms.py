@@ -195,12 +195,12 @@ def _narrow_depthwise(call: KernelCall) -> Terms:
 
 
 TERMS: dict[str, Callable[[KernelCall], Terms]] = {
-    "mh_plain_add": _add,
-    "mh_plain_average_pool": _average_pool,
-    "mh_plain_gemm": _gemm,
-    "mh_plain_conv": _conv,
-    "mh_plain_depthwise": _wide_depthwise,
+    "plain_add": _add,
+    "plain_average_pool": _average_pool,
+    "plain_gemm": _gemm,
+    "plain_conv": _conv,
+    "plain_depthwise": _wide_depthwise,
 }
 NARROW_TERMS: dict[str, Callable[[KernelCall], Terms]] = {
-    "mh_plain_depthwise": _narrow_depthwise
+    "plain_depthwise": _narrow_depthwise
 }  # Armv6-M: for want of registers

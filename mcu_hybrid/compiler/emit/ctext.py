@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from mcu_hybrid.ops.base import CStruct, CTable
+from mcu_hybrid.ops.base import CStruct, CSymbol, CTable
 
 WEIGHTS_SECTION = ".rodata.mh_weights"
 WIDTH = 100
@@ -89,9 +89,12 @@ def struct_text(struct: CStruct, name: str, tables: dict[str, str]) -> str:
             text = "NULL"
         elif isinstance(value, CTable):
             text = tables[value.name]
+        elif isinstance(value, CSymbol):
+            text = f"&{identifier(value.name)}"
         else:
             text = number(int(value), "uint32_t" if value > (1 << 31) - 1 else "int32_t")
-        cells.append(f".{identifier(field)} = {text}")
+        # "form.poly" is a member of a union
+        cells.append(f".{'.'.join(map(identifier, field.split('.')))} = {text}")
     return f"static const {struct.ctype} {identifier(name)} = {{\n{lines(cells)}\n}};"
 
 

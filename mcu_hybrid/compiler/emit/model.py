@@ -103,7 +103,7 @@ class _Emitter:
         else:
             self.params(call.params, f"op{n}", f"/* {what} */\n")
             arguments = ", ".join([f"&op{n}", *self.pointers(n, call), self.scratch(layer)])
-            text = f"{call.function}({arguments})"
+            text = f"{call.kernel.symbol}({arguments})"
         shapes = " -> ".join(
             " ".join(str(list(self.graph.tensor(t).shape)) for t in tensors)
             for tensors in (call.ins, call.outs)
@@ -169,7 +169,7 @@ class _Emitter:
         elif call.form == "nary_out":
             outs = [self.array(f"op{n}_outs", "int8_t *const", outs)]
         elif call.form not in ("unary", "binary", "unary_two"):
-            raise ValueError(f"unknown call form '{call.form}' of {call.function}")
+            raise ValueError(f"unknown call form '{call.form}' of {call.kernel.symbol}")
         return [*ins, *outs]
 
     def array(self, name: str, ctype: str, addresses: Sequence[str]) -> str:

@@ -88,12 +88,12 @@ def _line(act: Act, name_of: NameOf, address: AddressOf) -> Line:
 
 def _kernel_line(act: KernelAct, name_of: NameOf, address: AddressOf) -> Line:
     if act.call.form not in ("unary", "binary"):
-        raise ValueError(f"{act.call.function} of form {act.call.form} cannot be streamed")
+        raise ValueError(f"{act.call.kernel.symbol} of form {act.call.form} cannot be streamed")
     addresses = [address(place) for place in act.places]
     if act.scratch is not None:
         addresses.append(address(act.scratch))
     tail = ")" if act.scratch is not None else ", NULL)"
-    return Line(f"{act.call.function}(&{name_of(act.call)}, ", tuple(addresses), tail, True)
+    return Line(f"{act.call.kernel.symbol}(&{name_of(act.call)}, ", tuple(addresses), tail, True)
 
 
 def _block(block: Block) -> Iterator[str]:

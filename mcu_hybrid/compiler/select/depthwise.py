@@ -29,21 +29,22 @@ from mcu_hybrid.compiler.select.dw_layer import Layer, all_windows_meet_the_map,
 from mcu_hybrid.compiler.select.limits import bound_sources, fit_int16
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import operator
-from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
+from mcu_hybrid.ops.base import CStruct, CSymbol, CTable, Field, KernelCall, KernelId
 from mcu_hybrid.ops.depthwise_conv2d import DEPTHWISE_CONV_2D
-from mcu_hybrid.ops.weighted import Field
 from mcu_hybrid.quant import INT8_MIN
 
 SCRATCH = 8192
 PRESCALE3, PRESCALE_POLY = 8, 11
 SEGMENT_BYTES = 256
 ROWS3 = (64, 128)  # bytes of a row in a plane
-NARROW = {3: "w3", 5: "w5"}  # widths of rows that have kernels of their own
+ANY_WIDTH = 0
+NARROW = (3, 5)  # widths of rows that have kernels of their own
+REDO = "redo"  # the variant that computes some channels again
 _FIELD = 1 << 20  # sums of polynomials stay within +- this
 _END = 0xFFFF
 _SOURCES = {
-    "3": ("depthwise3_s8", ("gather_s8",)),
-    "p": ("depthwise_poly_s8", ("gather_poly_s8", "gather_s8")),
+    "dw3": ("depthwise3_s8", ("gather_s8",)),
+    "dwp": ("depthwise_poly_s8", ("gather_poly_s8", "gather_s8")),
 }
 
 
@@ -94,20 +95,22 @@ def _choice3(op: Op, layer: Layer, form: Form, row: int, scratch: int) -> Choice
     cut = Cut(strip, tile, 4 * row * ((strip - 1) * stride + 3))
     pack = pack1 if stride == 1 else pack2
     again = pack((form.redo or form.rows).weights)
-    name = f"dw3s{stride}w{row}"
-    call = _call(op, layer, form, cut, name, pack(form.rows.weights), again)
+    kernel = _kernel("dw3", (stride, row), form)
+    symbol = CSymbol(f"mh_form_dw3s{stride}w{row}_{_suffix(form)}", "depthwise3_s8")
+    field: Field = ("form.three", symbol)
+    call = _call(op, layer, form, cut, kernel, field, pack(form.rows.weights), again)
     found = cost.instructions(call, cost.DSP)
     return Choice(call, cut.scratch, _inplace(layer, cut), found, form.counts)
 
 
 def _cheapest(found: Iterable[Choice | None]) -> Choice | None:
-    """The cheapest, with the others that may run in place where it may; one of each function."""
-    functions: dict[str, Choice] = {}
+    """The cheapest, with the others that may run in place where it may; one of each kernel."""
+    kernels: dict[KernelId, Choice] = {}
     for choice in sorted(filter(None, found), key=lambda choice: choice.instructions or 0):
-        functions.setdefault(next(kernel_calls(choice.call)).function, choice)
-    if not functions:
+        kernels.setdefault(next(kernel_calls(choice.call)).kernel, choice)
+    if not kernels:
         return None
-    first, *others = functions.values()
+    first, *others = kernels.values()
     kept = (choice for choice in others if set(first.inplace) <= set(choice.inplace))
     return replace(first, others=tuple(kept))
 
@@ -134,12 +137,12 @@ def _match_poly(op: Op, layer: Layer, scratch: int) -> Choice | None:
         ways.append((layer.turned(), form.turned()))
     found = []
     for way in ways:
-        widths = {NARROW.get(way[0].out_shape[1], "any"), "any"}
+        widths = {ANY_WIDTH, *(n for n in NARROW if n == way[0].out_shape[1])}
         found += [_choice_poly(op, *way, width, scratch) for width in sorted(widths)]
     return _cheapest(found)
 
 
-def _choice_poly(op: Op, layer: Layer, form: Form, width: str, scratch: int) -> Choice | None:
+def _choice_poly(op: Op, layer: Layer, form: Form, width: int, scratch: int) -> Choice | None:
     """With the kernel for rows of this width."""
     phases = layer.stride[1]
     taps = -(-layer.kernel[1] // phases)
@@ -149,7 +152,11 @@ def _choice_poly(op: Op, layer: Layer, form: Form, width: str, scratch: int) -> 
     cut = _cut_poly(layer, words, scratch)
     again = pack_poly((form.redo or form.rows).weights, phases, words)
     packed = pack_poly(form.rows.weights, phases, words)
-    call = _call(op, layer, form, cut, f"dwp{words}{width}_s{phases}", packed, again)
+    kernel = _kernel("dwp", (words, width, phases), form)
+    rows = "any" if width == ANY_WIDTH else f"w{width}"
+    name = f"mh_form_dwp{words}{rows}_s{phases}_{_suffix(form)}"
+    field: Field = ("form.poly", CSymbol(name, "depthwise_poly_s8"))
+    call = _call(op, layer, form, cut, kernel, field, packed, again)
     found = cost.instructions(call, cost.DSP)
     return Choice(call, cut.scratch, _inplace(layer, cut), found, form.counts)
 
@@ -190,13 +197,30 @@ def _match_any(graph: Graph, op: Op, layer: Layer) -> Choice | None:
     if layer.multiplier != 1 or layer.in_shape[2] < 4:
         return None
     own = operator(op.kind).call(graph, op)
-    call = replace(own, function="mh_dw_any_s8", source="depthwise_any_s8")
+    call = replace(own, kernel=KernelId("dw_any"), source="depthwise_any_s8")
     found = cost.instructions(call, cost.DSP)
     return Choice(call, 0, (), found, {"reference": len(layer.weights)})
 
 
+def _kernel(family: str, tile: tuple[int, ...], form: Form) -> KernelId:
+    return KernelId(family, tile, form.name, form.shift, "" if form.redo is None else REDO)
+
+
+def _suffix(form: Form) -> str:
+    """What the names of C's forms end with."""
+    shift = "" if form.shift is None else form.shift
+    return f"{form.name}{shift}{'' if form.redo is None else 'x'}"
+
+
 def _call(
-    op: Op, layer: Layer, form: Form, cut: Cut, name: str, words: np.ndarray, again: np.ndarray
+    op: Op,
+    layer: Layer,
+    form: Form,
+    cut: Cut,
+    kernel: KernelId,
+    symbol: Field,
+    words: np.ndarray,
+    again: np.ndarray,
 ) -> KernelCall:
     """The call of a kernel; ``words`` and ``again`` are the packed weights of the form's rows."""
     redo: tuple[Field, ...] = (("redo_stream", None), ("redo", None))
@@ -207,6 +231,7 @@ def _call(
             ("redo", CTable("redo", "uint16_t", numbers)),
         )
     fields = (
+        symbol,
         ("stream", _stream("stream", words, form.rows)),
         *redo,
         *zip(("in_h", "in_w", "in_c"), layer.in_shape, strict=True),
@@ -223,9 +248,9 @@ def _call(
         ("lo", layer.channels.lo),
         ("hi", layer.channels.hi),
     )
-    source, helpers = _SOURCES[name[2]]
+    source, helpers = _SOURCES[kernel.family]
     return KernelCall(
-        f"mh_{name}_{form.name}{'' if form.redo is None else 'x'}_s8",
+        kernel,
         CStruct("mh_dw_params", fields),
         "unary",
         op.inputs[:1],

@@ -36,9 +36,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Form:
-    """A requantisation: its name in functions, all channels, and those that are done again."""
+    """A requantisation: its name and shift, all channels, and those that are done again."""
 
     name: str
+    shift: int | None
     rows: Rows
     redo: Rows | None
     counts: Mapping[str, int]
@@ -59,12 +60,13 @@ def find_form(layer: Layer, prescale: int) -> Form | None:
         return None
     counts = +Counter({SLOPE: int(fits.sum()), EXACT: missed.size})
     if exact is None:
-        return Form(f"{SLOPE}{slope.shift}", _slope_rows(layer, slope), None, counts)
+        return Form(SLOPE, slope.shift, _slope_rows(layer, slope), None, counts)
     everything = np.arange(fits.size)
     if missed.size * _REDO_SHARE > fits.size:
-        return Form(EXACT, _exact_rows(layer, exact, everything), None, {EXACT: fits.size})
+        rows = _exact_rows(layer, exact, everything)
+        return Form(EXACT, None, rows, None, {EXACT: fits.size})
     again = _exact_rows(layer, exact, missed)
-    return Form(f"{SLOPE}{slope.shift}", _slope_rows(layer, slope), again, counts)
+    return Form(SLOPE, slope.shift, _slope_rows(layer, slope), again, counts)
 
 
 def _exact(ch: Channels) -> LayerRequant | None:

@@ -15,8 +15,9 @@ from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.limits import fit_int16
 from mcu_hybrid.compiler.select.packing import Packed
 from mcu_hybrid.graph.types import Op
-from mcu_hybrid.ops.base import CStruct, KernelCall
+from mcu_hybrid.ops.base import CStruct, Field, KernelCall, KernelId
 
+SMALL = "small"  # the variant for little code
 _HELPERS = ("gemm_s8", "widen_s8")
 
 
@@ -73,7 +74,7 @@ class Geometry:
 
 def product(op: Op, packed: Packed, pixels: int) -> Choice:
     """Multiply ``pixels`` vectors, a multiple of 4 long, that lie one after the other."""
-    params = CStruct("mh_gemm_params", (*packed.fields, ("pixels", pixels)))
+    params = CStruct("mh_gemm_params", (*_fields(packed), ("pixels", pixels)))
     scratch = (24 if pixels >= 3 or packed.is_small else 8) * packed.steps
     # Pixels are written in threes, each three after it has been read.
     before_last = pixels - 1 if pixels % 3 else pixels - 3
@@ -89,7 +90,7 @@ def sliding(op: Op, packed: Packed, geometry: Geometry) -> Choice | None:
         return None
     names = tuple(geometry.__dataclass_fields__)
     band = ("band_bytes", geometry.band_bytes)
-    fields = (*packed.fields, *zip(names, astuple(geometry), strict=True), band)
+    fields = (*_fields(packed), *zip(names, astuple(geometry), strict=True), band)
     is_aligned = geometry.in_c % 4 == 0
     name = "conv" if is_aligned else "convb"
     extra = geometry.in_c if is_aligned else 12 * packed.steps + geometry.band_bytes
@@ -101,9 +102,13 @@ def sliding(op: Op, packed: Packed, geometry: Geometry) -> Choice | None:
     return found if other is None else replace(found, others=(other,))
 
 
+def _fields(packed: Packed) -> tuple[Field, ...]:
+    return (("form", packed.symbol), *packed.fields)
+
+
 def _choice(op: Op, packed: Packed, name: str, params: CStruct, scratch: int, slide: int) -> Choice:
     call = KernelCall(
-        f"mh_{name}_{packed.form}_s8",
+        KernelId(name, form=packed.form, shift=packed.shift, variant=SMALL * packed.is_small),
         params,
         "unary",
         op.inputs[:1],

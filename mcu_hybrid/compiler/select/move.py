@@ -8,21 +8,20 @@ from mcu_hybrid.compiler import cost
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import operator, pad, strided_slice, transpose
-from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
+from mcu_hybrid.ops.base import CStruct, CTable, KernelCall, KernelId
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
     """The fast kernel of an operator that moves bytes, or None (a view, or another operator)."""
     if not isinstance(op.attrs, pad.Attrs | transpose.Attrs | strided_slice.Attrs):
         return None
-    own = operator(op.kind).lower(graph, op)
+    own, is_pad = operator(op.kind).lower(graph, op), isinstance(op.attrs, pad.Attrs)
     if own is None:
         return None
-    params = _copy(own) if own.function == "mh_strided_copy_s8" else _pad(own)
+    family, params = ("pad_fast", _pad(own)) if is_pad else ("copy_fast", _copy(own))
     if params is None:
         return None
-    name = params.ctype.removesuffix("_params")
-    call = KernelCall(f"{name}_s8", params, "unary", own.ins, own.outs, "move_fast_s8")
+    call = KernelCall(KernelId(family), params, "unary", own.ins, own.outs, "move_fast_s8")
     return Choice(call, 0, (), cost.instructions(call, cost.DSP), {})
 
 

@@ -17,7 +17,7 @@ from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.activation import activation_range
-from mcu_hybrid.ops.base import CStruct, KernelCall
+from mcu_hybrid.ops.base import CStruct, KernelCall, KernelId
 from mcu_hybrid.ops.sub import SUB, is_sum
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
@@ -63,7 +63,7 @@ def match(graph: Graph, op: Op) -> Choice | None:
         ("hi", hi),
     )
     call = KernelCall(
-        "mh_mve_add_s8",
+        KernelId("mve_add"),
         CStruct("mh_mve_add_params", fields),
         "binary",
         op.inputs,

@@ -16,7 +16,7 @@ from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.mve_matrix import convolution
 from mcu_hybrid.compiler.select.mve_requant import ANY, Requant, requant_of
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
+from mcu_hybrid.ops.base import CStruct, CSymbol, CTable, KernelCall, KernelId
 from mcu_hybrid.ops.depthwise_conv2d import DEPTHWISE_CONV_2D
 from mcu_hybrid.ops.padding import Window
 from mcu_hybrid.ops.weighted import weights_of
@@ -109,10 +109,13 @@ def _choice(
     plane_bytes = layer.columns * shape.band_rows
     block = _block(source[3], plane_bytes)
     stream, weight_bytes = _stream(weights, requant)
+    tile = (shape.rows, shape.stride, shape.vectors)
+    name = "_".join(("mh_form_planes", requant.form, *map(str, tile)))
     lanes = _lanes(kernel, window.dilation, shape)
     params = CStruct(
         "mh_mve_depthwise_params",
         (
+            ("form", CSymbol(name, "mve_depthwise_s8")),
             ("stream", CTable("stream", "uint32_t", stream)),
             ("lanes", CTable("lanes", "uint8_t", lanes)),
             ("weight_bytes", weight_bytes),
@@ -136,7 +139,7 @@ def _choice(
         ),
     )
     call = KernelCall(
-        f"mh_mve_depthwise_{requant.form}_{shape.rows}_{shape.stride}_{shape.vectors}_s8",
+        KernelId("mve_depthwise", tile, requant.form),
         params,
         "unary",
         op.inputs[:1],

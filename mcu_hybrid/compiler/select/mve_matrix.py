@@ -14,10 +14,10 @@ from mcu_hybrid.compiler import cost
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.mve_requant import Requant, requant_of
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
+from mcu_hybrid.ops.base import CStruct, CSymbol, CTable, Field, KernelCall, KernelId
 from mcu_hybrid.ops.conv2d import CONV_2D
 from mcu_hybrid.ops.fully_connected import FULLY_CONNECTED
-from mcu_hybrid.ops.weighted import Field, weights_of
+from mcu_hybrid.ops.weighted import weights_of
 
 GROUP, BLOCK = 4, 16  # channels of a tile, products of an instruction
 _STEMS = ("mve_tile_s8", "mve_multiply_s8")
@@ -97,7 +97,7 @@ def _choice(graph: Graph, op: Op, name: str, weights: np.ndarray, geometry: Geom
     head, tail = matrix_fields(weights, requant)
     fields = (*head, *zip(geometry.__dataclass_fields__, astuple(geometry), strict=True))
     call = KernelCall(
-        f"mh_mve_{name}_{requant.form}{tail}_s8",
+        KernelId(f"mve_{name}", (tail,), requant.form),
         CStruct("mh_mve_matrix_params", fields),
         "unary",
         op.inputs[:1],
@@ -124,7 +124,9 @@ def matrix_fields(weights: np.ndarray, requant: Requant) -> tuple[tuple[Field, .
         words = np.pad(values, (0, -out_c % GROUP)).astype(np.int32).reshape(-1, GROUP)
         parts.append(words.view(np.int8))
     stream = np.ascontiguousarray(np.concatenate(parts, 1)).view(np.uint32)
+    form = CSymbol(f"mh_form_mve_{requant.form}{tail}", "mve_tile_s8")
     fields: tuple[Field, ...] = (
+        ("form", form),
         ("stream", CTable("stream", "uint32_t", stream.reshape(-1))),
         ("blocks", blocks if tail else blocks - 1),
         ("group_words", stream.shape[1]),

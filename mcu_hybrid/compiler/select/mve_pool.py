@@ -9,13 +9,13 @@ from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.average_pool2d import AVERAGE_POOL_2D
-from mcu_hybrid.ops.base import CStruct, KernelCall
+from mcu_hybrid.ops.base import CStruct, KernelCall, KernelId
 from mcu_hybrid.ops.max_pool2d import MAX_POOL_2D
 from mcu_hybrid.ops.mean import MEAN
 from mcu_hybrid.ops.pooling import PoolAttrs
 
 MOST_PIXELS = 256  # of a sum in 16 bits
-_NAMES = {AVERAGE_POOL_2D.kind: "mh_mve_average_pool_s8", MAX_POOL_2D.kind: "mh_mve_max_pool_s8"}
+_FAMILIES = {AVERAGE_POOL_2D.kind: "mve_average_pool", MAX_POOL_2D.kind: "mve_max_pool"}
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
@@ -29,7 +29,7 @@ def _pool(graph: Graph, op: Op) -> Choice | None:
     if AVERAGE_POOL_2D.serves(op) and prod(op.attrs.kernel) > MOST_PIXELS:
         return None
     params = operator(op.kind).call(graph, op).params
-    return _choice(op, _NAMES[op.kind], params)
+    return _choice(op, _FAMILIES[op.kind], params)
 
 
 def _mean(graph: Graph, op: Op) -> Choice | None:
@@ -48,11 +48,17 @@ def _mean(graph: Graph, op: Op) -> Choice | None:
         ("offset", -count * source.require_quant().zero_point),
         *((name, own[name]) for name in ("mult", "shift", "out_zp")),
     )
-    return _choice(op, "mh_mve_mean_s8", CStruct("mh_mve_mean_params", fields))
+    return _choice(op, "mve_mean", CStruct("mh_mve_mean_params", fields))
 
 
-def _choice(op: Op, function: str, params: CStruct) -> Choice:
+def _choice(op: Op, family: str, params: CStruct) -> Choice:
     call = KernelCall(
-        function, params, "unary", op.inputs[:1], op.outputs, "mve_pool_s8", ("mve_multiply_s8",)
+        KernelId(family),
+        params,
+        "unary",
+        op.inputs[:1],
+        op.outputs,
+        "mve_pool_s8",
+        ("mve_multiply_s8",),
     )
     return Choice(call, 0, (), cost.instructions(call, cost.MVE), {})

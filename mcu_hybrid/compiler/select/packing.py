@@ -18,8 +18,8 @@ from mcu_hybrid.compiler.exact.requant_lines import PRESCALE
 from mcu_hybrid.compiler.select.limits import fit_int16
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.activation import activation_range
-from mcu_hybrid.ops.base import CTable
-from mcu_hybrid.ops.weighted import Field, bias_of, factors
+from mcu_hybrid.ops.base import CSymbol, CTable, Field
+from mcu_hybrid.ops.weighted import bias_of, factors
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
 PLAIN = "plain"  # exact form on weights that cannot be packed with a carry
@@ -29,9 +29,10 @@ _MAX_OFFSET = 1 << 25  # offset << 6 fits 32 bits
 
 @dataclass(frozen=True)
 class Packed:
-    """A layer ready for the tiles: ``form`` is a function's middle name (line12, exact_small)."""
+    """A layer ready for the tiles: its form, and that form's shift where it is one of the layer."""
 
     form: str
+    shift: int | None
     fields: tuple[Field, ...]
     steps: int
     out_c: int
@@ -43,7 +44,15 @@ class Packed:
         """The same for the tile that takes less code; None where there is none."""
         if self.form == PLAIN:
             return None
-        return replace(self, form=f"{self.form}_small", is_small=True)
+        return replace(self, is_small=True)
+
+    @property
+    def symbol(self) -> CSymbol:
+        """The mh_gemm_form."""
+        shift = "" if self.shift is None else self.shift
+        if self.is_small:
+            return CSymbol(f"mh_form_{self.form}{shift}_small", "gemm_small_s8")
+        return CSymbol(f"mh_form_{self.form}{shift}", "gemm_s8")
 
 
 def pack_layer(graph: Graph, op: Op, weights: np.ndarray) -> Packed | None:
@@ -75,7 +84,8 @@ def pack_layer(graph: Graph, op: Op, weights: np.ndarray) -> Packed | None:
         ("hi", hi),
     )
     return Packed(
-        f"{form}{requant.shift}" if form in (LINE, FINE) else form,
+        form,
+        requant.shift if form in (LINE, FINE) else None,
         fields,
         words.shape[1] // 2,
         weights.shape[0],

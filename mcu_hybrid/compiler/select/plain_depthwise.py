@@ -7,10 +7,10 @@ import numpy as np
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.plain_requant import FORMS, fit
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
+from mcu_hybrid.ops.base import CStruct, CTable, Field, KernelCall, KernelId
 from mcu_hybrid.ops.depthwise_conv2d import DEPTHWISE_CONV_2D
 from mcu_hybrid.ops.padding import Window, window_fields
-from mcu_hybrid.ops.weighted import Field, weights_of
+from mcu_hybrid.ops.weighted import weights_of
 
 SCRATCH_BYTES = 4096  # of the copy, where a band of one row needs no more
 _PIXELS = 4  # computed at once: the last ones may read beyond a row's end
@@ -47,7 +47,7 @@ def match(graph: Graph, op: Op) -> Choice | None:
     )
     params = CStruct("mh_plain_depthwise_params", fields)
     call = KernelCall(
-        "mh_plain_depthwise_s8",
+        KernelId("plain_depthwise"),
         params,
         "unary",
         op.inputs[:1],

@@ -9,11 +9,11 @@ import numpy as np
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.plain_requant import FORMS, PlainRequant, fit
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import CStruct, CTable, KernelCall
+from mcu_hybrid.ops.base import CStruct, CTable, Field, KernelCall, KernelId
 from mcu_hybrid.ops.conv2d import CONV_2D
 from mcu_hybrid.ops.fully_connected import FULLY_CONNECTED
 from mcu_hybrid.ops.padding import window_fields
-from mcu_hybrid.ops.weighted import Field, weights_of
+from mcu_hybrid.ops.weighted import weights_of
 
 GROUP = 4
 _HELPERS = ("plain_dot_s8", "plain_matrix_s8")
@@ -113,7 +113,7 @@ def _rows(graph: Graph, op: Op, layer: _Layer, vectors: int) -> Choice:
 
 def _choice(op: Op, layer: _Layer, name: str, params: CStruct, scratch: int) -> Choice:
     call = KernelCall(
-        f"mh_plain_{name}_s8",
+        KernelId(f"plain_{name}"),
         params,
         "unary",
         op.inputs[:1],

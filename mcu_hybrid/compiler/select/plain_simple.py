@@ -13,7 +13,7 @@ from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import average_pool2d, operator, pooling
 from mcu_hybrid.ops.activation import activation_range
-from mcu_hybrid.ops.base import CStruct, KernelCall
+from mcu_hybrid.ops.base import CStruct, KernelCall, KernelId
 from mcu_hybrid.ops.sub import SUB, is_sum
 
 _BYTES = np.arange(-128, 128, dtype=np.int64)
@@ -35,7 +35,7 @@ def match_add(graph: Graph, op: Op) -> Choice | None:
     fields = (("size", out.elements), *zip(names, line, strict=True), ("lo", lo), ("hi", hi))
     params = CStruct("mh_plain_add_params", fields)
     call = KernelCall(
-        "mh_plain_add_s8",
+        KernelId("plain_add"),
         params,
         "binary",
         op.inputs,
@@ -50,10 +50,10 @@ def match_average_pool(graph: Graph, op: Op) -> Choice | None:
     """The plain kernel of an average pool."""
     if not average_pool2d.AVERAGE_POOL_2D.serves(op):
         return None
-    fields = pooling.lower(graph, op, "average_pool2d_s8").params.fields
+    fields = pooling.lower(graph, op, "average_pool2d").params.fields
     params = CStruct("mh_plain_pool_params", fields)
     call = KernelCall(
-        "mh_plain_average_pool_s8",
+        KernelId("plain_average_pool"),
         params,
         "unary",
         op.inputs,

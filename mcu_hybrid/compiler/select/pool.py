@@ -10,16 +10,13 @@ from mcu_hybrid.compiler.select.limits import bound_sources, fit_int16
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.average_pool2d import AVERAGE_POOL_2D
-from mcu_hybrid.ops.base import CStruct, KernelCall
+from mcu_hybrid.ops.base import CStruct, KernelCall, KernelId
 from mcu_hybrid.ops.max_pool2d import MAX_POOL_2D
 from mcu_hybrid.ops.mean import MEAN
 from mcu_hybrid.ops.pooling import PoolAttrs
 
 MOST_PIXELS = 256  # of a sum in 16 bits
-_FUNCTIONS = {
-    AVERAGE_POOL_2D.kind: "mh_average_pool_fast_s8",
-    MAX_POOL_2D.kind: "mh_max_pool_fast_s8",
-}
+_FAMILIES = {AVERAGE_POOL_2D.kind: "average_pool_fast", MAX_POOL_2D.kind: "max_pool_fast"}
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
@@ -40,7 +37,7 @@ def _pool(graph: Graph, op: Op) -> Choice | None:
     if not fit_int16(value.values()):
         return None
     call = KernelCall(
-        _FUNCTIONS[op.kind],
+        KernelId(_FAMILIES[op.kind]),
         params,
         "unary",
         op.inputs[:1],
@@ -69,7 +66,7 @@ def _mean(graph: Graph, op: Op) -> Choice | None:
     )
     params = CStruct("mh_mean_fast_params", fields)
     call = KernelCall(
-        "mh_mean_fast_s8",
+        KernelId("mean_fast"),
         params,
         "unary",
         op.inputs[:1],

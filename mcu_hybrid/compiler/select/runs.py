@@ -13,8 +13,7 @@ from mcu_hybrid.compiler.select.limits import bound_sources
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import broadcast, operator
 from mcu_hybrid.ops.activation import activation_range
-from mcu_hybrid.ops.base import CStruct, KernelCall
-from mcu_hybrid.ops.weighted import Field
+from mcu_hybrid.ops.base import CStruct, Field, KernelCall, KernelId
 
 
 def has_runs(graph: Graph, op: Op) -> bool:
@@ -29,7 +28,7 @@ def choice(graph: Graph, op: Op, name: str, fields: tuple[tuple[str, int], ...])
     loops: Field = ("loops", broadcast.loop_table(graph, op))
     all_fields: tuple[Field, ...] = (loops, *fields, ("lo", lo), ("hi", hi))
     call = KernelCall(
-        f"mh_{name}_s8",
+        KernelId(name),
         CStruct(f"mh_{name}_params", all_fields),
         "binary",
         op.inputs,

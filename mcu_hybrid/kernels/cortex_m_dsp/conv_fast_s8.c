@@ -76,8 +76,7 @@ static void gather_border(const walk *w, const place *at, const mh_gemm_tile *ti
     }
 }
 
-static mh_status run(const mh_conv_fast_params *p, const int8_t *in, int8_t *out, void *scratch,
-                     const mh_gemm_form *form)
+mh_status mh_conv_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out, void *scratch)
 {
     const mh_gemm_head head = {p->stream, p->steps, p->out_c, p->pair_words, p->shift};
     uint32_t *const column = scratch;
@@ -95,7 +94,7 @@ static mh_status run(const mh_conv_fast_params *p, const int8_t *in, int8_t *out
     w.next.y = -p->pad_top;
     begin_row(&w);
     memset(padding, p->in_zp, (size_t)p->in_c);
-    mh_gemm_begin(&layer, form, &head, column);
+    mh_gemm_begin(&layer, p->form, &head, column);
     int8_t *to = out;
     int32_t left = p->out_h * p->out_w;
     for (; left >= 3; left -= 3) {
@@ -126,19 +125,3 @@ static mh_status run(const mh_conv_fast_params *p, const int8_t *in, int8_t *out
     mh_bound(out, p->out_h * p->out_w * p->out_c, p->lo, p->hi);
     return MH_OK;
 }
-
-#define DEFINE(form)                                                                               \
-    mh_status mh_conv_##form##_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out,     \
-                                  void *scratch)                                                   \
-    {                                                                                              \
-        return run(p, in, out, scratch, &mh_form_##form);                                          \
-    }
-#define DEFINE_LINE(shift)                                                                         \
-    DEFINE(line##shift)                                                                            \
-    DEFINE(fine##shift)                                                                            \
-    DEFINE(line##shift##_small)                                                                    \
-    DEFINE(fine##shift##_small)
-MH_FAST_SHIFTS(DEFINE_LINE)
-DEFINE(exact)
-DEFINE(exact_small)
-DEFINE(plain)

@@ -117,12 +117,11 @@ static int32_t output_row(gather *g, const mh_gemm_layer *layer, int32_t waiting
     return waiting;
 }
 
-static mh_status run(const mh_conv_fast_params *p, const int8_t *in, int8_t *out, void *scratch,
-                     const mh_gemm_form *form)
+mh_status mh_convb_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out, void *scratch)
 {
     const mh_gemm_head head = {p->stream, p->steps, p->out_c, p->pair_words, p->shift};
     mh_gemm_layer layer;
-    mh_gemm_begin(&layer, form, &head, scratch);
+    mh_gemm_begin(&layer, p->form, &head, scratch);
     int8_t *const windows = (int8_t *)(layer.column + 6 * p->steps);
     gather g = {p, in, windows + 12 * p->steps, windows, {0}, p->kernel_h * p->in_c};
     memset(windows, p->in_zp, (size_t)(12 * p->steps + p->band_bytes));
@@ -139,19 +138,3 @@ static mh_status run(const mh_conv_fast_params *p, const int8_t *in, int8_t *out
     mh_bound(out, p->out_h * p->out_w * p->out_c, p->lo, p->hi);
     return MH_OK;
 }
-
-#define DEFINE(form)                                                                               \
-    mh_status mh_convb_##form##_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out,    \
-                                   void *scratch)                                                  \
-    {                                                                                              \
-        return run(p, in, out, scratch, &mh_form_##form);                                          \
-    }
-#define DEFINE_LINE(shift)                                                                         \
-    DEFINE(line##shift)                                                                            \
-    DEFINE(fine##shift)                                                                            \
-    DEFINE(line##shift##_small)                                                                    \
-    DEFINE(fine##shift##_small)
-MH_FAST_SHIFTS(DEFINE_LINE)
-DEFINE(exact)
-DEFINE(exact_small)
-DEFINE(plain)

@@ -5,17 +5,22 @@
 
 typedef void (*dw3_core)(const mh_dw3_job *job);
 
-/* A core and where its loop is entered with an even and with an odd number of pairs. */
-typedef struct {
+/* A core, where its loop is entered with an even and with an odd number of pairs, and its planes.
+ */
+struct mh_dw3_form {
     dw3_core core;
     mh_code even, odd;
-} dw3_form;
+    const mh_dw3_form *exact; /* for the channels of redo, where there are such */
+    void (*gather)(const mh_gather_job *job);
+    int32_t row_bytes, stride;
+    int32_t words; /* of stream per channel */
+};
 
 /* A layer at work: planes of four channels, ``row_bytes`` from row to row. */
 typedef struct {
     const mh_dw_params *p;
+    const mh_dw3_form *form, *exact;
     void (*gather)(const mh_gather_job *job);
-    const dw3_form *form, *exact;
     mh_gather_job fill;
     mh_dw3_job job;
     uint8_t *planes;
@@ -125,9 +130,18 @@ static void tile(dw3_layer *l, const int8_t *in, int8_t *out)
     }
 }
 
-static mh_status run(const mh_dw_params *p, const int8_t *in, int8_t *out, dw3_layer *l)
+mh_status mh_dw3_s8(const mh_dw_params *p, const int8_t *in, int8_t *out, void *scratch)
 {
+    const mh_dw3_form *const form = p->form.three;
+    dw3_layer layer, *const l = &layer;
     mh_dw3_job *const job = &l->job;
+    l->form = form;
+    l->exact = form->exact;
+    l->gather = form->gather;
+    l->row_bytes = form->row_bytes;
+    l->stride = form->stride;
+    l->words = form->words;
+    l->planes = scratch;
     l->p = p;
     l->is_whole = p->strip >= p->out_h;
     job->out_c = p->out_pixel;
@@ -149,34 +163,21 @@ static mh_status run(const mh_dw_params *p, const int8_t *in, int8_t *out, dw3_l
     return MH_OK;
 }
 
-#define DEFINE_CORE(head, form_)                                                                   \
-    void mh_core_##head##_##form_(const mh_dw3_job *job);                                          \
-    void mh_core_##head##_##form_##_even(void);                                                    \
-    void mh_core_##head##_##form_##_odd(void);                                                     \
-    static const dw3_form dw3_##head##_##form_ = {mh_core_##head##_##form_,                        \
-                                                  mh_core_##head##_##form_##_even,                 \
-                                                  mh_core_##head##_##form_##_odd};
-#define DEFINE_HEAD(head, S, P, name, form_, exact_, WORDS)                                        \
-    mh_status mh_##head##_##name##_s8(const mh_dw_params *p, const int8_t *in, int8_t *out,        \
-                                      void *scratch)                                               \
-    {                                                                                              \
-        dw3_layer layer;                                                                           \
-        layer.gather = mh_gather_w##P;                                                             \
-        layer.form = &dw3_##head##_##form_;                                                        \
-        layer.exact = exact_;                                                                      \
-        layer.planes = scratch;                                                                    \
-        layer.row_bytes = 4 * P;                                                                   \
-        layer.stride = S;                                                                          \
-        layer.words = WORDS;                                                                       \
-        return run(p, in, out, &layer);                                                            \
-    }
+#define DEFINE_FORM(head, S, P, name, core, exact, WORDS)                                          \
+    MH_DW_FORM_DEFINE(mh_dw3_form, head##_##name, mh_core_##head##_##core,                         \
+                      mh_core_##head##_##core##_even, mh_core_##head##_##core##_odd, exact,        \
+                      mh_gather_w##P, 4 * P, S, WORDS)
+#define DECLARE_CORE(head, core)                                                                   \
+    void mh_core_##head##_##core(const mh_dw3_job *job);                                           \
+    void mh_core_##head##_##core##_even(void);                                                     \
+    void mh_core_##head##_##core##_odd(void);
 #define DEFINE_SLOPE(head, S, P, shift)                                                            \
-    DEFINE_CORE(head, slope##shift)                                                                \
-    DEFINE_HEAD(head, S, P, slope##shift, slope##shift, NULL, 5)                                   \
-    DEFINE_HEAD(head, S, P, slope##shift##x, slope##shift, &dw3_##head##_exact, 5)
+    DECLARE_CORE(head, slope##shift)                                                               \
+    DEFINE_FORM(head, S, P, slope##shift, slope##shift, NULL, 5)                                   \
+    DEFINE_FORM(head, S, P, slope##shift##x, slope##shift, &mh_form_##head##_exact, 5)
 #define DEFINE_FORMS(head, S, P)                                                                   \
-    DEFINE_CORE(head, exact)                                                                       \
-    DEFINE_HEAD(head, S, P, exact, exact, NULL, 7)                                                 \
+    DECLARE_CORE(head, exact)                                                                      \
+    DEFINE_FORM(head, S, P, exact, exact, NULL, 7)                                                 \
     DEFINE_SLOPE(head, S, P, 8)                                                                    \
     DEFINE_SLOPE(head, S, P, 12)                                                                   \
     DEFINE_SLOPE(head, S, P, 16)

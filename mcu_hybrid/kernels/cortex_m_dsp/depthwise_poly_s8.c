@@ -18,20 +18,20 @@
 
 typedef void (*dwp_core)(const mh_dwp_job *job);
 
-/* What depends on the number of words. */
-typedef struct {
+/* A core, and what the C around it must know of it. */
+struct mh_dwp_form {
     dwp_core core, exact;
     mh_code loop, exact_loop;
     int32_t words;        /* of weights per segment */
     int32_t segment_code; /* bytes */
     int32_t phases;       /* the horizontal stride */
     int32_t form_words;   /* of constants */
-} dwp_kind;
+};
 
 /* A layer at work. */
 typedef struct {
     const mh_dw_params *p;
-    const dwp_kind *kind;
+    const mh_dwp_form *form;
     void (*gather)(const mh_gather_job *job);
     mh_gather_job fill;
     mh_dwp_job job;
@@ -118,18 +118,18 @@ static void fill(dwp_layer *l, const int8_t *in, int32_t oy, int32_t rows)
 static void tabulate(dwp_layer *l, mh_code loop, int32_t oy, int32_t rows)
 {
     const mh_dw_params *p = l->p;
-    const dwp_kind *kind = l->kind;
+    const mh_dwp_form *form = l->form;
     for (int32_t i = 0; i < rows; i++) {
         const int32_t top = (oy + i) * p->stride_h - p->pad_top;
         const int32_t skip = max_of(l->begin - top, 0);
         const int32_t used = min_of(l->end - top, p->kernel_h) - skip;
-        const int32_t over = used * kind->phases % MH_DWP_UNROLLED;
+        const int32_t over = used * form->phases % MH_DWP_UNROLLED;
         mh_dwp_row *const row = &l->table[i];
         row->in = l->planes + (top + skip - l->begin) * l->row_bytes;
         row->weights = l->unpacked + skip * l->row_words;
         row->weights_end = row->weights + used * l->row_words;
         row->entry = (mh_code)((uintptr_t)loop + (uintptr_t)((MH_DWP_UNROLLED - over) %
-                                                             MH_DWP_UNROLLED * kind->segment_code));
+                                                             MH_DWP_UNROLLED * form->segment_code));
     }
 }
 
@@ -151,12 +151,12 @@ static const uint16_t *redo(dwp_layer *l, int8_t *out, int32_t oy, int32_t rows,
                             int32_t end)
 {
     const mh_dw_params *p = l->p;
-    const int32_t words = l->stream_words - l->kind->form_words + EXACT_WORDS;
+    const int32_t words = l->stream_words - l->form->form_words + EXACT_WORDS;
     const uint16_t *r = l->redo;
-    tabulate(l, l->kind->exact_loop, oy, rows);
+    tabulate(l, l->form->exact_loop, oy, rows);
     l->is_tabulated = 0;
     for (; *r < end; r++) {
-        channels(l, out, *r, 1, plane + *r / p->multiplier, 0, l->kind->exact,
+        channels(l, out, *r, 1, plane + *r / p->multiplier, 0, l->form->exact,
                  p->redo_stream + (r - p->redo) * words);
     }
     return r;
@@ -167,7 +167,7 @@ static void group(dwp_layer *l, const int8_t *in, int8_t *out, int32_t first, in
                   int32_t count)
 {
     const mh_dw_params *p = l->p;
-    const dwp_kind *kind = l->kind;
+    const mh_dwp_form *form = l->form;
     const int32_t end = (first + count) * p->multiplier, words = l->stream_words;
     const uint16_t *next = l->redo;
     l->end = -p->in_h - p->kernel_h; /* nothing is there */
@@ -176,16 +176,16 @@ static void group(dwp_layer *l, const int8_t *in, int8_t *out, int32_t first, in
         int8_t *const to = out + oy * l->job.row_step;
         fill(l, in + first - plane, oy, rows);
         if (!l->is_tabulated) {
-            tabulate(l, kind->loop, oy, rows);
+            tabulate(l, form->loop, oy, rows);
             l->is_tabulated = p->strip >= p->out_h;
         }
         l->job.rows = l->job.all_rows = rows;
         if (p->multiplier == 1) {
-            channels(l, to, first, count, plane, 1, kind->core, p->stream + first * words);
+            channels(l, to, first, count, plane, 1, form->core, p->stream + first * words);
         } else {
             for (int32_t i = 0; i < count; i++) {
                 const int32_t c = (first + i) * p->multiplier;
-                channels(l, to, c, p->multiplier, plane + i, 0, kind->core, p->stream + c * words);
+                channels(l, to, c, p->multiplier, plane + i, 0, form->core, p->stream + c * words);
             }
         }
         if (p->redo != NULL && *l->redo < end) {
@@ -198,11 +198,11 @@ static void group(dwp_layer *l, const int8_t *in, int8_t *out, int32_t first, in
 static void tile(dwp_layer *l, const int8_t *in, int8_t *out, int32_t x, int32_t width)
 {
     const mh_dw_params *p = l->p;
-    const mh_span span = mh_columns(p, x, width, l->kind->phases);
+    const mh_span span = mh_columns(p, x, width, l->form->phases);
     mh_dwp_job *const job = &l->job;
     job->blocks = (width + 6) / 6;
     job->last = width - 6 * (job->blocks - 1);
-    if (l->kind->phases == 1) {
+    if (l->form->phases == 1) {
         mh_gather_poly1_begin(&l->fill, p, &span, MH_DWP_SEGMENT_BYTES);
     } else {
         mh_gather_poly2_begin(&l->fill, p, &span, MH_DWP_SEGMENT_BYTES);
@@ -219,21 +219,21 @@ static void tile(dwp_layer *l, const int8_t *in, int8_t *out, int32_t x, int32_t
     }
 }
 
-static mh_status run(const mh_dw_params *p, const int8_t *in, int8_t *out, void *scratch,
-                     const dwp_kind *kind)
+mh_status mh_dwp_s8(const mh_dw_params *p, const int8_t *in, int8_t *out, void *scratch)
 {
+    const mh_dwp_form *const form = p->form.poly;
     const uint32_t zero = (uint32_t)(p->in_zp + 128);
     dwp_layer l;
     mh_dwp_job *const job = &l.job;
     l.p = p;
-    l.kind = kind;
-    l.gather = kind->phases == 1 ? mh_gather_poly1 : mh_gather_poly2;
+    l.form = form;
+    l.gather = form->phases == 1 ? mh_gather_poly1 : mh_gather_poly2;
     l.is_clipped = zero == 0;
     l.padding = zero | zero << 21;
-    l.row_bytes = kind->phases * MH_DWP_SEGMENT_BYTES;
-    l.row_words = kind->phases * kind->words;
+    l.row_bytes = form->phases * MH_DWP_SEGMENT_BYTES;
+    l.row_words = form->phases * form->words;
     job->words = (p->kernel_h * l.row_words + 3) / 4 * 2;
-    l.stream_words = job->words + kind->form_words;
+    l.stream_words = job->words + form->form_words;
     const int32_t all = (p->strip - 1) * p->stride_h + p->kernel_h;
     const int32_t held = l.is_clipped ? min_of(all, p->in_h) : all;
     l.planes = scratch;
@@ -255,34 +255,24 @@ static mh_status run(const mh_dw_params *p, const int8_t *in, int8_t *out, void 
     return MH_OK;
 }
 
-#define DEFINE_CORE(N, W, form)                                                                    \
-    void mh_core_dwp##N##W##_##form(const mh_dwp_job *job);                                        \
-    void mh_core_dwp##N##W##_##form##_loop(void);
-#define DEFINE_HEAD(N, W, S, BYTES, name, form, exact_core, exact_loop, WORDS)                     \
-    mh_status mh_dwp##N##W##_s##S##_##name##_s8(const mh_dw_params *p, const int8_t *in,           \
-                                                int8_t *out, void *scratch)                        \
-    {                                                                                              \
-        static const dwp_kind kind = {mh_core_dwp##N##W##_##form,                                  \
-                                      exact_core,                                                  \
-                                      mh_core_dwp##N##W##_##form##_loop,                           \
-                                      exact_loop,                                                  \
-                                      N,                                                           \
-                                      BYTES,                                                       \
-                                      S,                                                           \
-                                      WORDS};                                                      \
-        return run(p, in, out, scratch, &kind);                                                    \
-    }
-#define DEFINE_HEADS(N, W, BYTES, name, form, exact_core, exact_loop, WORDS)                       \
-    DEFINE_HEAD(N, W, 1, BYTES, name, form, exact_core, exact_loop, WORDS)                         \
-    DEFINE_HEAD(N, W, 2, BYTES, name, form, exact_core, exact_loop, WORDS)
+#define DECLARE_CORE(N, W, core)                                                                   \
+    void mh_core_dwp##N##W##_##core(const mh_dwp_job *job);                                        \
+    void mh_core_dwp##N##W##_##core##_loop(void);
+#define DEFINE_FORM(N, W, S, BYTES, name, core, exact_core, exact_loop, WORDS)                     \
+    MH_DW_FORM_DEFINE(mh_dwp_form, dwp##N##W##_s##S##_##name, mh_core_dwp##N##W##_##core,          \
+                      exact_core, mh_core_dwp##N##W##_##core##_loop, exact_loop, N, BYTES, S,      \
+                      WORDS)
+#define DEFINE_BOTH(N, W, BYTES, name, core, exact_core, exact_loop, WORDS)                        \
+    DEFINE_FORM(N, W, 1, BYTES, name, core, exact_core, exact_loop, WORDS)                         \
+    DEFINE_FORM(N, W, 2, BYTES, name, core, exact_core, exact_loop, WORDS)
 #define DEFINE_SLOPE(N, W, BYTES, shift)                                                           \
-    DEFINE_CORE(N, W, slope##shift)                                                                \
-    DEFINE_HEADS(N, W, BYTES, slope##shift, slope##shift, NULL, NULL, 2)                           \
-    DEFINE_HEADS(N, W, BYTES, slope##shift##x, slope##shift, mh_core_dwp##N##W##_exact,            \
-                 mh_core_dwp##N##W##_exact_loop, 2)
+    DECLARE_CORE(N, W, slope##shift)                                                               \
+    DEFINE_BOTH(N, W, BYTES, slope##shift, slope##shift, NULL, NULL, 2)                            \
+    DEFINE_BOTH(N, W, BYTES, slope##shift##x, slope##shift, mh_core_dwp##N##W##_exact,             \
+                mh_core_dwp##N##W##_exact_loop, 2)
 #define DEFINE_FORMS(N, W, BYTES)                                                                  \
-    DEFINE_CORE(N, W, exact)                                                                       \
-    DEFINE_HEADS(N, W, BYTES, exact, exact, NULL, NULL, 4)                                         \
+    DECLARE_CORE(N, W, exact)                                                                      \
+    DEFINE_BOTH(N, W, BYTES, exact, exact, NULL, NULL, 4)                                          \
     DEFINE_SLOPE(N, W, BYTES, 8)                                                                   \
     DEFINE_SLOPE(N, W, BYTES, 12)                                                                  \
     DEFINE_SLOPE(N, W, BYTES, 16)

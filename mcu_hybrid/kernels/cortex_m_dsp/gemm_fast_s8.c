@@ -2,14 +2,13 @@
 #include "mh_small.h" /* before all others */
 #include "mh_gemm.h"
 
-static mh_status run(const mh_gemm_params *p, const int8_t *in, int8_t *out, void *scratch,
-                     const mh_gemm_form *form)
+mh_status mh_gemm_s8(const mh_gemm_params *p, const int8_t *in, int8_t *out, void *scratch)
 {
     const mh_gemm_head head = {p->stream, p->steps, p->out_c, p->pair_words, p->shift};
     const int32_t in_c = 4 * p->steps;
     uint32_t *const column = scratch;
     mh_gemm_layer layer;
-    mh_gemm_begin(&layer, form, &head, column);
+    mh_gemm_begin(&layer, p->form, &head, column);
     int8_t *to = out;
     int32_t left = p->pixels;
     for (; left >= 3; left -= 3) {
@@ -27,19 +26,3 @@ static mh_status run(const mh_gemm_params *p, const int8_t *in, int8_t *out, voi
     mh_bound(out, p->pixels * p->out_c, p->lo, p->hi);
     return MH_OK;
 }
-
-#define DEFINE(form)                                                                               \
-    mh_status mh_gemm_##form##_s8(const mh_gemm_params *p, const int8_t *in, int8_t *out,          \
-                                  void *scratch)                                                   \
-    {                                                                                              \
-        return run(p, in, out, scratch, &mh_form_##form);                                          \
-    }
-#define DEFINE_LINE(shift)                                                                         \
-    DEFINE(line##shift)                                                                            \
-    DEFINE(fine##shift)                                                                            \
-    DEFINE(line##shift##_small)                                                                    \
-    DEFINE(fine##shift##_small)
-MH_FAST_SHIFTS(DEFINE_LINE)
-DEFINE(exact)
-DEFINE(exact_small)
-DEFINE(plain)

@@ -6,6 +6,10 @@
 #include "mh_dw_job.h"
 #include "mh_nn_fast_dw.h"
 
+/* A form: in a section of its own, so that the linker drops what no layer uses. */
+#define MH_DW_FORM_DEFINE(type, name, ...)                                                         \
+    const type mh_form_##name __attribute__((section(".rodata.mh_form_" #name))) = {__VA_ARGS__};
+
 /* Input columns that a tile of output columns reads. */
 typedef struct {
     int32_t first, count;

@@ -19,10 +19,10 @@ typedef struct {
 } mh_gemm_tile;
 
 /* A requantisation and the tile that it belongs to. */
-typedef struct {
+struct mh_gemm_form {
     const mh_gemm_tile *tile;
     mh_code tail3, tail1;
-} mh_gemm_form;
+};
 
 /* What all params of the fast kernels begin with. */
 typedef struct {
@@ -43,13 +43,6 @@ typedef struct {
     const uint32_t *last_stream; /* of the pair that an odd number of channels leaves half empty */
     int32_t out_c;
 } mh_gemm_layer;
-
-#define MH_FORM_DECLARE(shift)                                                                     \
-    extern const mh_gemm_form mh_form_line##shift, mh_form_fine##shift;                            \
-    extern const mh_gemm_form mh_form_line##shift##_small, mh_form_fine##shift##_small;
-MH_FAST_SHIFTS(MH_FORM_DECLARE)
-#undef MH_FORM_DECLARE
-extern const mh_gemm_form mh_form_exact, mh_form_exact_small, mh_form_plain;
 
 /* column: 2 * steps words for one pixel, three times as many for three. */
 void mh_gemm_begin(mh_gemm_layer *layer, const mh_gemm_form *form, const mh_gemm_head *head,

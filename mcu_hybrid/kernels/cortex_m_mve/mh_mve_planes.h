@@ -7,9 +7,10 @@
 
 typedef void (*mh_mve_planes_start)(const mh_mve_planes_job *job);
 
-#define MH_MVE_PLANES_DECLARE(form, rows, stride, vectors)                                         \
-    void mh_mve_planes_##form##_##rows##_##stride##_##vectors(const mh_mve_planes_job *job);
-MH_MVE_DEPTHWISE(MH_MVE_PLANES_DECLARE)
-#undef MH_MVE_PLANES_DECLARE
+/* The products, and rows of output that they compute together. */
+struct mh_mve_planes_form {
+    mh_mve_planes_start start;
+    int32_t rows;
+};
 
 #endif

@@ -68,9 +68,10 @@ static void outside(int8_t *to, const mh_mve_matrix_params *p, int32_t step)
     }
 }
 
-static mh_status conv(const mh_mve_matrix_params *p, const mh_mve_tile *tile, const int8_t *in,
-                      int8_t *out, int8_t *band)
+mh_status mh_mve_conv_s8(const mh_mve_matrix_params *p, const int8_t *in, int8_t *out,
+                         void *scratch)
 {
+    int8_t *const band = scratch;
     const int32_t step = p->kernel_h * p->in_c, row_bytes = p->out_w * p->out_c;
     const int32_t fitting = p->in_c < VECTOR ? VECTOR / p->in_c : 0;
     /* Offsets are bytes. */
@@ -91,16 +92,8 @@ static mh_status conv(const mh_mve_matrix_params *p, const mh_mve_tile *tile, co
                 spread_large(from, to, p->in_w, p->in_c, step);
             }
         }
-        mh_mve_multiply(tile, p, band, p->stride_w * step, out + y * row_bytes, p->out_w);
+        mh_mve_multiply(p, band, p->stride_w * step, out + y * row_bytes, p->out_w);
     }
     mh_mve_clamp(out, p->out_h * row_bytes, p->lo, p->hi);
     return MH_OK;
 }
-
-#define CONV(form, tail)                                                                           \
-    mh_status mh_mve_conv_##form##tail##_s8(const mh_mve_matrix_params *p, const int8_t *in,       \
-                                            int8_t *out, void *scratch)                            \
-    {                                                                                              \
-        return conv(p, &mh_mve_tile_##form##tail, in, out, scratch);                               \
-    }
-MH_MVE_FORMS(CONV)

@@ -150,9 +150,12 @@ static void run_band(const mh_mve_depthwise_params *p, mh_mve_planes_start start
     }
 }
 
-static mh_status depthwise(const mh_mve_depthwise_params *p, mh_mve_planes_start start,
-                           int32_t rows, const int8_t *in, int8_t *out, int8_t *band)
+mh_status mh_mve_depthwise_s8(const mh_mve_depthwise_params *p, const int8_t *in, int8_t *out,
+                              void *scratch)
 {
+    const mh_mve_planes_start start = p->form->start;
+    const int32_t rows = p->form->rows;
+    int8_t *const band = scratch;
     const int32_t out_c = p->in_c * p->multiplier, words = p->weight_bytes / 4 + 3;
     const int32_t columns = LANES / rows, chunks = (p->out_w + columns - 1) / columns;
     const int32_t last_columns = p->out_w - (chunks - 1) * columns;
@@ -188,11 +191,8 @@ static mh_status depthwise(const mh_mve_depthwise_params *p, mh_mve_planes_start
     return MH_OK;
 }
 
-#define DEPTHWISE(form, rows, stride, vectors)                                                     \
-    mh_status mh_mve_depthwise_##form##_##rows##_##stride##_##vectors##_s8(                        \
-        const mh_mve_depthwise_params *p, const int8_t *in, int8_t *out, void *scratch)            \
-    {                                                                                              \
-        return depthwise(p, mh_mve_planes_##form##_##rows##_##stride##_##vectors, rows, in, out,   \
-                         scratch);                                                                 \
-    }
-MH_MVE_DEPTHWISE(DEPTHWISE)
+#define FORM(form, rows, stride, vectors)                                                          \
+    void mh_mve_planes_##form##_##rows##_##stride##_##vectors(const mh_mve_planes_job *job);       \
+    const mh_mve_planes_form mh_form_planes_##form##_##rows##_##stride##_##vectors = {             \
+        mh_mve_planes_##form##_##rows##_##stride##_##vectors, rows};
+MH_MVE_DEPTHWISE(FORM)

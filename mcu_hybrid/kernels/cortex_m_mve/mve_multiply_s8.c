@@ -8,7 +8,7 @@
 #define VECTOR 16
 
 /* Channels beyond the last whole four: the tile writes four bytes, some of them must not be. */
-static void last_channels(const mh_mve_tile *tile, const mh_mve_job *whole, int32_t count)
+static void last_channels(const mh_mve_form *form, const mh_mve_job *whole, int32_t count)
 {
     int8_t four[GROUP];
     mh_mve_job job = *whole;
@@ -18,7 +18,7 @@ static void last_channels(const mh_mve_tile *tile, const mh_mve_job *whole, int3
     job.group_bytes = GROUP;
     for (int32_t i = 0; i < whole->pixels; i++) {
         int8_t *const out = whole->out + (i + 1) * whole->out_c - count;
-        tile->singles(&job);
+        form->singles(&job);
         for (int32_t c = 0; c < count; c++) {
             out[c] = four[c];
         }
@@ -26,9 +26,10 @@ static void last_channels(const mh_mve_tile *tile, const mh_mve_job *whole, int3
     }
 }
 
-void mh_mve_multiply(const mh_mve_tile *tile, const mh_mve_matrix_params *p, const int8_t *in,
-                     int32_t pixel_bytes, int8_t *out, int32_t pixels)
+void mh_mve_multiply(const mh_mve_matrix_params *p, const int8_t *in, int32_t pixel_bytes,
+                     int8_t *out, int32_t pixels)
 {
+    const mh_mve_form *const form = p->form;
     const int32_t rest = p->out_c % GROUP;
     mh_mve_job job;
     job.pixel = in;
@@ -45,7 +46,7 @@ void mh_mve_multiply(const mh_mve_tile *tile, const mh_mve_matrix_params *p, con
     job.zp = p->out_zp;
     if (job.group_bytes > 0) {
         if (job.pixels > 0) {
-            tile->pairs(&job);
+            form->pairs(&job);
         }
         if (pixels % 2 != 0) {
             const int32_t last = pixels - 1;
@@ -54,13 +55,13 @@ void mh_mve_multiply(const mh_mve_tile *tile, const mh_mve_matrix_params *p, con
             single.out += last * p->out_c;
             single.end += last * p->out_c;
             single.pixels = 1;
-            tile->singles(&single);
+            form->singles(&single);
         }
     }
     if (rest != 0) {
         job.pixels = pixels;
         job.stream += p->out_c / GROUP * p->group_words;
-        last_channels(tile, &job, rest);
+        last_channels(form, &job, rest);
     }
 }
 

@@ -1,9 +1,9 @@
 /* Fast kernels of the Cortex-M DSP extension (M4, M7, M33): convolutions and fully connected.
  *
  * Their weights are repacked and their requantisation is fitted by compiler/select, which also
- * picks the function. ``stream`` holds, for each pair of output channels (a zero channel fills the
- * last pair), its weights and constants in the order in which they are read; K is the sum's length,
- * rounded up to a multiple of 4:
+ * picks the ``form``: what requantises, and the loops that it belongs to. ``stream`` holds, for
+ * each pair of output channels (a zero channel fills the last pair), its weights and constants in
+ * the order in which they are read; K is the sum's length, rounded up to a multiple of 4:
  *
  *   line   w[0], add1, w[1 .. K/2-1], add0, mul0, mul1
  *   fine   w[0], add1, w[1 .. K/2-1], add0, mul0, addend0, mul1, addend1
@@ -22,8 +22,11 @@
 extern "C" {
 #endif
 
+typedef struct mh_gemm_form mh_gemm_form;
+
 typedef struct {
     const uint32_t *stream;
+    const mh_gemm_form *form;
     int32_t pixels;     /* 1x1: pixels; fully connected: input vectors */
     int16_t steps;      /* K / 4 */
     int16_t out_c;      /* of the layer */
@@ -34,6 +37,7 @@ typedef struct {
 
 typedef struct {
     const uint32_t *stream; /* as above */
+    const mh_gemm_form *form;
     int32_t band_bytes; /* convb: kernel_h rows with all their padding, and up to 3 bytes more */
     int16_t steps, out_c, pair_words, shift;
     int16_t in_h, in_w, in_c;
@@ -46,14 +50,16 @@ typedef struct {
     int8_t lo, hi;
 } mh_conv_fast_params;
 
-/* One function per form, and per shift of the line forms, so that shifts are immediates. Those that
- * end with _small take less code and some more instructions.
- *
- *   mh_gemm_*_s8   1x1 convolution with stride 1, fully connected; inputs a multiple of 4.
- *                  scratch: 24 * steps bytes (8 * steps where pixels < 3 and not _small)
- *   mh_conv_*_s8   any window, in_c a multiple of 4. scratch: 24 * steps + in_c bytes
- *   mh_convb_*_s8  any window, any in_c. scratch: 36 * steps + band_bytes
- */
+/* 1x1 convolution with stride 1, fully connected; inputs a multiple of 4.
+ * scratch: 24 * steps bytes (8 * steps where pixels < 3 and the form is not small) */
+mh_status mh_gemm_s8(const mh_gemm_params *p, const int8_t *in, int8_t *out, void *scratch);
+/* Any window, in_c a multiple of 4. scratch: 24 * steps + in_c bytes */
+mh_status mh_conv_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out, void *scratch);
+/* Any window, any in_c. scratch: 36 * steps + band_bytes */
+mh_status mh_convb_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out, void *scratch);
+
+/* A form for each shift of the line forms, so that shifts are immediates. Those that end with
+ * _small take less code and some more instructions. */
 #define MH_FAST_SHIFTS(X)                                                                          \
     X(0)                                                                                           \
     X(4)                                                                                           \
@@ -62,24 +68,12 @@ typedef struct {
     X(16)                                                                                          \
     X(20)
 
-#define MH_FAST_DECLARE(form)                                                                      \
-    mh_status mh_gemm_##form##_s8(const mh_gemm_params *p, const int8_t *in, int8_t *out,          \
-                                  void *scratch);                                                  \
-    mh_status mh_conv_##form##_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out,     \
-                                  void *scratch);                                                  \
-    mh_status mh_convb_##form##_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out,    \
-                                   void *scratch);
-#define MH_FAST_DECLARE_LINE(shift)                                                                \
-    MH_FAST_DECLARE(line##shift)                                                                   \
-    MH_FAST_DECLARE(fine##shift)                                                                   \
-    MH_FAST_DECLARE(line##shift##_small)                                                           \
-    MH_FAST_DECLARE(fine##shift##_small)
-MH_FAST_SHIFTS(MH_FAST_DECLARE_LINE)
-MH_FAST_DECLARE(exact)
-MH_FAST_DECLARE(exact_small)
-MH_FAST_DECLARE(plain)
-#undef MH_FAST_DECLARE_LINE
-#undef MH_FAST_DECLARE
+#define MH_FORM_DECLARE(shift)                                                                     \
+    extern const mh_gemm_form mh_form_line##shift, mh_form_fine##shift;                            \
+    extern const mh_gemm_form mh_form_line##shift##_small, mh_form_fine##shift##_small;
+MH_FAST_SHIFTS(MH_FORM_DECLARE)
+#undef MH_FORM_DECLARE
+extern const mh_gemm_form mh_form_exact, mh_form_exact_small, mh_form_plain;
 
 #ifdef __cplusplus
 }

@@ -1,8 +1,8 @@
 /* Fast kernels of the M-profile vector extension (MVE; M55, M85).
  *
- * Weights are repacked by compiler/select/mve_*.py, which also pick the function. All kernels
+ * Weights are repacked by compiler/select/mve_*.py, which also pick the ``form``. All kernels
  * compute TFLite's two roundings as they are: vqrdmulh is the first one, vrshl the second but for
- * ties of negative numbers. The middle of a function's name says what is done about these:
+ * ties of negative numbers. A form's name says what is done about these:
  *
  *   up    nothing: the layer's lower bound is its zero point, all negative numbers become that
  *   away  one is taken from negative numbers first; every factor's shift goes right
@@ -26,8 +26,11 @@ extern "C" {
  *   K % 16 weights of each channel, where that is not 0; then 16 of each, K / 16 times;
  *   4 biases (input zero point included), any: 4 left shifts, 4 multipliers, 4 negated right shifts
  */
+typedef struct mh_mve_form mh_mve_form;
+
 typedef struct {
     const uint32_t *stream;
+    const mh_mve_form *form;
     int32_t blocks;      /* K / 16, less one where K % 16 == 0 */
     int32_t group_words; /* words of stream for four channels */
     int32_t out_c;
@@ -43,13 +46,15 @@ typedef struct {
     int32_t columns; /* of the band: all that the windows of an output row see */
 } mh_mve_matrix_params;
 
-/* Per form and K % 16:
- *
- *   mh_mve_gemm_*_s8   1x1 convolution without padding, with any strides; fully connected: out_w
- *                      vectors. No scratch.
- *   mh_mve_conv_*_s8   any window that is not dilated sideways; weights in the order (x, y, in).
- *                      scratch: columns * kernel_h * in_c + 16
- */
+/* 1x1 convolution without padding, with any strides; fully connected: out_w vectors. No scratch. */
+mh_status mh_mve_gemm_s8(const mh_mve_matrix_params *p, const int8_t *in, int8_t *out,
+                         void *scratch);
+/* Any window that is not dilated sideways; weights in the order (x, y, in).
+ * scratch: columns * kernel_h * in_c + 16 */
+mh_status mh_mve_conv_s8(const mh_mve_matrix_params *p, const int8_t *in, int8_t *out,
+                         void *scratch);
+
+/* A form for each K % 16. */
 #define MH_MVE_TAILS(X, form)                                                                      \
     X(form, 0)                                                                                     \
     X(form, 4)                                                                                     \
@@ -57,11 +62,7 @@ typedef struct {
     X(form, 12)
 #define MH_MVE_FORMS(X) MH_MVE_TAILS(X, up) MH_MVE_TAILS(X, away) MH_MVE_TAILS(X, any)
 
-#define MH_MVE_DECLARE(form, tail)                                                                 \
-    mh_status mh_mve_gemm_##form##tail##_s8(const mh_mve_matrix_params *p, const int8_t *in,       \
-                                            int8_t *out, void *scratch);                           \
-    mh_status mh_mve_conv_##form##tail##_s8(const mh_mve_matrix_params *p, const int8_t *in,       \
-                                            int8_t *out, void *scratch);
+#define MH_MVE_DECLARE(form, tail) extern const mh_mve_form mh_form_mve_##form##tail;
 MH_MVE_FORMS(MH_MVE_DECLARE)
 #undef MH_MVE_DECLARE
 
@@ -71,8 +72,11 @@ MH_MVE_FORMS(MH_MVE_DECLARE)
  * stream holds, for each output channel: kernel_h * kernel_w weights, zeros (one at least) up to a
  * whole word; bias (input zero point included), multiplier, negated right shift.
  */
+typedef struct mh_mve_planes_form mh_mve_planes_form;
+
 typedef struct {
     const uint32_t *stream;
+    const mh_mve_planes_form *form;
     const uint8_t *lanes; /* which byte of a record each lane of the vectors of weights takes */
     int32_t weight_bytes; /* of a record, zeros included */
     int32_t in_h, in_w, in_c;
@@ -87,10 +91,13 @@ typedef struct {
     int32_t block;       /* channels of a band, a multiple of 8 or all */
 } mh_mve_depthwise_params;
 
-/* Rows of output that are computed together, stride_h (1 where that is not used), vectors of a
- * window. Where two rows share their vectors, there are twice as many vectors of weights.
- * scratch: block * plane_bytes + 16 * vectors + 8 / rows * stride_w * band_rows
- */
+/* scratch: block * plane_bytes + 16 * vectors + 8 / rows * stride_w * band_rows */
+mh_status mh_mve_depthwise_s8(const mh_mve_depthwise_params *p, const int8_t *in, int8_t *out,
+                              void *scratch);
+
+/* A form for each number of rows of output that are computed together, stride_h (1 where that is
+ * not used), vectors of a window. Where two rows share their vectors, there are twice as many
+ * vectors of weights. */
 #define MH_MVE_SHAPES(X, form)                                                                     \
     X(form, 1, 1, 1)                                                                               \
     X(form, 1, 1, 2)                                                                               \
@@ -108,8 +115,7 @@ typedef struct {
 #define MH_MVE_DEPTHWISE(X) MH_MVE_SHAPES(X, up) MH_MVE_SHAPES(X, away)
 
 #define MH_MVE_DECLARE(form, rows, stride, vectors)                                                \
-    mh_status mh_mve_depthwise_##form##_##rows##_##stride##_##vectors##_s8(                        \
-        const mh_mve_depthwise_params *p, const int8_t *in, int8_t *out, void *scratch);
+    extern const mh_mve_planes_form mh_form_planes_##form##_##rows##_##stride##_##vectors;
 MH_MVE_DEPTHWISE(MH_MVE_DECLARE)
 #undef MH_MVE_DECLARE
 
