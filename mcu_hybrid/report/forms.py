@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# Named by the code generator (compiler/exact/requant.py, fast/slope.py, fast/mve_requant.py).
+# Named by the code generator (compiler/exact/{requant,slope}.py, compiler/select/mve/requant.py).
 FORMS = {
     "slope": "a straight line of the channel's own, begun in the accumulator: multiply, saturate",
     "line": "a straight line with a start of the channel's own: add, multiply, saturate",

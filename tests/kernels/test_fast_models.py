@@ -11,9 +11,10 @@ import pytest
 from mcu_hybrid import ops, resources
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.compiler.select import Choice
+from mcu_hybrid.compiler.select.dsp.matrix import match as dsp_matrix
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
 from tests.support import arm_rig
-from tests.support.matrix_cases import MATCHERS, random_case
+from tests.support.matrix_cases import KINDS, random_case
 
 MODELS = ("kws_ref_model", "mcunet_vww1", "micro_speech_quantized", "pretrainedResnet_quant")
 TICK = 2 * 40  # instructions: a count is rounded to ticks at both ends
@@ -31,7 +32,7 @@ def test_layers_of_real_models(name: str, shared: Path, tmp_path: Path) -> None:
     data = (shared / "models" / f"{name}.tflite").read_bytes()
     graph = read_tflite(data, name).graph
     rng = np.random.default_rng(1)
-    chosen = [_case(graph, op, rng) for op in graph.ops if op.kind in MATCHERS]
+    chosen = [_case(graph, op, rng) for op in graph.ops if op.kind in KINDS]
     results = arm_rig.run_arm([case for case, _ in chosen], tmp_path)
     for (_, choice), result in zip(chosen, results, strict=True):
         assert result.is_right, result
@@ -39,7 +40,7 @@ def test_layers_of_real_models(name: str, shared: Path, tmp_path: Path) -> None:
 
 
 def _case(graph: Graph, op: Op, rng: np.random.Generator) -> tuple[arm_rig.ArmCase, Choice]:
-    choice = MATCHERS[op.kind].match(graph, op)
+    choice = dsp_matrix.match(graph, op)
     assert choice is not None, op.name
     x = rng.integers(-128, 128, graph.tensor(op.inputs[0]).shape).astype(np.int8)
     constants = [None if i == ABSENT else graph.tensor(i).data for i in op.inputs[1:]]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mcu_hybrid.compiler.select import mve_add, mve_matrix
+from mcu_hybrid.compiler.select.mve.add import match as mve_add
+from mcu_hybrid.compiler.select.mve.add import pack
+from mcu_hybrid.compiler.select.mve.matrix import match as mve_matrix
 from mcu_hybrid.ops import add
 from mcu_hybrid.ops.padding import SAME, Window
 from tests.support import arm_rig, dw_cases, matrix_cases, mve_cases
@@ -95,7 +97,7 @@ def test_a_line_is_the_operator_on_every_pair() -> None:
     for _ in range(20):
         graph = dw_cases.random_add(rng)
         (op,) = graph.ops
-        line = mve_add.find_line(graph, op)
+        line = pack.find_line(graph, op)
         if line is None or op.kind != "ADD":
             continue
         found += 1

@@ -10,7 +10,8 @@ import pytest
 
 from mcu_hybrid import ops
 from mcu_hybrid.compiler.exact.requant import EXACT, LINE
-from mcu_hybrid.compiler.select import plain_requant, plain_simple
+from mcu_hybrid.compiler.select.scalar import requant
+from mcu_hybrid.compiler.select.scalar.add import pack
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.ops.activation import NONE, RELU
 from mcu_hybrid.ops.weighted import weights_of
@@ -72,11 +73,11 @@ def test_forms_equal_the_reference_over_the_reachable_range() -> None:
     while min(checked[LINE], checked[EXACT]) < 15:
         graph = plain_cases.matrix_cases.random_conv(rng)
         op, weights = graph.ops[0], _matrix(graph)
-        found = plain_requant.fit(graph, op, weights, centred=False)
+        found = requant.fit(graph, op, weights, centred=False)
         if found is None:
             continue
-        asked = plain_requant.channels_of(graph, op, weights, centred=False)
-        first = plain_requant.thresholds(asked)
+        asked = requant.channels_of(graph, op, weights, centred=False)
+        first = requant.thresholds(asked)
         random = rng.integers(asked.acc_min, asked.acc_max + 1, (4000, len(weights))).T
         ends = np.stack([asked.acc_min, asked.acc_max], 1)
         acc = np.concatenate([first - 1, first, first + 1, random, ends], 1)
@@ -93,7 +94,7 @@ def test_add_line_equals_the_reference_on_all_pairs() -> None:
     for _ in range(40):
         graph = plain_cases.random_sum(rng)
         op = graph.ops[0]
-        line = plain_simple.add_line(graph, op)
+        line = pack.add_line(graph, op)
         if line is None:
             continue
         found += 1

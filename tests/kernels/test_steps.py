@@ -14,14 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcu_hybrid.compiler.select import (
-    conv,
-    depthwise,
-    mve_depthwise,
-    mve_matrix,
-    plain_depthwise,
-    plain_matrix,
-)
+from mcu_hybrid.compiler.select.dsp.depthwise import match as dsp_depthwise
+from mcu_hybrid.compiler.select.dsp.matrix import match as dsp_matrix
+from mcu_hybrid.compiler.select.mve.depthwise import match as mve_depthwise
+from mcu_hybrid.compiler.select.mve.matrix import match as mve_matrix
+from mcu_hybrid.compiler.select.scalar.depthwise import match as scalar_depthwise
+from mcu_hybrid.compiler.select.scalar.matrix import match as scalar_matrix
 from mcu_hybrid.ops.activation import NONE, RELU
 from mcu_hybrid.ops.base import KernelCall, KernelId
 from tests.support import arm_rig, step_seams
@@ -77,7 +75,7 @@ def _depthwise(
     stride: int,
     channels: int = 4,
     multiplier: int = 1,
-    match: Match = depthwise.match,
+    match: Match = dsp_depthwise.match,
     seam: Seam = step_seams.DEPTHWISE,
 ) -> Layer:
     return Layer(
@@ -92,9 +90,9 @@ def _dsp_matrix() -> list[Layer]:
     found = []
     for form, style in (("line", ONE_LINE), ("exact", TWO_LINES), ("fine", ONCE)):
         kernels = [KernelId(family, form=form) for family in ("gemm", "conv", "convb")]
-        found += _matrix(kernels, conv.match, step_seams.MATRIX, style)
+        found += _matrix(kernels, dsp_matrix.match, step_seams.MATRIX, style)
     kernels = [KernelId(family, form="plain") for family in ("gemm", "conv", "convb")]
-    return found + _matrix(kernels, conv.match, step_seams.MATRIX, TWO_LINES, wide=True)
+    return found + _matrix(kernels, dsp_matrix.match, step_seams.MATRIX, TWO_LINES, wide=True)
 
 
 def _dsp_depthwise() -> list[Layer]:
@@ -128,8 +126,8 @@ def _plain() -> list[Layer]:
     found = []
     for style in (ONE_LINE, TWO_LINES):
         kernels = [KernelId("plain_gemm"), KernelId("plain_conv")]
-        found += _matrix(kernels, plain_matrix.match, step_seams.PLAIN_MATRIX, style)
-        more = (plain_depthwise.match, step_seams.PLAIN_DEPTHWISE)
+        found += _matrix(kernels, scalar_matrix.match, step_seams.PLAIN_MATRIX, style)
+        more = (scalar_depthwise.match, step_seams.PLAIN_DEPTHWISE)
         wanted = KernelId("plain_depthwise")
         found.append(_depthwise(wanted, style, (3, 3), 1, 4, 1, *more))
         found.append(_depthwise(wanted, style, (2, 4), 2, 2, 2, *more))

@@ -11,7 +11,11 @@ from dataclasses import replace
 import numpy as np
 
 from mcu_hybrid import ops
-from mcu_hybrid.compiler.select import Choice, add, depthwise, move, mul, pool
+from mcu_hybrid.compiler.select import Choice
+from mcu_hybrid.compiler.select.dsp.depthwise import match as dsp_depthwise
+from mcu_hybrid.compiler.select.dsp.elementwise import match as dsp_elementwise
+from mcu_hybrid.compiler.select.dsp.move import match as dsp_move
+from mcu_hybrid.compiler.select.dsp.pool import match as dsp_pool
 from mcu_hybrid.graph.types import ABSENT, Graph, Op, Tensor
 from mcu_hybrid.ops import broadcast, depthwise_conv2d, mean, pad, pooling, strided_slice, transpose
 from mcu_hybrid.ops.activation import NONE, RELU, RELU6, RELU_N1_TO_1
@@ -19,7 +23,7 @@ from mcu_hybrid.ops.padding import SAME, VALID, Window
 from mcu_hybrid.quant import QuantParams
 from tests.support.arm_rig import ArmCase
 
-MATCHERS = (depthwise, add, mul, pool, move)
+MATCHERS = (dsp_depthwise, dsp_elementwise, dsp_pool, dsp_move)
 CHANNELS = (1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9, 12, 16, 18)
 _ACTIVATIONS = (NONE, RELU, RELU, RELU, RELU6, RELU_N1_TO_1)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from mcu_hybrid import ops
-from mcu_hybrid.compiler.select import Choice, conv, fully_connected
+from mcu_hybrid.compiler.select import Choice
+from mcu_hybrid.compiler.select.dsp.matrix import match as dsp_matrix
 from mcu_hybrid.graph.types import Graph, Op, Tensor
 from mcu_hybrid.ops import conv2d
 from mcu_hybrid.ops import fully_connected as fc
@@ -18,7 +19,7 @@ from mcu_hybrid.ops.padding import SAME, VALID, Window
 from mcu_hybrid.quant import QuantParams
 from tests.support.arm_rig import ArmCase
 
-MATCHERS = {"CONV_2D": conv, "FULLY_CONNECTED": fully_connected}
+KINDS = ("CONV_2D", "FULLY_CONNECTED")
 # Factor of the output's scale over what uses its range: mostly sensible, sometimes far off.
 _SPREADS = (0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 1.0, -2.5, 2.5)
 
@@ -34,7 +35,7 @@ def as_case(
 ) -> tuple[ArmCase, Choice] | None:
     """Inputs, the reference's outputs and the fast call of a graph of one operator."""
     op = graph.ops[0]
-    choice = MATCHERS[op.kind].match(graph, op)
+    choice = dsp_matrix.match(graph, op)
     if choice is None:
         return None
     choice = _one_way(rng, choice)

@@ -12,7 +12,11 @@ from dataclasses import replace
 import numpy as np
 
 from mcu_hybrid import ops
-from mcu_hybrid.compiler.select import Choice, mve_add, mve_depthwise, mve_matrix, mve_pool
+from mcu_hybrid.compiler.select import Choice
+from mcu_hybrid.compiler.select.mve.add import match as mve_add
+from mcu_hybrid.compiler.select.mve.depthwise import match as mve_depthwise
+from mcu_hybrid.compiler.select.mve.matrix import match as mve_matrix
+from mcu_hybrid.compiler.select.mve.pool import match as mve_pool
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.ops.padding import SAME, VALID, Window
 from mcu_hybrid.quant import QuantParams

@@ -9,13 +9,12 @@ import numpy as np
 
 from mcu_hybrid import ops
 from mcu_hybrid.compiler.exact.breakpoints import thresholds
-from mcu_hybrid.compiler.select import (
-    Choice,
-    plain_depthwise,
-    plain_matrix,
-    plain_requant,
-    plain_simple,
-)
+from mcu_hybrid.compiler.select import Choice
+from mcu_hybrid.compiler.select.scalar import requant
+from mcu_hybrid.compiler.select.scalar.add import match as scalar_add
+from mcu_hybrid.compiler.select.scalar.average_pool import match as scalar_average_pool
+from mcu_hybrid.compiler.select.scalar.depthwise import match as scalar_depthwise
+from mcu_hybrid.compiler.select.scalar.matrix import match as scalar_matrix
 from mcu_hybrid.graph.types import Graph, Op, Tensor
 from mcu_hybrid.ops import broadcast, depthwise_conv2d, fully_connected, pooling
 from mcu_hybrid.ops.activation import NONE, RELU, RELU6
@@ -26,10 +25,10 @@ from tests.support.arm_rig import ArmCase
 
 FOLDERS = ("cortex_m_plain", "ref")
 MATCHERS = (
-    plain_matrix.match,
-    plain_depthwise.match,
-    plain_simple.match_add,
-    plain_simple.match_average_pool,
+    scalar_matrix.match,
+    scalar_depthwise.match,
+    scalar_add.match,
+    scalar_average_pool.match,
 )
 
 
@@ -172,7 +171,7 @@ def steps_case(graph: Graph, choice: Choice, name: str) -> ArmCase:
     """Inputs whose sums lie at, before and behind every step of every channel."""
     op = graph.ops[0]
     weights = graph.tensor(op.inputs[1]).data
-    asked = plain_requant.channels_of(graph, op, weights, centred=False)
+    asked = requant.channels_of(graph, op, weights, centred=False)
     first = np.clip(thresholds(asked), asked.acc_min[:, None], asked.acc_max[:, None])
     sums = (first - asked.offset[:, None]).reshape(-1)
     sums = np.concatenate([sums - 1, sums, sums + 1])

@@ -12,18 +12,16 @@ from typing import Any
 import numpy as np
 
 from mcu_hybrid.compiler.exact.requant import EXACT, FINE, LINE, LayerRequant
-from mcu_hybrid.compiler.select import (
-    depthwise,
-    mve_depthwise,
-    mve_matrix,
-    packing,
-    plain_depthwise,
-    plain_matrix,
-    plain_requant,
-)
-from mcu_hybrid.compiler.select.dw_forms import Form, Rows
-from mcu_hybrid.compiler.select.mve_requant import Requant
-from mcu_hybrid.compiler.select.plain_requant import PlainRequant
+from mcu_hybrid.compiler.select.dsp.depthwise import match as dsp_depthwise
+from mcu_hybrid.compiler.select.dsp.depthwise.pack import Form, Rows
+from mcu_hybrid.compiler.select.dsp.matrix import pack as dsp_matrix
+from mcu_hybrid.compiler.select.mve.depthwise import match as mve_depthwise
+from mcu_hybrid.compiler.select.mve.matrix import match as mve_matrix
+from mcu_hybrid.compiler.select.mve.requant import Requant
+from mcu_hybrid.compiler.select.scalar import requant
+from mcu_hybrid.compiler.select.scalar.depthwise import match as scalar_depthwise
+from mcu_hybrid.compiler.select.scalar.matrix import pack as scalar_matrix
+from mcu_hybrid.compiler.select.scalar.requant import PlainRequant
 from mcu_hybrid.quant import multiply_by_quantized_multiplier
 from tests.support.step_faults import Seam, with_delta
 
@@ -100,13 +98,15 @@ def _plain_changed(found: PlainRequant, name: str, delta: np.ndarray) -> PlainRe
 
 
 def _plain_outputs(found: PlainRequant, args: tuple[Any, ...], acc: np.ndarray) -> np.ndarray:
-    asked = plain_requant.channels_of(*args[:3], **args[3])
+    asked = requant.channels_of(*args[:3], **args[3])
     return found.apply(acc - asked.offset)
 
 
-MATRIX = Seam(packing, "fit_layer", _matrix_names, with_delta, _matrix_outputs)
-DEPTHWISE = Seam(depthwise, "find_form", _depthwise_names, _depthwise_changed, _depthwise_outputs)
+MATRIX = Seam(dsp_matrix, "fit_layer", _matrix_names, with_delta, _matrix_outputs)
+DEPTHWISE = Seam(
+    dsp_depthwise, "find_form", _depthwise_names, _depthwise_changed, _depthwise_outputs
+)
 MVE_MATRIX = Seam(mve_matrix, "requant_of", _mve_names, with_delta, _mve_outputs)
 MVE_DEPTHWISE = Seam(mve_depthwise, "requant_of", _mve_names, with_delta, _mve_outputs)
-PLAIN_MATRIX = Seam(plain_matrix, "fit", _plain_names, _plain_changed, _plain_outputs)
-PLAIN_DEPTHWISE = Seam(plain_depthwise, "fit", _plain_names, _plain_changed, _plain_outputs)
+PLAIN_MATRIX = Seam(scalar_matrix, "fit", _plain_names, _plain_changed, _plain_outputs)
+PLAIN_DEPTHWISE = Seam(scalar_depthwise, "fit", _plain_names, _plain_changed, _plain_outputs)

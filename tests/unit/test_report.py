@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from mcu_hybrid.compiler.exact import requant
-from mcu_hybrid.compiler.select import dw_forms, mve_requant
+from mcu_hybrid.compiler.select.dsp.depthwise import pack as dsp_depthwise
+from mcu_hybrid.compiler.select.mve import requant as mve_requant
 from mcu_hybrid.report import html
 from mcu_hybrid.report.bar_tables import layers_table, sqnr_table
 from mcu_hybrid.report.board_figures import memory_figure
@@ -328,7 +329,7 @@ def test_the_forms_of_requantisation(page_text: str) -> None:
 
 
 def test_every_form_of_the_code_generator_is_explained() -> None:
-    own = {dw_forms.SLOPE, dw_forms.EXACT, requant.LINE, requant.FINE, requant.EXACT}
+    own = {dsp_depthwise.SLOPE, dsp_depthwise.EXACT, requant.LINE, requant.FINE, requant.EXACT}
     helium = {f"mve {form}" for form in (mve_requant.UP, mve_requant.AWAY, mve_requant.ANY)}
     assert set(FORMS) == own | helium
 

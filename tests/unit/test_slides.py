@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mcu_hybrid.compiler.select.matrix import Geometry
+from mcu_hybrid.compiler.select.dsp.matrix.call import Geometry
 
 small = st.integers(1, 4)
 

@@ -8,7 +8,7 @@ import pytest
 from mcu_hybrid import ops
 from mcu_hybrid.compiler.exact.breakpoints import Channels
 from mcu_hybrid.compiler.exact.slope import fit_slope
-from mcu_hybrid.compiler.select.add import find_linear
+from mcu_hybrid.compiler.select.dsp.elementwise.pack import find_linear
 from mcu_hybrid.graph.types import Graph, Op, Tensor
 from mcu_hybrid.ops.broadcast import ArithmeticAttrs
 from mcu_hybrid.quant import QuantParams, multiplier_shift

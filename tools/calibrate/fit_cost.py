@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from mcu_hybrid.compiler import cost
-from mcu_hybrid.compiler.cost.loops import Terms
+from mcu_hybrid.compiler.select.loops import Terms
 from tests.support import arm_rig, cost_cases
 
 CORES = {  # the machine that runs a core's instructions, and the folders that are fitted there

@@ -12,16 +12,21 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from mcu_hybrid.compiler.cost import (
-    dsp_depthwise_terms,
-    dsp_simple_terms,
-    dsp_terms,
-    mve_depthwise_terms,
-    mve_terms,
-    plain_terms,
-    ref_terms,
-)
-from mcu_hybrid.compiler.cost.loops import Terms
+from mcu_hybrid.compiler.select.dsp.depthwise import cost as dsp_depthwise
+from mcu_hybrid.compiler.select.dsp.elementwise import cost as dsp_elementwise
+from mcu_hybrid.compiler.select.dsp.matrix import cost as dsp_matrix
+from mcu_hybrid.compiler.select.dsp.move import cost as dsp_move
+from mcu_hybrid.compiler.select.dsp.pool import cost as dsp_pool
+from mcu_hybrid.compiler.select.loops import Terms
+from mcu_hybrid.compiler.select.mve.add import cost as mve_add
+from mcu_hybrid.compiler.select.mve.depthwise import cost as mve_depthwise
+from mcu_hybrid.compiler.select.mve.matrix import cost as mve_matrix
+from mcu_hybrid.compiler.select.mve.pool import cost as mve_pool
+from mcu_hybrid.compiler.select.ref import cost as ref
+from mcu_hybrid.compiler.select.scalar.add import cost as scalar_add
+from mcu_hybrid.compiler.select.scalar.average_pool import cost as scalar_average_pool
+from mcu_hybrid.compiler.select.scalar.depthwise import cost as scalar_depthwise
+from mcu_hybrid.compiler.select.scalar.matrix import cost as scalar_matrix
 from mcu_hybrid.ops.base import KernelCall
 
 MEASURED = Path(__file__).with_name("measured.json")
@@ -29,16 +34,26 @@ MEASURED = Path(__file__).with_name("measured.json")
 DSP, MVE, PLAIN, NARROW = "cortex-m7", "cortex-m55", "cortex-m3", "cortex-m0plus"
 # Cores with the instructions of a core that was measured, by the name in boards/cores.toml.
 _SAME = {"cortex-m4": DSP, "cortex-m7-sp": DSP, "cortex-m33": DSP}
-_TERMS: dict[str, Callable[[KernelCall], Terms]] = (
-    ref_terms.TERMS
-    | plain_terms.TERMS
-    | dsp_terms.TERMS
-    | dsp_simple_terms.TERMS
-    | dsp_depthwise_terms.TERMS
-    | mve_terms.TERMS
-    | mve_depthwise_terms.TERMS
+_FAMILIES = (
+    ref,
+    dsp_depthwise,
+    dsp_elementwise,
+    dsp_matrix,
+    dsp_move,
+    dsp_pool,
+    mve_add,
+    mve_depthwise,
+    mve_matrix,
+    mve_pool,
+    scalar_add,
+    scalar_average_pool,
+    scalar_depthwise,
+    scalar_matrix,
 )
-_NARROW_TERMS = _TERMS | ref_terms.NARROW_TERMS | plain_terms.NARROW_TERMS
+_TERMS: dict[str, Callable[[KernelCall], Terms]] = {
+    family: terms for module in _FAMILIES for family, terms in module.TERMS.items()
+}
+_NARROW_TERMS = _TERMS | ref.NARROW_TERMS | scalar_depthwise.NARROW_TERMS
 _OF_FOLDER = {"cortex_m_mve": MVE, "cortex_m_dsp": DSP, "cortex_m_plain": PLAIN}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mcu_hybrid.compiler.exact.breakpoints import Channels
 
-PRESCALE = 8  # the kernels hold 256 * raw for nothing: see compiler/select/packing.py
+PRESCALE = 8  # the kernels hold 256 * raw for nothing: see compiler/select/dsp/matrix/pack.py
 MAX_SHIFT = 20  # of the line form; 128 << (shift + 32) must fit 62 bits
 # Kernels are compiled for some shifts only: layers share them, and multipliers have bits to spare.
 SHIFT_STEP = 4

@@ -1,17 +1,18 @@
 /* Fast kernels of the Cortex-M DSP extension (M4, M7, M33): convolutions and fully connected.
  *
- * Their weights are repacked and their requantisation is fitted by compiler/select, which also
- * picks the ``form``: what requantises, and the loops that it belongs to. ``stream`` holds, for
- * each pair of output channels (a zero channel fills the last pair), its weights and constants in
- * the order in which they are read; K is the sum's length, rounded up to a multiple of 4:
+ * Their weights are repacked and their requantisation is fitted by compiler/select/dsp/matrix,
+ * which also picks the ``form``: what requantises, and the loops that it belongs to. ``stream``
+ * holds, for each pair of output channels (a zero channel fills the last pair), its weights and
+ * constants in the order in which they are read; K is the sum's length, rounded up to a multiple of
+ * 4:
  *
  *   line   w[0], add1, w[1 .. K/2-1], add0, mul0, mul1
  *   fine   w[0], add1, w[1 .. K/2-1], add0, mul0, addend0, mul1, addend1
  *   exact  w[0], offset1 << 8 | right1 - 1, w[1 .. K/2-1], offset0 << 6 | right0 - 1, mul0, mul1
  *   plain  w[0 .. K/2-1], 2 * offset, mul, addend, right - 1 of channel 0, the same of channel 1
  *
- * A word w holds 2 channels x 2 inputs; see compiler/select/packing.py for the bytes and
- * compiler/exact/requant.py for the constants. All kernels need an aligned scratch.
+ * A word w holds 2 channels x 2 inputs; see its pack.py for the bytes and compiler/exact/requant.py
+ * for the constants. All kernels need an aligned scratch.
  */
 #ifndef MH_NN_FAST_H
 #define MH_NN_FAST_H

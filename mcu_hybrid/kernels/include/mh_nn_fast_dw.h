@@ -1,6 +1,6 @@
 /* Fast depthwise convolutions of the Cortex-M DSP extension (M4, M7, M33).
  *
- * compiler/select/depthwise.py picks the form, repacks the weights and fits the requantisation.
+ * compiler/select/dsp/depthwise picks the form, repacks the weights and fits the requantisation.
  * ``stream`` holds per output channel its weights, then its constants:
  *
  *   slope  mul, start               out = sat8(hi32((sum * 2^prescale + start) * mul) >> shift)

@@ -1,5 +1,6 @@
 /* Fast elementwise kernels, pools and moving of bytes of the Cortex-M DSP extension (M4, M7, M33).
- * Buffers need no alignment unless said; see compiler/select/{add,pool,move}.py for who calls them.
+ * Buffers need no alignment unless said; see compiler/select/dsp/{elementwise,pool,move} for who
+ * calls them.
  */
 #ifndef MH_NN_FAST_EW_H
 #define MH_NN_FAST_EW_H

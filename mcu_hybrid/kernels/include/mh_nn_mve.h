@@ -1,6 +1,6 @@
 /* Fast kernels of the M-profile vector extension (MVE; M55, M85).
  *
- * Weights are repacked by compiler/select/mve_*.py, which also pick the ``form``. All kernels
+ * Weights are repacked by compiler/select/mve, which also picks the ``form``. All kernels
  * compute TFLite's two roundings as they are: vqrdmulh is the first one, vrshl the second but for
  * ties of negative numbers. A form's name says what is done about these:
  *

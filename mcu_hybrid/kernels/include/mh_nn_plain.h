@@ -1,7 +1,7 @@
 /* Kernels for cores without the DSP extension (M3, M0+), and for any other: plain C99, with the
  * inner loops in assembly where the core is known.
  *
- * Their constants are repacked and their requantisation is fitted by compiler/select/plain_*.py.
+ * Their constants are repacked and their requantisation is fitted by compiler/select/scalar.
  * ``constants`` hold, for each output channel, a start of the sum (bias and zero points) and
  *
  *   MH_PLAIN_LINE   mul, low + shift    out = sat8(((sum * mul + low) >> 32) >> shift)

@@ -1,0 +1,1 @@
+"""dw3, dwp and dw_any: DEPTHWISE_CONV_2D."""

@@ -1,0 +1,1 @@
+"""add_fast and mul_fast: ADD, SUB and MUL along runs of both operands."""

@@ -1,0 +1,1 @@
+"""pad_fast and copy_fast: PAD, TRANSPOSE and STRIDED_SLICE."""

@@ -1,0 +1,1 @@
+"""Kernels of the vector extension (Helium; M55), a folder a family."""

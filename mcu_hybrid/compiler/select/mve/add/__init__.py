@@ -1,0 +1,1 @@
+"""mve_add: ADD and SUB of equal shapes."""

@@ -1,0 +1,1 @@
+"""mve_depthwise: DEPTHWISE_CONV_2D."""

@@ -1,0 +1,1 @@
+"""plain_add: ADD and SUB of equal shapes."""

@@ -1,0 +1,1 @@
+"""plain_depthwise: DEPTHWISE_CONV_2D."""
