@@ -4,7 +4,7 @@
  *   r2         out
  *   r3 r4      multipliers of a and b
  *   r5         start
- *   r6         0xff00ff00
+ *   r6         0xff00ff00: a byte at the top of its half-word is 256 times itself, sign included
  *   r7-r12 lr  values
  *   [sp]       blocks of eight left
  */

@@ -8,7 +8,7 @@ void mh_add_blocks(const mh_add_job *job, int32_t blocks);
 
 static int32_t scaled(int8_t value, int32_t mul)
 {
-    return (int32_t)(((int64_t)(value * 256) * mul) >> 16);
+    return (int32_t)(((int64_t)(value * 256) * mul) >> 16); /* as SMLAW of a byte left in place */
 }
 
 static void add_run(const void *params, const int8_t *a, const int8_t *b, int8_t *out, int32_t size)

@@ -138,7 +138,8 @@
     strb r2, [r1]
 .endm
 
-/* Weights as halfwords: 256 * w for the slope (masked by r11), 2 * w for the exact form. */
+/* Weights as halfwords: 256 * w for the slope (a byte stays where it is, masked by r11: that is
+ * the prescale 8), 2 * w for the exact form. */
 .macro MASK_slope
     mov r11, #0xff00ff00
 .endm

@@ -31,7 +31,7 @@ typedef struct {
     const uint16_t *redo; /* of the next channels */
 } dw3_layer;
 
-#define EXACT_WORDS 7
+#define EXACT_WORDS 7 /* three of weights, mul, start, addend, right */
 
 /* The planes' rows for a strip: what the strip before left over, new rows, rows of padding. Sets
  * what is to be gathered, but for the input. */

@@ -27,7 +27,7 @@ static inside clip(int32_t start, int32_t dilation, int32_t kernel, int32_t size
 static void put(const mh_depthwise_conv2d_params *p, const int32_t sums[4], int32_t channel,
                 int8_t *out)
 {
-    static const uint8_t order[4] = {0, 2, 1, 3};
+    static const uint8_t order[4] = {0, 2, 1, 3}; /* SXTB16 takes bytes 0 and 2, then 1 and 3 */
     for (int32_t i = 0; i < 4; i++) {
         const int32_t c = channel + i;
         const int32_t sum = sums[order[i]] + (p->bias != NULL ? p->bias[c] : 0);
@@ -43,7 +43,7 @@ mh_status mh_dw_any_s8(const mh_depthwise_conv2d_params *p, const int8_t *in, in
     (void)scratch;
     w.in_step = p->dilation_w * p->in_c;
     w.weights_step = p->in_c;
-    w.offset = (uint32_t)(-p->in_zp & 0xffff) * 0x10001u;
+    w.offset = (uint32_t)(-p->in_zp & 0xffff) * 0x10001u; /* int16 twice */
     for (int32_t oy = 0; oy < p->out_h; oy++) {
         const int32_t y0 = oy * p->stride_h - p->pad_top;
         const inside y = clip(y0, p->dilation_h, p->kernel_h, p->in_h);

@@ -14,7 +14,7 @@
 #include "mh_dw.h"
 #include "mh_dwp_job.h"
 
-#define EXACT_WORDS 4
+#define EXACT_WORDS 4 /* mul, start, addend, right */
 
 typedef void (*dwp_core)(const mh_dwp_job *job);
 
@@ -232,7 +232,7 @@ mh_status mh_dwp_s8(const mh_dw_params *p, const int8_t *in, int8_t *out, void *
     l.padding = zero | zero << 21;
     l.row_bytes = form->phases * MH_DWP_SEGMENT_BYTES;
     l.row_words = form->phases * form->words;
-    job->words = (p->kernel_h * l.row_words + 3) / 4 * 2;
+    job->words = (p->kernel_h * l.row_words + 3) / 4 * 2; /* two unpacked to one, an even number */
     l.stream_words = job->words + form->form_words;
     const int32_t all = (p->strip - 1) * p->stride_h + p->kernel_h;
     const int32_t held = l.is_clipped ? min_of(all, p->in_h) : all;
@@ -242,7 +242,7 @@ mh_status mh_dwp_s8(const mh_dw_params *p, const int8_t *in, int8_t *out, void *
     l.last_row = p->in_c < 4 ? (int8_t *)(l.unpacked + 2 * job->words) : NULL;
     for (int i = 0; i < 3; i++) {
         job->begin[2 * i] = 1u << 20;
-        job->begin[2 * i + 1] = 1u << 9;
+        job->begin[2 * i + 1] = 1u << 9; /* of the middle field: bit 20 + 21 is 9 of this word */
     }
     job->out_c = p->out_pixel;
     job->row_step = p->out_row;

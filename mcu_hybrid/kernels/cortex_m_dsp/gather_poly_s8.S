@@ -2,7 +2,7 @@
  * a plane has 64 bytes, and with stride 2 the odd columns' planes follow those of the even ones. */
 #include "mh_gather_asm.h"
 
-#define PLANE 64
+#define PLANE 64 /* MH_DWP_SEGMENT_BYTES / 4 */
 #define ODD (4 * PLANE)
 
 /* Pixels a, b: their channels 1 and 3 to odd_a, odd_b, 0 and 2 stay; the second's are shifted by 5,

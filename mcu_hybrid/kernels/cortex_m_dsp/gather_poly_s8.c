@@ -6,7 +6,7 @@ void mh_gather_poly1_begin(mh_gather_job *job, const mh_dw_params *p, const mh_s
                            int32_t segment_bytes)
 {
     mh_gather_begin(job, p, span, segment_bytes);
-    job->offset = 0x00800080u;
+    job->offset = 0x00800080u; /* 128 twice: polynomials take inputs of 0 .. 255 */
 }
 
 void mh_gather_poly2_begin(mh_gather_job *job, const mh_dw_params *p, const mh_span *span,

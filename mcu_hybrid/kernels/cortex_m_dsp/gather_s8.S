@@ -29,7 +29,8 @@ GATHER mh_gather_w64, "PAIR 64", "QUAD 64"
 GATHER mh_gather_w128, "PAIR 128", "QUAD 128"
 
 /* void mh_fill_words(void *dst, uint32_t value, int32_t bytes)
- * 32 bytes a turn, then 4. r2 holds the bytes left, less what a turn takes. */
+ * 32 bytes a turn (rows of planes are multiples), then 4. r2 holds the bytes left, less what a
+ * turn takes. */
 FUNCTION mh_fill_words
     push {r4-r7}
     mov r3, r1; mov r4, r1; mov r5, r1

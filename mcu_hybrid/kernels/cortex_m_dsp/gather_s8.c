@@ -20,7 +20,7 @@ void mh_gather_begin(mh_gather_job *job, const mh_dw_params *p, const mh_span *s
     const int32_t rest = span->count - lead;
     const int32_t stepped = lead + (rest & ~1);
     job->pixel_bytes = p->in_pixel;
-    job->offset = (uint32_t)(-p->in_zp & 0xffff) * 0x10001u;
+    job->offset = (uint32_t)(-p->in_zp & 0xffff) * 0x10001u; /* int16 twice */
     job->lead = lead;
     job->padding = (uint32_t)(p->in_zp & 0xff) * 0x01010101u;
     job->quad_bytes = 8 * (rest / 4);

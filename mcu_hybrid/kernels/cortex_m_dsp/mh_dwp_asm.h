@@ -99,7 +99,7 @@
 .endm
 
 /* A sum prescaled by 2^11, with start (r1) added: from the lowest field; from the middle one, in
- * place. */
+ * place. 11 = 32 - 21: a field of 21 bits at the top of a word has lost its neighbours. */
 .macro LOW to, lo
     add \to, r1, \lo, lsl #11
 .endm
@@ -108,7 +108,7 @@
     orr \lo, \lo, \hi, lsl #11
     add \lo, r1, \lo, lsl #11
 .endm
-/* The highest field belongs to the lowest of the next sum. */
+/* The highest field, bit 42 and up, belongs to the lowest of the next sum. */
 .macro CARRY lo, hi
     add \lo, \lo, \hi, asr #10
 .endm
@@ -182,7 +182,7 @@
     ldrd r12, lr, [sp, #FRAME(ADDEND)]
 .endm
 .macro ONE_exact v, shift
-    add \v, r1, \v, asr #10
+    add \v, r1, \v, asr #10 /* 2^11 times the sum to twice it */
     add r9, r12, \v, asr #31
     smmlar \v, \v, r0, r9
     asr \v, \v, lr

@@ -40,9 +40,12 @@
 #define MH_DWP_JOB_FILL 140
 #define MH_DWP_JOB_BYTES 144
 
-#define MH_DWP_SEGMENT_BYTES 256 /* a row of one phase, four planes */
+/* A row of one phase, four planes of 64 bytes: 32 inputs, wider maps go tile by tile. Twice as much
+ * would halve the tiles' overlap, and take twice the scratch of narrow maps. Not tuned. */
+#define MH_DWP_SEGMENT_BYTES 256
 
-/* Segments are unrolled, and C enters them in their middle: so many, and bytes of code of one. */
+/* Segments are unrolled, and C enters them in their middle: so many, and bytes of code of one. The
+ * loop's end is 3 instructions, a segment 7 to 16; windows of up to 4 segments are one turn. */
 #define MH_DWP_UNROLLED 4
 #define MH_DWP_WIDE2_CODE 36
 #define MH_DWP_WIDE3_CODE 52

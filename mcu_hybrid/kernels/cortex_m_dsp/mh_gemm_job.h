@@ -20,11 +20,14 @@
 #define MH_ROWS_AT 0
 #define MH_ROWS_GAP 12
 
-/* Unrolled steps of the loops, and the bytes of code of one: C enters them in their middle. */
+/* Unrolled steps of the loops, and the bytes of code of one: C enters them in their middle. A step
+ * is 17 instructions (double steps: 14) and the loop's end 2, so 8 steps lose 1.5 % to it, 2 lose
+ * 6 % and save 408 bytes in each function. All instructions have 4 bytes, whatever their registers.
+ */
 #define MH_STEPS3 8
-#define MH_STEPS3_SMALL 2
+#define MH_STEPS3_SMALL 2 /* of the _small functions, where code counts for more */
 #define MH_BYTES3 68
-#define MH_STEPS1 4 /* double steps */
+#define MH_STEPS1 4 /* double steps: 3.5 % to the loop's end; layers of one pixel are few */
 #define MH_BYTES1 56
 
 #ifndef __ASSEMBLER__

@@ -1,6 +1,7 @@
 /* clang-format off */
 /* The tile of 3 pixels x 2 channels, for assembly that defines it, with as many steps unrolled as
- * it asks for.
+ * it asks for. It takes all 14 registers: 6 raw and low sums, 3 inputs, 2 words of weights, both
+ * pointers and an end. A fourth pixel has no room for its sums.
  *
  * Channel 0 of a pair is the low byte of each half-word of its weights, channel 1 the rest:
  * half-word = 256 * w1 + w0. One SMLAD on the raw word therefore sums 256 * acc1 + acc0 (modulo
@@ -162,7 +163,9 @@
     lsl r11, r11, lr
 .endm
 
-/* Shifts lie in low bits of what is added: of the sums of channel 1, and below channel 0's. */
+/* Shifts lie in low bits of what is added: of the sums of channel 1, and below channel 0's. They
+ * are 0 .. 22 and take 5 bits; channel 0 has twice the offset above them (asr #5), channel 1's sums
+ * are 256 times the true ones, and twice these is asr #7. */
 .macro EXACT3 name, gemm
     FUNCTION \name
     ldmia r1!, {r0, r2, r9}

@@ -9,7 +9,7 @@ int8_t *mh_pick_bytes(int8_t *dst, const int8_t *src, int32_t bytes, int32_t ste
 
 mh_status mh_pad_fast_s8(const mh_pad_fast_params *p, const int8_t *in, int8_t *out, void *scratch)
 {
-    const uint32_t four = (uint32_t)(p->value & 0xff) * 0x01010101u;
+    const uint32_t four = (uint32_t)(p->value & 0xff) * 0x01010101u; /* the byte four times */
     int32_t border = p->before; /* bytes of padding up to the next run */
     (void)scratch;
     for (int32_t plane = 0; plane < p->planes; plane++) {

@@ -65,8 +65,9 @@ mh_status mh_max_pool_fast_s8(const mh_pool_fast_params *p, const int8_t *in, in
     return MH_OK;
 }
 
-/* sum / count, rounded half away from zero, as the high half of a product; |sum| <= 2^15 and
- * count <= 256 (test_fast_simple.py goes through all of them). */
+/* sum / count, rounded half away from zero, as the high half of a product: 4 * sum times
+ * 2^30 / count. |sum| <= 2^15 and count <= 256, for sums take a half-word
+ * (test_fast_simple.py goes through all of them). */
 typedef struct {
     int32_t scale, half;
 } quotient;

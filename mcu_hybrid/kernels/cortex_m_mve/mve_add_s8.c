@@ -3,8 +3,8 @@
 
 #include "mh_mve.h"
 
-#define STEP 16
-#define QUARTER 4
+#define STEP 16   /* bytes of a vector */
+#define QUARTER 4 /* of them widened to 32 bits */
 
 /* Narrowing interleaves four vectors of four: byte 4 * i holds value i of the first, then come the
  * third, the second and the fourth. */

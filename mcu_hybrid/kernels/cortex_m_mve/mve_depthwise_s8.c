@@ -4,7 +4,7 @@
 #include "mh_mve.h"
 #include "mh_mve_planes.h"
 
-#define LANES 8
+#define LANES 8 /* of 16 bits: the offsets of a scattering store */
 
 typedef struct {
     const int8_t *from;
@@ -124,7 +124,7 @@ static uint32_t mask_of(int32_t rows, int32_t valid_rows, int32_t columns)
     for (int32_t lane = 0; lane < LANES; lane++) {
         const int32_t i = output_of(lane);
         if (i % rows < valid_rows && i / rows < columns) {
-            mask |= 3u << (2 * lane);
+            mask |= 3u << (2 * lane); /* P0 has a bit a byte */
         }
     }
     return mask;
@@ -133,7 +133,7 @@ static uint32_t mask_of(int32_t rows, int32_t valid_rows, int32_t columns)
 static void run_band(const mh_mve_depthwise_params *p, mh_mve_planes_start start,
                      mh_mve_planes_job *job, int32_t channels)
 {
-    const int32_t words = p->weight_bytes / 4 + 3;
+    const int32_t words = p->weight_bytes / 4 + 3; /* bias, multiplier, right shift */
     if (p->multiplier == 1) {
         job->plane_bytes = p->plane_bytes;
         job->channels = channels;

@@ -3,8 +3,8 @@
 
 #include "mh_mve.h"
 
-#define UNROLLED 4
-#define GROUP 4
+#define UNROLLED 4 /* blocks of mve_tile_s8.S: its loop's end is 2 instructions to 56 */
+#define GROUP 4    /* channels: a vector of 32-bit sums */
 #define VECTOR 16
 
 /* Channels beyond the last whole four: the tile writes four bytes, some of them must not be. */

@@ -3,7 +3,7 @@
 
 #include "mh_mve.h"
 
-#define SUMS 8
+#define SUMS 8 /* of 16 bits in a vector */
 #define BYTES 16
 
 /* What a window sees of the map. */

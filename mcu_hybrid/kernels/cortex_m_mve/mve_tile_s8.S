@@ -24,7 +24,7 @@
 #define FRAME(field) MH_MVE_JOB_##field
 #define FRAME_ENTRY FRAME(BLOCKS)
 #define FRAME_BYTES MH_MVE_JOB_BYTES
-#define BLOCK_CODE 56 /* bytes of code of a block */
+#define BLOCK_CODE 56 /* bytes of code of a block: 14 instructions */
 
 /* One block of weights of a channel and its products with both pixels. */
 .macro PAIR_MAC q, first, second, bytes, mac

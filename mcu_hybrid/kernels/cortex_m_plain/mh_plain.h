@@ -52,7 +52,7 @@ static inline int32_t mh_plain_words(int32_t form)
     return form == MH_PLAIN_LINE ? 2 : 3;
 }
 
-/* k: mul, low + shift. */
+/* k: mul, low + shift; the shift, below 32, has the 5 lowest bits. */
 static inline int32_t mh_plain_line_s8(int32_t sum, const int32_t *k)
 {
     return mh_plain_sat8(mh_plain_high(sum, k[0], (uint32_t)k[1]) >> (k[1] & 31));
@@ -61,7 +61,7 @@ static inline int32_t mh_plain_line_s8(int32_t sum, const int32_t *k)
 /* k: mul, addend, right. */
 static inline int32_t mh_plain_exact_s8(int32_t sum, const int32_t *k)
 {
-    const int32_t v = 2 * sum;
+    const int32_t v = 2 * sum; /* 2^31 is half of the high word's unit: it rounds */
     return mh_plain_sat8((mh_plain_high(v, k[0], 0x80000000u) + k[1] + (v >> 31)) >> k[2]);
 }
 

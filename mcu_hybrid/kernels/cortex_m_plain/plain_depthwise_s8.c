@@ -9,8 +9,9 @@
 #if defined(__ARM_ARCH_6M__)
 #define PIXELS 2 /* for want of registers */
 #else
-#define PIXELS 4
+#define PIXELS 4 /* share the load of a weight; more sums than registers would be stored */
 #endif
+/* Loops are unrolled 4 times (the literal of each pragma): all PIXELS, or 4 taps. */
 
 /* One channel of a band of output rows. */
 typedef struct {

@@ -10,7 +10,7 @@
 
 /* Nested loops of broadcasting, outermost first; a stride of 0 repeats the operand.
  * loops = MH_BROADCAST_LOOPS extents, then as many element strides of a, then of b. */
-#define MH_BROADCAST_LOOPS 4
+#define MH_BROADCAST_LOOPS 4 /* neighbouring dimensions that repeat alike are merged before */
 
 /* ADD and SUB. In place on an operand that has the output's shape. */
 typedef struct {
@@ -93,7 +93,7 @@ mh_status mh_resize_nearest_s8(const mh_resize_nearest_params *p, const int8_t *
 
 /* TRANSPOSE and STRIDED_SLICE: reads with strides from in + offset, writes in order.
  * loops = MH_COPY_LOOPS extents, outermost first, then as many element strides (any sign). */
-#define MH_COPY_LOOPS 5
+#define MH_COPY_LOOPS 5 /* dimensions of TFLM's TRANSPOSE */
 
 typedef struct {
     int32_t offset;

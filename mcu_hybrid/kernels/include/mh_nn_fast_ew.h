@@ -50,7 +50,7 @@ typedef struct {
 /* At least 4 channels. */
 mh_status mh_max_pool_fast_s8(const mh_pool_fast_params *p, const int8_t *in, int8_t *out,
                               void *scratch);
-/* At least 4 channels, windows of at most 256 pixels. */
+/* At least 4 channels, windows of at most 256 pixels: their sums fit 16 bits (256 * -128). */
 mh_status mh_average_pool_fast_s8(const mh_pool_fast_params *p, const int8_t *in, int8_t *out,
                                   void *scratch);
 
@@ -77,7 +77,7 @@ typedef struct {
 mh_status mh_pad_fast_s8(const mh_pad_fast_params *p, const int8_t *in, int8_t *out, void *scratch);
 
 /* Reads with strides from in + offset, writes in order: loops as in mh_strided_copy_params. */
-#define MH_COPY_FAST_LOOPS 5
+#define MH_COPY_FAST_LOOPS 5 /* as MH_COPY_LOOPS */
 
 typedef struct {
     int32_t offset;

@@ -20,8 +20,8 @@
 extern "C" {
 #endif
 
-#define MH_ROUTE_MAX_TOP 10
-#define MH_ROUTE_MAX_CLASSES 1024
+#define MH_ROUTE_MAX_TOP 10       /* as the paper's routers (hybrid 4, docs/papers.md) */
+#define MH_ROUTE_MAX_CLASSES 1024 /* sums of Q20 stay at 2^30 or below */
 #define MH_ROUTE_PROBABILITY_ONE (1 << 15)
 #define MH_ROUTE_SCORES 3 /* entropy, max-prob, margin */
 

@@ -21,6 +21,7 @@ static uint32_t mh_route_ln_q16(uint32_t s)
             log2_q20 |= bit;
         }
     }
+    /* Q20 * Q32 to Q16, rounded. */
     return (uint32_t)(((uint64_t)log2_q20 * MH_ROUTE_LN2_Q32 + ((uint64_t)1 << 35)) >> 36);
 }
 

@@ -7,7 +7,7 @@ static int32_t one_over_one_plus(int32_t x)
     const int32_t one_q29 = (int32_t)1 << 29;
     const int32_t half_denominator = (int32_t)(((int64_t)x + INT32_MAX + 1) / 2);
     int32_t estimate =
-        1515870810 + mh_high_mul(half_denominator, -1010580540); /* 48/17 - 32/17 d */
+        1515870810 + mh_high_mul(half_denominator, -1010580540); /* 48/17 - 32/17 d, in Q29 */
     for (int step = 0; step < 3; ++step) {
         const int32_t error = one_q29 - mh_high_mul(half_denominator, estimate);
         estimate += mh_high_mul(estimate, error) * 4;
@@ -43,7 +43,7 @@ mh_status mh_softmax_s8(const mh_softmax_params *p, const int8_t *in, int8_t *ou
 {
     (void)scratch;
     if (p->depth < 1 || p->depth > 4095) {
-        return MH_ERR_ARG; /* more would overflow the sum */
+        return MH_ERR_ARG; /* more would overflow the sum: 12 integer bits of Q19 */
     }
     for (int32_t row = 0; row < p->rows; ++row) {
         softmax_row(p, in + row * p->depth, out + row * p->depth);
