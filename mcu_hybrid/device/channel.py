@@ -20,17 +20,19 @@ from mcu_hybrid.wire.frames import BadFrame, Decoder, Frame, encode
 from mcu_hybrid.wire.messages import LINK_CODES, MAX_PAYLOAD, RESPONSE, Type
 from mcu_hybrid.wire.payloads import Ack, ErrorFrame, FaultFrame
 
-_READ_BYTES = 65536
+_READ_BYTES = 65536  # more than any link holds back
+# Times fit serial links that lose bytes, and adapters that hold them back for some ms; tests with
+# such links (tests/support) hold them together. None is finely tuned.
 _STUCK_S = 0.05  # a frame that is whole but for its end, for so long
 _AFTER_DAMAGE_S = 0.005  # what else was damaged with it is past then
 _AFTER_NOISE_S = 0.02  # it may be no board of ours: not asked too often
-_LONGEST_WAIT_S = 1.0
-_RUN_WAIT_S = 2.0
+_LONGEST_WAIT_S = 1.0  # from one sending to the next: six within the budget, at least
+_RUN_WAIT_S = 2.0  # four beats of a board that computes (mh_watch.c)
 _RUN_BUDGET = 4 / 3  # of the usual budget: a board that computes may be slow to say so
-_HUNG_BUDGET_S = 0.3
+_HUNG_BUDGET_S = 0.3  # of a board that has been told hung: enough for one answer, should it be back
 _STARTS = 30  # a run that was acknowledged so often and never answered
 _TYPICAL = 4.0  # times the usual time is late
-_LEAST_PIECE_BYTES = 32
+_LEAST_PIECE_BYTES = 32  # below it heads and checksums are most of a frame
 _SHRINK_AFTER = 4  # damaged frames in one exchange
 _GOOD_FRAMES = 16  # in a row, before larger ones are tried
 _SEND_AGAIN = "the link loses bytes: try a shorter cable or a lower baud rate"

@@ -20,9 +20,10 @@ from mcu_hybrid.wire.messages import NO_LAYER, Code, Type
 from mcu_hybrid.wire.payloads import Hello, ProfileRow, Route, SelfTest
 
 _UNDISTURBED = 3  # tries to time a run that no byte of ours interrupts
-# The slowest that a layer may be before it counts as an endless loop.
+# The slowest that a layer may be before it counts as an endless loop: seconds of a board; of an
+# emulated one less of its own time, which is many times slower to wait for.
 _LIMIT_MS, _EMULATED_LIMIT_MS = 5_000, 300
-_INSTRUCTIONS_PER_MAC = 100
+_INSTRUCTIONS_PER_MAC = 100  # several times what the reference kernels take
 
 
 class Device(Connection):

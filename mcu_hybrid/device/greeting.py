@@ -13,7 +13,7 @@ from mcu_hybrid.errors import LinkError, LinkTimeout
 from mcu_hybrid.wire.messages import Type
 from mcu_hybrid.wire.payloads import FaultFrame, Hello
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0  # quick for a board that runs, quiet for a slow start
 _TAKEN_AFTER_S = 1.0  # of silence; a program that has just ended is gone by then
 _FAULTY_AFTER_S = 1.0  # from the first fault: what a board needs to restart from a single one
 

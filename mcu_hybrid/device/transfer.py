@@ -11,7 +11,8 @@ from mcu_hybrid.wire import payloads
 from mcu_hybrid.wire.fields import FLASH_AGAIN, fixed_bytes
 from mcu_hybrid.wire.messages import MAX_FRAME, MAX_PAYLOAD, Code, Type
 
-_FRAME_BYTES = MAX_FRAME - MAX_PAYLOAD + 5  # beside the payload, with COBS and delimiters
+# Beside the payload: head and checksum, two delimiters, and a byte of COBS for each 254 begun.
+_FRAME_BYTES = MAX_FRAME - MAX_PAYLOAD + 5
 _WRITE_HEAD = fixed_bytes(payloads.WriteInput)
 _GAPS = 50  # in one tensor: not the link's fault any longer
 

@@ -13,7 +13,7 @@ from mcu_hybrid.link.memory import MemoryLink
 __all__ = ["Link", "MemoryLink", "is_serial_port", "open_link"]
 
 _FORMS = "uart:/dev/ttyACM0?baud=921600, socket://127.0.0.1:5555 or child:PROGRAM"
-_BAUD = 921_600
+_BAUD = 921_600  # that of the boards' files; what debug probes' serial ports still do
 _PSEUDO_TERMINAL = re.compile(r"/dev/(pts/.*|pty.*|tty[a-ep-z][0-9a-f]|ttys\d+)")
 
 

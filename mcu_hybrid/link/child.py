@@ -9,7 +9,7 @@ import tempfile
 
 from mcu_hybrid.errors import LinkError
 
-_STOP_TIMEOUT_S = 2.0
+_STOP_TIMEOUT_S = 2.0  # the firmware ends with its input, at once; then it is killed
 
 
 class ChildLink:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mcu_hybrid.errors import LinkError
 
-_CONNECT_TIMEOUT_S = 5.0
-_WRITE_TIMEOUT_S = 60.0
+_CONNECT_TIMEOUT_S = 5.0  # a board on this machine answers at once; others wait for the same one
+_WRITE_TIMEOUT_S = 60.0  # an emulator that computes reads nothing: longer than any layer may take
 
 
 class TcpLink:

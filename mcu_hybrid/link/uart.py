@@ -13,7 +13,7 @@ from mcu_hybrid.errors import LinkError
 from mcu_hybrid.link import usb as usb_ports
 
 # pyserial reconfigures the port whenever its timeout changes: it stays fixed, and reads add up.
-_SLICE_S = 0.02
+_SLICE_S = 0.02  # a read ends so much late at most; shorter ones take the processor's time
 
 
 def list_ports() -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SYSFS = Path("/sys/bus/usb/devices")
-STLINK, SEGGER, ARM, RASPBERRY = 0x0483, 0x1366, 0x0D28, 0x2E8A
+STLINK, SEGGER, ARM, RASPBERRY = 0x0483, 0x1366, 0x0D28, 0x2E8A  # USB vendor ids
 # ST's vendor id is on every STM32 that has a USB socket: only these products are ST-LINKs.
 STLINK_PRODUCTS = frozenset(
     (

@@ -18,6 +18,8 @@ from mcu_hybrid.ops.fully_connected import FULLY_CONNECTED
 AOT, REF, TFLM = "aot", "ref", "tflm"  # whose code runs: our kernels, reference kernels, CMSIS-NN
 MODELLED = "modelled from measured instruction timings, not measured on this board"
 DENSE = FULLY_CONNECTED.kind  # reads each weight once, so it runs at the speed of the flash
+# Least share by which the time of such a layer may be off: published waits of one flash differ by a
+# factor of two (5.6 to 11 cycles per line of 32 bytes; docs/engine.md, "Time").
 DENSE_RANGE = 0.25
 OLD = "the time is an older version's, whose times were 15 to 45 % too good: make it again"
 HOST = "a process on this machine: its time is no board's"

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from mcu_hybrid.machines.trace import Tracer
 
 _LOG = logging.getLogger(__name__)
-_PR_SET_PDEATHSIG = 1
-_ACCEPT_WAIT_S = 15.0
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_ACCEPT_WAIT_S = 15.0  # a start takes under a second; a busy machine's, many of them
 _ATTEMPTS = 3  # another program can take the free port before the machine does
-_LOG_TAIL_LINES = 15
+_LOG_TAIL_LINES = 15  # in an error: a screen's part, and all that QEMU says when it refuses
 
 
 class ProgramMachine:

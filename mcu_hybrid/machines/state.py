@@ -21,8 +21,8 @@ from pathlib import Path
 from mcu_hybrid import json_text
 from mcu_hybrid.errors import McuHybridError
 
-_TERM_WAIT_S = 3.0
-_LOCK_WAIT_S = 60.0
+_TERM_WAIT_S = 3.0  # a machine ends in milliseconds; then it is killed
+_LOCK_WAIT_S = 60.0  # starts take a second or two: several may stand in line on a busy machine
 _THREADS = threading.RLock()
 _HELD: set[str] = set()  # boards whose lock this process has
 

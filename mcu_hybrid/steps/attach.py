@@ -16,7 +16,7 @@ from mcu_hybrid.link import uart
 from mcu_hybrid.link.usb import Port, port_named, probe_kind, probes
 from mcu_hybrid.wire.payloads import Hello
 
-HELLO_WAIT_S = 2.0
+HELLO_WAIT_S = 2.0  # of each port that may be the board's: one that runs answers in milliseconds
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from mcu_hybrid.steps.build import Build
 from mcu_hybrid.steps.trust import require_sound
 from mcu_hybrid.wire.payloads import Hello
 
-# A board that was just flashed or plugged in may still be starting.
+# A board that was just flashed or plugged in may still be starting, and its port come up.
 ANSWER_WAIT_S = 8.0
 
 

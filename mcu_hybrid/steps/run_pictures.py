@@ -13,8 +13,8 @@ import numpy as np
 from mcu_hybrid.errors import InputError
 
 PICTURES = "pictures.npz"
-MOST = 12  # of a kind
-SIDE = 48  # pixels
+MOST = 12  # of a kind: two rows of a page
+SIDE = 48  # pixels: what is on it is seen, and all of them weigh less than 200 KB
 
 
 def save_pictures(path: Path, x: np.ndarray, queried: np.ndarray, wrong: np.ndarray) -> None:

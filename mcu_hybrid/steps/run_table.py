@@ -20,6 +20,7 @@ from mcu_hybrid.steps.cloud import CloudModel, RunOptions, cloud_warnings
 from mcu_hybrid.steps.heard import Pass
 from mcu_hybrid.steps.split import TestSplit
 
+# An answer of ten scores as JSON, with its head, in round figures.
 EXPECTED_ANSWER_BYTES = 200  # used for the link's way down where the server never answered
 OUTCOMES, CALIBRATION = "results.npz", "calibration.npz"  # per image, of the test and other split
 

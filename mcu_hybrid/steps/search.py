@@ -32,7 +32,8 @@ from mcu_hybrid.training.fit import predict
 
 BEST, WEIGHTS = "best.json", "best-base.pt"
 AUTO = "auto"
-_FIXED_EPOCHS = 4  # times those of a candidate: a fixed global is trained once
+# Times those of a candidate: a fixed global is trained once, and all scores rest on it. Not tuned.
+_FIXED_EPOCHS = 4
 
 
 @dataclass(frozen=True)

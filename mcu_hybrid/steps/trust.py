@@ -11,7 +11,8 @@ from mcu_hybrid.errors import ProtocolError
 from mcu_hybrid.image.parts import image_parts
 from mcu_hybrid.steps.build import Build
 
-# A known answer takes an inference: asked for where that is a matter of seconds on any board.
+# A known answer takes an inference: asked for where that is a matter of seconds on any board, with
+# the reference kernels, too (tens of instructions a MAC).
 QUICK_MACS = 5_000_000
 _FLASH_AGAIN = "flash it again: mcu-hybrid flash DIR; where it comes back, the flash is worn out"
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from mcu_hybrid.cloud.service import Service
 
-MAX_BODY_BYTES = 16 << 20
+MAX_BODY_BYTES = 16 << 20  # MAX_BATCH colour images of 256 x 256, uint8, are 12 MiB
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from mcu_hybrid.cloud.oip import HEADER_LENGTH, Message, decode_request, encode_
 from mcu_hybrid.cloud.oip_tensors import OipError
 from mcu_hybrid.cloud.service import Service
 
-BODY_TIMEOUT_S = 30.0
+BODY_TIMEOUT_S = 30.0  # 1 MB over 250 kbit/s; a slower link should send less
 OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")  # probes of a supervisor carry no token
 
 

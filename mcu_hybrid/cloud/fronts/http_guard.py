@@ -14,9 +14,11 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+# Bounds against clients that open and do not finish; each connection may hold a body in memory
+# (MAX_CONNECTIONS x MAX_BODY_BYTES is 2 GiB). Well above what boards of one site need; not tuned.
 MAX_CONNECTIONS = 128  # beyond: 503
-MAX_UNFINISHED_PER_CLIENT = 32
-HEAD_TIMEOUT_S = 10.0
+MAX_UNFINISHED_PER_CLIENT = 32  # a quarter: no client takes all places
+HEAD_TIMEOUT_S = 10.0  # a head is one packet: the slowest of links has sent it in seconds
 # A request on its way is not a slow one: what arrives in bursts is younger than this.
 PATIENCE_S = 1.0
 

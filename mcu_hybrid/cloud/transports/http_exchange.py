@@ -30,7 +30,7 @@ RETRY_ERRORS = (
     httpx.WriteError,
     httpx.RemoteProtocolError,
 )
-MAX_RESPONSE_BYTES = 64 << 20
+MAX_RESPONSE_BYTES = 64 << 20  # far above any answer: a wrong server must not fill the memory
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from mcu_hybrid.compiler.arena.spans import (
     live_bound,
 )
 
-SEED = 1
+SEED = 1  # any, as long as it stays: the same model gives the same plan
 LIMIT = 0.02  # of one question, in the solver's deterministic time; on a PC a few seconds
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-ALIGN = 16
+ALIGN = 16  # a vector of Helium, which may read to the end of its unit; TFLM's arena has it, too
 
 # (span that is read, span that is written) -> bytes, a multiple of the alignment, that the first
 # must lie above the second where they share memory. The first ends at the time the second begins.

@@ -48,7 +48,7 @@ def thresholds(ch: Channels) -> np.ndarray:
     low, high = ch.acc_min[:, None], ch.acc_max[:, None] + 1
     first = np.clip(guess, low, high).astype(np.int64)
     for _ in range(64):
-        # Both rounding steps move a step by at most a few accumulators.
+        # Both rounding steps move a step by at most a few accumulators: 64 are far more.
         down = (first > low) & (ch.outputs(np.maximum(first - 1, low)) >= levels)
         up = (first < high) & (ch.outputs(np.minimum(first, high - 1)) < levels)
         if not (down.any() or up.any()):

@@ -13,7 +13,7 @@ import numpy as np
 
 P = ParamSpec("P")
 R = TypeVar("R")
-MOST = 512
+MOST = 512  # results: the layers of a large model, in the shapes of its streams. Not tuned
 
 
 def by_content(function: Callable[P, R]) -> Callable[P, R]:

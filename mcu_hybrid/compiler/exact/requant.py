@@ -34,7 +34,7 @@ from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
 LINE, FINE, EXACT = "line", "fine", "exact"
 MAX_RIGHT = 23  # of the exact form; (zero point << right) must fit 31 bits
-_CONSTANT_RIGHT = 8
+_CONSTANT_RIGHT = 8  # of a constant channel: any of 1 .. MAX_RIGHT, for its multiplier is 0
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,10 @@ PRESCALE = 8  # the kernels hold 256 * raw for nothing: see compiler/select/dsp/
 MAX_SHIFT = 20  # of the line form; 128 << (shift + 32) must fit 62 bits
 # Kernels are compiled for some shifts only: layers share them, and multipliers have bits to spare.
 SHIFT_STEP = 4
-MAX_ADD = 4096  # of the fine form
-_MUL_LIMIT = 1 << 31
+# Of the fine form: adds to try for a multiplier. Their products with it lie some 2^20 apart modulo
+# 2^32; more would find more lines and take longer. Not tuned.
+MAX_ADD = 4096
+_MUL_LIMIT = 1 << 31  # multipliers are positive int32: SMMUL and SMMLA are signed
 
 
 def _around(first: int, last: int) -> np.ndarray:
@@ -34,9 +36,10 @@ _BLOCKS = (
     (1, _around(64, 512)),
     (1, _around(512, 2048)),
 )
-_CHUNK = 400_000  # elements of an intermediate array
+_CHUNK = 400_000  # elements of an intermediate array: 3 MB, however wide the layer is
+# Distances from the factor's own multiplier: each one near it, thinning out to 1,055.
 _FINE_TRIES = (0, *(sign * (n + n * n // 4) for n in range(1, 64) for sign in (1, -1)))
-_FAR = np.int64(1) << 62
+_FAR = np.int64(1) << 62  # stands for no bound; two of them still have a difference
 
 
 @dataclass(frozen=True)

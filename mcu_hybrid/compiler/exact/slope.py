@@ -20,12 +20,14 @@ from mcu_hybrid.compiler.exact.breakpoints import Channels, thresholds
 from mcu_hybrid.compiler.exact.memo import by_content
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
-SHIFTS = (8, 12, 16)  # one copy of a kernel each
+# One copy of a kernel each. A shift serves factors below 2^(prescale - 1 - shift), which must leave
+# the multiplier 31 bits; the larger it is, the finer is the multiplier.
+SHIFTS = (8, 12, 16)
 _TRIES = (0, *(sign * n for n in range(1, 257) for sign in (1, -1)))
 _TURN = 256  # tries to turn the line by one accumulator over the outputs' range
-_CONSTANT_MUL = 1 << 24
+_CONSTANT_MUL = 1 << 24  # any would do: with this one each level's start fits 32 bits, at shift 16
 _INT32 = 1 << 31
-_FAR = np.int64(1) << 62
+_FAR = np.int64(1) << 62  # stands for no bound
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def _natural(ch: Channels, steps: _Steps, bits: int) -> np.ndarray:
     real = ch.mult * np.exp2(ch.shift.astype(np.float64) - 31)
     below = np.where(steps.lowest == INT8_MIN, 0, steps.begin - ch.acc_min)
     above = np.where(steps.highest == INT8_MAX, 0, ch.acc_max - steps.begin)
+    # Three quarters: the start takes its part of the range, too.
     steep = np.floor(2.0**bits / np.maximum(np.maximum(below, above), 1) * 0.75)
     return np.where(steps.count == 1, np.minimum(steep, _INT32 - 1), np.round(real * 2.0**bits))
 

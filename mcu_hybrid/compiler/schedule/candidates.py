@@ -9,8 +9,12 @@ from mcu_hybrid.compiler.schedule.stream import Stream
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
 from mcu_hybrid.ops import traits
 
-LONGEST = 12  # operators of a run
-ROWS = (1, 2, 3, 4, 6, 8, 12, 16)  # of the last output, made in a step
+# Operators of a run: three or four blocks of expand, depthwise, project, add. The number of runs to
+# price grows with it, and rows that are kept or computed again grow with each window. Not tuned.
+LONGEST = 12
+# Of the last output, made in a step: few rows hold little and pay for many borders. Steps of about
+# a third, for each is priced for every run. Not tuned.
+ROWS = (1, 2, 3, 4, 6, 8, 12, 16)
 
 
 def runs(graph: Graph) -> Iterator[tuple[int, int]]:

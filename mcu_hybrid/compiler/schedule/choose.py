@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from mcu_hybrid.compiler.program import Program
 
 AIMS = ("speed", "ram", "balanced")
-BALANCED_COST = 1.02  # instructions that a balanced schedule may take, over the fastest
+# Instructions that a balanced schedule may take, over the fastest: a price that few would notice.
+# docs/engine.md promises this figure; it was not tuned.
+BALANCED_COST = 1.02
 # Predicted counts are up to this much off the measured ones (shared models, mps2-an500): what is
 # as near to the fastest counts as being as fast.
 SAME_SPEED = 1.002
-MUCH_SMALLER = 0.75  # an arena that is worth more streams at the same speed
+# An arena that is worth more streams at the same speed: they cost code, so not for less. Not tuned.
+MUCH_SMALLER = 0.75
 
 
 def choose(front: Sequence[Program], aim: str, limit: int | None = None) -> Program | None:

@@ -24,11 +24,12 @@ from mcu_hybrid.ops import traits
 
 LowerOp = Callable[[Graph, Work], Choice | None]
 LeanWays = Callable[[Graph, Op], Iterable[Choice]]
-MOST_POINTS = 24  # of the front
+MOST_POINTS = 24  # of the front: as many as a reader can use; planning each takes long
 # Of a run's instructions: streams can be faster (rows that no window sees are left out, a kernel
 # suits narrow strips better), and below this it is not worth their code.
 LEAST_GAIN = 0.005
-# Of the whole model's instructions: more is not spent on one operator's scratch.
+# Of the whole model's instructions: more is not spent on one operator's scratch. micro_speech's
+# smallest arena takes 1.6 times the instructions (docs/engine.md).
 LEAN_COST = 0.5
 _UNKNOWN = 0  # instructions of a kernel without a prediction: the same in every schedule
 
