@@ -21,9 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errno of a write that finds none
-_RENAME_EXCHANGE = 2
-_AT_FDCWD = -100
-_TRIES = 200
+_RENAME_EXCHANGE = 2  # renameat2(2)
+_AT_FDCWD = -100  # of fcntl.h: paths are from the working folder
+_TRIES = 200  # of 10 ms
 _RANDOM = "[a-z0-9_]{8}"  # what tempfile.mkdtemp appends
 
 

@@ -8,7 +8,7 @@
 #include "mh_time.h"
 #include "mh_watch.h"
 
-#define GUARD 0xA55A96C3u
+#define GUARD 0xA55A96C3u /* no value that tensors are full of: no byte is 0, 0x80 or 0xFF */
 
 typedef struct {
     mh_stamp from;
@@ -76,7 +76,7 @@ static void fill_inputs(uint32_t seed)
         const mh_buffer input = mh_model_input(i);
         uint8_t *bytes = input.data;
         for (uint32_t j = 0; j < input.bytes; j++) {
-            x = x * 1664525u + 1013904223u;
+            x = x * 1664525u + 1013904223u; /* as mh_model.h says; the host does the same */
             bytes[j] = (uint8_t)(x >> 24);
         }
     }

@@ -10,10 +10,10 @@ extern "C" {
 
 /* Bytes that a platform keeps for mh_port_read while the application computes; a board whose port
  * keeps fewer says so in its file: config = { RX_WINDOW = bytes }, 0 for none. */
-#define MH_PORT_RX_BYTES 1024u
+#define MH_PORT_RX_BYTES 1024u /* the longest frame and most of the next; 11 ms at 921,600 baud */
 
 /* Words on either side of the arena that nothing may write; placed by the linker script. */
-#define MH_GUARD_WORDS 4u
+#define MH_GUARD_WORDS 4u /* 16 bytes, which leaves the arena where it is aligned to */
 extern uint32_t mh_arena_below[MH_GUARD_WORDS], mh_arena_above[MH_GUARD_WORDS];
 
 /* Clocks, console and tick counter; called once, first thing in main. */

@@ -6,7 +6,7 @@
 #include "mh_payloads.h"
 #include "mh_port.h"
 
-#define MAX_TEXT 64u
+#define MAX_TEXT 64u /* of a name in an answer: several fit one frame; longer ones are cut */
 
 /* One buffer serves both ways: a request is read before its answer is written. */
 static mh_decoder rx;

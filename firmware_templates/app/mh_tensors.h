@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define MH_MAX_INPUTS 8u
+#define MH_MAX_INPUTS 8u /* a counter each; a model with more fails at the start (mh_infer.c) */
 
 /* Each answers one request; the table in mh_harness.c has checked the payload's length. */
 void mh_tensor_info(const uint8_t *payload, uint16_t n);

@@ -12,8 +12,8 @@ static uint32_t empty; /* instructions (or ticks) between two stamps with nothin
  * start-up), so the readings fall on different phases of the tick, and only one phase of the first
  * reading (or a few neighbours) explains them all. */
 #define TICK ((int32_t)MH_TICK_INSTRUCTIONS)
-#define READINGS 40
-#define CALIBRATION_TURNS 1000u
+#define READINGS 40 /* about as many as a tick has instructions: fewer leave more phases open */
+#define CALIBRATION_TURNS 1000u /* the step, exact to a twentieth of an instruction */
 
 static int32_t step;
 
@@ -107,7 +107,7 @@ void mh_time_init(void)
 {
     measure_step();
     empty = UINT32_MAX;
-    for (int32_t i = 0; i < 8; i++) { /* the first ones meet cold caches */
+    for (int32_t i = 0; i < 8; i++) { /* the first ones meet cold caches: the least counts */
         const mh_stamp from = mh_time_now();
         const mh_stamp to = mh_time_now();
         const uint32_t taken = (uint32_t)between(from, to);

@@ -6,7 +6,9 @@
 #include "mh_port.h"
 #include "mh_reply.h"
 
-/* An emulator can be a hundred times slower than its board: the host waits by its own clock. */
+/* Between two signs of life. An emulator can be a hundred times slower than its board, and the host
+ * waits by its own clock: there each tick of the watch (50 ms) is one. On a board they are two
+ * short frames a second, four in what the host waits for (device/channel.py). */
 #if MH_TICK_INSTRUCTIONS > 0
 #define BEAT_MS 20u
 #else

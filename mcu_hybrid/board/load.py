@@ -40,7 +40,7 @@ TICK_KINDS = ("cycles", "timer", "ns")
 CONSOLE_KINDS = ("uart", "socket", "pipe")
 DEBUG_TOOLS = ("openocd", "pyocd", "recover")
 DEFAULT_PLACEMENT = {"code": "flash", "data": "ram", "stack": "ram", "arena": "ram"}
-DEFAULT_STACK_BYTES = 8192
+DEFAULT_STACK_BYTES = 8192  # bench says how much of it was used; a guard tells of an overflow
 # VTOR takes a multiple of the table's size, rounded up to a power of two (Armv7-M B3.2.5).
 VECTORS_ALIGN = 1024
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")

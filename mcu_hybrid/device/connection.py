@@ -22,8 +22,8 @@ from mcu_hybrid.wire.messages import Code, TensorKind, Type
 from mcu_hybrid.wire.payloads import Hello, Route, Stats
 
 _T = TypeVar("_T")
-_RESTARTS = 3  # in one inference
-_RERUNS = 20  # of one inference whose input or outputs were gone
+_RESTARTS = 3  # in one inference: more are no accident, but its supply or its firmware
+_RERUNS = 20  # of one inference whose input or outputs were gone: the link is hopeless then
 
 
 class Restarted(Exception):

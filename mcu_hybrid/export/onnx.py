@@ -15,7 +15,7 @@ from mcu_hybrid.errors import ModelError
 from mcu_hybrid.nets.checkpoint import Hybrid
 
 IMAGE, FEATURES, LOGITS, SCORE = "image", "route_features", "logits", "route_score"
-_OPSET = 17
+_OPSET = 17  # read by every onnxruntime and onnx2tf that setup.cfg allows
 
 
 class _Pair(nn.Module):

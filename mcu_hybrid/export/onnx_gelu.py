@@ -13,7 +13,7 @@ import numpy as np
 
 from mcu_hybrid.export.onnx_edit import constants, copy_of, is_output, readers
 
-_CLOSE = 1e-3
+_CLOSE = 1e-3  # exporters write the constants of GELU with three digits or more
 _SINCE = 20  # the opset with Gelu
 
 

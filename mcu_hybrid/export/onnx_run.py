@@ -14,7 +14,7 @@ from mcu_hybrid.errors import MissingTool, ModelError
 from mcu_hybrid.export.onnx_file import ImageInput
 from mcu_hybrid.graph.pixels import PixelForm
 
-_BATCH = 64
+_BATCH = 64  # memory against speed; a foreign global may be large
 
 
 class FloatNet:

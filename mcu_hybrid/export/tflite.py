@@ -22,7 +22,7 @@ from mcu_hybrid.process import Tools
 
 PROBES = 16  # images that the layer-by-layer comparison runs
 _WORKER = "mcu_hybrid.export.convert_worker"
-_TIMEOUT_S = 900.0
+_TIMEOUT_S = 900.0  # a conversion takes a minute or so: a hung TensorFlow must not stay for ever
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from mcu_hybrid.firmware.render import Project
 from mcu_hybrid.image.firmware import Extra, FirmwareImage, read_image
 from mcu_hybrid.process import INSTALL_HINTS, Tools
 
-JOBS = 2
+JOBS = 2  # compilers at once: files are few and small. Not tuned
 _NO_CXX_HEADERS = re.compile(r"fatal error: c?(algorithm|std\w+|string|new|utility|limits)(\.h)?:")
 _OVERFLOW = re.compile(r"region [`'](\S+?)' overflowed by (\d+) bytes")
 

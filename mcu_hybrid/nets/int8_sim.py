@@ -22,9 +22,9 @@ from torch.nn import functional
 
 from mcu_hybrid.errors import InputError
 
-LEVELS = 255
-_LEAST_SCALE = 1e-8
-_BATCH = 256
+LEVELS = 255  # steps from -128 to 127
+_LEAST_SCALE = 1e-8  # of a tensor that is all zeros: nothing is divided by 0
+_BATCH = 256  # memory against speed; ranges do not depend on it
 _WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Linear)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 _FUSED = (nn.ReLU, nn.ReLU6, functional.relu, functional.relu6, torch.relu, "relu")

@@ -10,7 +10,7 @@ from mcu_hybrid.nets.checkpoint import RouterParts
 from mcu_hybrid.nets.penultimate import with_features
 from mcu_hybrid.ops import route_features
 
-_BATCH = 512
+_BATCH = 512  # memory against speed; results do not depend on it
 
 
 class Sight(nn.Module):

@@ -18,7 +18,7 @@ from mcu_hybrid.ops.activation import read_activation
 from mcu_hybrid.ops.base import CTable, RawOp, Shape, Ties
 from mcu_hybrid.ops.checks import require_int8, require_operands, require_shape, where
 
-LOOPS = 4
+LOOPS = 4  # MH_BROADCAST_LOOPS
 
 
 @dataclass(frozen=True)

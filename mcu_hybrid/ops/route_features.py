@@ -48,12 +48,12 @@ from mcu_hybrid.ops.base import (
 )
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN, multiplier_shift, multiply_by_quantized_multiplier
 
-MAX_TOP = 10
-MAX_CLASSES = 1024
+MAX_TOP = 10  # as the paper's routers (hybrid 4, docs/papers.md)
+MAX_CLASSES = 1024  # with _EXP_BITS: their sum is 2^30 at most
 MAX_SCALE = 64.0  # scale_q24 stays below 2^31
 KERNEL, KERNEL_WITH_OTHERS = "route_features_s8", "route_scored_s8"
-_EXP_BITS = 20
-_LN2_Q32 = 2977044472
+_EXP_BITS = 20  # as many as 1,024 classes leave in 31 bits, less one
+_LN2_Q32 = 2977044472  # round(ln 2 * 2^32)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.base import CStruct, CTable, KernelCall, KernelId
 
-LOOPS = 5
+LOOPS = 5  # MH_COPY_LOOPS: dimensions of TFLM's TRANSPOSE
 
 
 def element_strides(shape: tuple[int, ...]) -> list[int]:

@@ -8,7 +8,7 @@ from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph
 
 _ONE_TO_ONE = 1 / 64  # of a level over all 256: then a pixel is a level, and no rounding is due
-_TIE = 1 / 32
+_TIE = 1 / 32  # of a level: so near to a half a shift counts as one, for scales are rounded
 
 
 def to_int8(graph: Graph, x: np.ndarray) -> np.ndarray:

@@ -13,9 +13,9 @@ import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
-FIRST_ARENA_BYTES = 4 << 20
-LAST_ARENA_BYTES = 1 << 30
-_GROWTH = 4
+FIRST_ARENA_BYTES = 4 << 20  # fits what boards run at the first try
+LAST_ARENA_BYTES = 1 << 30  # a model that needs more is none of a board's
+_GROWTH = 4  # five tries from the first to the last
 _NO_ROOM = ("missing:", "arena", "failed to allocate", "failed to resize")
 
 

@@ -20,7 +20,7 @@ from mcu_hybrid.search.run import Row, Search
 from mcu_hybrid.search.score import best_pair, pareto
 from mcu_hybrid.search.task import SCORE, Task
 
-_MOST_PAIRS = 50
+_MOST_PAIRS = 50  # best ones that search.json keeps: all pairs are a product of both sides
 
 
 def result_of(search: Search, global_name: str, data: Remarks) -> SearchResult:

@@ -17,7 +17,8 @@ from mcu_hybrid.search.task import Fit, GivenUp, PairScores, Task, fit_of, score
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
-MOST_MISSES = 200  # proposals in a row that take no place
+# Proposals in a row that take no place (known, too large): the space is exhausted then. Not tuned.
+MOST_MISSES = 200
 _BASE, _GLOBAL, _FIT, _RESULT = "base", "global", "fit", "result"
 
 

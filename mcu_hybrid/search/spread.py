@@ -23,8 +23,8 @@ from mcu_hybrid.search.run import Proposal, Search
 from mcu_hybrid.search.task import Fit, GivenUp, PairScores, Task, fit_of, score_of
 
 LOCAL = "local"
-_POLL_S = 0.1
-_CONNECT_S = 5.0
+_POLL_S = 0.1  # between two looks at what workers have done: a candidate takes seconds at least
+_CONNECT_S = 5.0  # to a cluster that is there
 _VERDICT_S = 10.0  # a worker waits this long to be told to stop, and goes on without an answer
 
 

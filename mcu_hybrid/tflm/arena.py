@@ -18,7 +18,7 @@ from mcu_hybrid.ops.conv2d import CONV_2D
 from mcu_hybrid.ops.depthwise_conv2d import DEPTHWISE_CONV_2D
 from mcu_hybrid.ops.mean import MEAN
 
-_ALIGN = 16
+_ALIGN = 16  # TFLM's own (MicroArenaBufferAlignment)
 _CHANNEL_BYTES = 8  # multiplier and shift of an output channel
 _TENSOR_BYTES = 12  # TfLiteEvalTensor
 _OP_BYTES = 144  # node, registration, options and kernel data: at most this much on average

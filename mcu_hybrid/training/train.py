@@ -30,10 +30,11 @@ from mcu_hybrid.training.stages import Run
 from mcu_hybrid.training.state import Journal
 from mcu_hybrid.training.verdict import warnings_of
 
-_FIT_SAMPLE = 300  # images kept for the converter's ranges
+# Images kept for the converter's ranges; more make splits.npz and the conversion larger. Not tuned.
+_FIT_SAMPLE = 300
 _ROUTER_EXAMPLES = 20_000  # wanted by default; views make up what images lack
-_MOST_VIEWS = 16
-_ROUNDS = 6
+_MOST_VIEWS = 16  # of one image; each takes a pass of both networks. Not tuned
+_ROUNDS = 6  # of two and three parts; the best one is kept, so more cost time only
 
 
 def train(

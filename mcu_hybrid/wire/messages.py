@@ -13,6 +13,8 @@ from mcu_hybrid.mechanisms.base import FIRST_OF_LOGITS
 from mcu_hybrid.templates import source_template
 
 PROTOCOL_VERSION = 3
+# The frame buffer of a board is this and a head; larger ones save little (overhead is 2 % already)
+# and cost more where one is lost.
 MAX_PAYLOAD = 512
 HEAD_BYTES = 2  # type, seq
 CRC_BYTES = 4

@@ -5,8 +5,8 @@
 #include "mh_platform.h"
 #include "mh_port.h"
 
-#define STACK_PAINT 0xA5A5A5A5u
-#define FIRST_IRQ 16
+#define STACK_PAINT 0xA5A5A5A5u /* no address in RAM, and no small number */
+#define FIRST_IRQ 16            /* exceptions 0 to 15 are the core's own */
 
 /* Set by the linker script. */
 extern uint32_t __stack_limit[], __stack_top[];

@@ -9,7 +9,7 @@
 #define SYST_CSR_ON 7u /* the processor's clock, with its interrupt */
 #define SCB_SHPR3 MH_REG(0xE000ED20u)
 #define SHPR3_SYSTICK_LOWEST (0xFFu << 24) /* the console goes first */
-#define WANTED (MH_CLOCK_HZ / 20u)
+#define WANTED (MH_CLOCK_HZ / 20u) /* 50 ms: within the 20 to 200 ms that mh_port.h asks for */
 #define PERIOD (WANTED < 0xFFFFFFu ? WANTED : 0xFFFFFFu) /* 24 bits */
 
 /* Set by the linker script. */

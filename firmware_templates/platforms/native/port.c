@@ -18,10 +18,10 @@
 #include "board_config.h"
 #include "mh_port.h"
 
-#define PAINT 0xA5u
-#define PAINTED_BYTES 65536u
-#define IDLE_MS 100
-#define WATCH_MS 100
+#define PAINT 0xA5u              /* as the boards' start-up code */
+#define PAINTED_BYTES 65536u     /* of a stack of megabytes: more than any firmware uses */
+#define IDLE_MS 100              /* mh_port_read may sleep so long */
+#define WATCH_MS 100             /* within the 20 to 200 ms that mh_port.h asks for */
 #define FD_LISTEN "MH_FD_LISTEN" /* what a restarted program inherits */
 #define FD_CLIENT "MH_FD_CLIENT"
 
