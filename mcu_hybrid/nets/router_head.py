@@ -1,13 +1,13 @@
 """The learned router's head: trained with batch norms and margins, deployed as two small layers.
 
-Trained form: BN - Linear(h - 1) - BN - ReLU - Linear(64) - BN - Linear(2) over [entropy; all
-pairwise differences of the top-k probabilities; z], with or without z, the base's features, minus a
-multiple of the margin p_1 - p_2. The last layer begins at zero, so the router begins as the margin
-score and training corrects it: few examples cannot make it worse than that score by much. Every
-batch norm is affine at inference, nothing non-linear lies between the last two layers, the
-differences are linear in the probabilities and the margin is never negative: so it equals
-Linear(1+k+C -> h) - ReLU - Linear(h -> 1) on [entropy; top-k; z] exactly. Only that form is
-exported; its score is G_query - G_keep.
+Hybrid 4 of docs/papers.md; the lead of the margin and the collapse are ours. Trained form: BN -
+Linear(h - 1) - BN - ReLU - Linear(64) - BN - Linear(2) over [entropy; all pairwise differences of
+the top-k probabilities; z], with or without z, the base's features, minus a multiple of the margin
+p_1 - p_2. The last layer begins at zero, so the router begins as the margin score and training
+corrects it: few examples cannot make it worse than that score by much. Every batch norm is affine
+at inference, nothing non-linear lies between the last two layers, the differences are linear in the
+probabilities and the margin is never negative: so it equals Linear(1+k+C -> h) - ReLU - Linear(h ->
+1) on [entropy; top-k; z] exactly. Only that form is exported; its score is G_query - G_keep.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import nn
 
-_MIDDLE = 64
+_MIDDLE = 64  # as the published router; the collapse folds it away, so the device does not pay
 _LEAD = 4.0  # of the margin in the score at the start: about the slope that training finds
 _TAIL = 0.02  # the surest two per cent share the lowest level of the int8 score
 

@@ -11,7 +11,7 @@ from mcu_hybrid.artifacts.table import Losses, QuantisationLoss, RoutingLoss, Si
 from mcu_hybrid.routing.outcomes import Outcomes
 from mcu_hybrid.routing.thresholds import queries, threshold_for
 
-_SCORE_STEPS = 1 << 30
+_SCORE_STEPS = 1 << 30  # of the largest float score: float32 has 24 bits; and it fits an int32
 _SCORE = "router"
 
 
@@ -59,8 +59,8 @@ def breakdown(
     """Accuracies at one coverage, and what quantisation and routing cost (shares, not points).
 
     The oracle routes as much as the router does, and first what only the global gets right:
-    base accuracy + min(query rate, share of o = 1). Routing's loss is oracle minus hybrid, so it
-    holds nothing that quantisation took from the base itself.
+    A_b + min(1 - c, P(o = 1)), with o of hybrid 2 (docs/papers.md). Routing's loss is oracle minus
+    hybrid, so it holds nothing that quantisation took from the base itself.
 
     Args:
         split: whose images they are.

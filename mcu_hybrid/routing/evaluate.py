@@ -56,7 +56,10 @@ class Costs:
 
 
 def evaluate(outcomes: Outcomes, keep: np.ndarray, costs: Costs) -> dict[str, Any]:
-    """Measured figures of one keep/query decision per sample, from pooled counts."""
+    """Measured figures of one keep/query decision per sample, from pooled counts.
+
+    A and c of hybrid 1 with their parts Acc(b | kept) and Acc(g | queried); shares, ms and bytes.
+    """
     keep = np.asarray(keep, bool)
     device_right, cloud_right = outcomes.device_right, outcomes.cloud_right
     right = np.where(keep, device_right, cloud_right)
@@ -162,12 +165,12 @@ def _points(coverage: np.ndarray, accuracy: np.ndarray, costs: Costs) -> dict[st
 
 
 def area_under(points: Mapping[str, Sequence[float]]) -> float:
-    """Mean accuracy over coverage 0..1: one number to compare routers by."""
+    """Mean accuracy over coverage 0..1 (trapezoids): one number to compare routers by."""
     return float(np.trapz(points["accuracy"], points["coverage"]))
 
 
 def oracles(outcomes: Outcomes, costs: Costs) -> dict[str, Any]:
-    """Bounds that know the truth: no router can do better than ``best``.
+    """Bounds that know the truth (hybrid 5, docs/papers.md): no router does better than ``best``.
 
     ``agreement`` keeps iff both say the same; ``margin`` queries only where that helps (1 - o of
     the proxy label); ``margin_upper`` keeps iff the device is right. ``best`` and ``random`` are
@@ -196,7 +199,7 @@ def paired_gap(
     """Accuracy of decision a minus that of b on the same samples, and its 95 % interval.
 
     Paired, because most samples are answered alike: two separate intervals would hide a difference
-    that is there (normal approximation of McNemar's counts).
+    that is there (normal approximation of McNemar's counts, 1947).
     """
     device_right, cloud_right = outcomes.device_right, outcomes.cloud_right
     right_a = np.where(keep_a, device_right, cloud_right)

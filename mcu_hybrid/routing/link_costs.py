@@ -150,7 +150,7 @@ PRESETS: dict[str, LinkModel] = {
             energy_basis="assumption: 100 mW sending at 14 dBm, 38 mW receiving, 1.46 ms a byte; "
             "asleep until the receive window",
         ),
-        LinkModel(
+        LinkModel(  # hybrid 8 of docs/papers.md
             "paper",
             "2 s per query, whatever its size",
             rtt_ms=2_000.0,

@@ -22,7 +22,7 @@ from mcu_hybrid.routing.thresholds import threshold_for
 COVERAGES = (0.9, 0.8, 0.7, 0.6, 0.5)
 GRID = tuple(round(0.025 * i, 3) for i in range(41))  # of the curves
 SCORE = "score"  # of a run's outcomes
-_RESAMPLES = 2000
+_RESAMPLES = 2000  # 50 beyond each end of the interval: the ends scatter by 2 % of its width
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def point(run: Run, coverage: float) -> dict[str, Any]:
     """One run at one target: threshold, realised coverage, accuracy, Wilson intervals, costs.
 
     ``coverage_in_interval``: the target lies in the 95 % interval of calibration and test sampling
-    together (two binomial shares: the threshold is an order statistic of the calibration split).
+    together (two binomial shares, c (1 - c) (1 / n_test + 1 / n_calibration): the threshold is an
+    order statistic of the calibration split).
     """
     keep = keeps(run, coverage)
     count, kept = len(keep), int(keep.sum())
@@ -151,7 +152,7 @@ def _mean_right(runs: Sequence[Run], coverage: float) -> np.ndarray:
 
 
 def bootstrap(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The 95 % percentile interval of the mean under resampling of the images.
+    """The 95 % percentile interval (bootstrap) of the mean [N] under resampling of the images.
 
     The values are few and repeat (shares of the seeds), so whole resamples are drawn as counts.
     """

@@ -8,6 +8,7 @@ scores or the networks. A drift in the inputs voids every bound.
 Risk R is the share of wrong answers, R_n that on n images, alpha = 1 - accuracy the largest
 allowed. Steps run from query all to keep all (``sweep.Steps``). Sources: docs/papers.md, bounds and
 intervals. The formulas are the papers'; that each is used on steps of one score is ours.
+Shapes: [T] steps, [N] images; risks, accuracies, alpha and delta are shares 0..1, h is in nats.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ from mcu_hybrid.intervals import binomial_cdf, lower_bound
 from mcu_hybrid.routing.sweep import Steps
 
 KEEP_ALL = 2**31 - 1  # the highest threshold of the device
-SELECTIVE_COVERAGES = 20  # pre-set coverages 5 %, 10 % ... 100 % that a selective test looks at
+# Pre-set coverages 5 %, 10 % ... 100 % that a selective test looks at: each costs 1/20 of delta
+# (Bonferroni), so more give a finer coverage with a looser bound. Not tuned.
+SELECTIVE_COVERAGES = 20
 
 
 def binomial_p_values(wrong: np.ndarray, count: int, alpha: float) -> np.ndarray:
     """P-values of "the risk is above alpha" from ``wrong`` of ``count`` answers: exact.
 
-    For losses 0 and 1 the count is binomial, so P(Binomial(count, alpha) <= wrong) is valid and
-    smaller than the Hoeffding-Bentkus value, whose Bentkus part is e times as large.
+    For losses 0 and 1 the count is binomial, so P(Binomial(count, alpha) <= wrong) is valid
+    (Clopper and Pearson's tail) and smaller than the Hoeffding-Bentkus value, whose Bentkus part
+    is e times as large.
     """
     if alpha >= 1.0:  # no risk is above 1
         return np.zeros(np.shape(wrong))

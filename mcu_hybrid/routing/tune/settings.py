@@ -49,10 +49,11 @@ def measure(
 ) -> dict[str, Estimate]:
     """Coverage, query rate, accuracy and each cost of a cascade's rules on these images.
 
-    Kept is what does not go up to the last stage. Accuracy is that of all stages together; under
-    ``abstain`` the selective accuracy, that of the kept images. Shares have Wilson intervals; a
-    cost has those of the shares that go on at each hop, and where queries differ in cost also the
-    spread of the queried ones (delta method, put together in quadrature).
+    Kept is what does not go up to the last stage. Accuracy is that of all stages together (A of
+    hybrid 1, docs/papers.md); under ``abstain`` the selective accuracy, that of the kept images.
+    Costs are means per input: ms, mJ, bytes, MACs, as their ``Cost`` says. Shares have Wilson
+    intervals; a cost has those of the shares that go on at each hop, and where queries differ in
+    cost also the spread of the queried ones (delta method, put together in quadrature).
 
     Raises:
         InputError: unknown setting or router; a cost with one entry per image has another length.
@@ -112,6 +113,8 @@ def _hop_mean(each: float | np.ndarray, queried: np.ndarray) -> tuple[float, flo
 
 def same_device(small: float, large: float, unit: str) -> Cost:
     """Both networks on one device and no link: base with router on every input, global on queries.
+
+    R(c) of hybrid 1 without R_comm.
 
     Args:
         small, large: MACs, instructions, ms or mJ of each, as ``unit`` says.

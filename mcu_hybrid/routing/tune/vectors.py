@@ -4,7 +4,9 @@ The vectors stand in one order, from "all go to the end" to "all stay at the fir
 number of images that reach the last stage, then the one ahead of it, and so on. The order knows
 scores alone, no labels. As with one threshold, budgets take the first vector within all of them
 (used up), an accuracy target the last one that reaches it within the budgets (as few queries as
-possible). For one hop this is the order of the thresholds themselves.
+possible). For one hop this is the order of the thresholds themselves. A vector is judged by what
+the cascade does to each image; that hops fail independently, as the additive searches for early
+exits assume (Sponner et al.; docs/papers.md), is not assumed.
 
 What it promises: the expected values on these images, nothing more. Where all vectors of the
 images' own scores fit in MOST_WALKS walks, the choice is that of trying every vector of integers;
