@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-MAX_DEPTH = 64
+MAX_DEPTH = 64  # ours nest to ten or so, a tensor of 32 dimensions to 34 (cloud/oip.py)
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 

@@ -67,7 +67,7 @@ class Tools:
         argv: Sequence[str],
         *,
         cwd: Path | None = None,
-        timeout_s: float = 600.0,
+        timeout_s: float = 600.0,  # a hung tool must end; builds and flashing take minutes at most
         check: bool = True,
     ) -> Result:
         """Run to the end, stdout and stderr together; raise ToolError on a non-zero exit code."""

@@ -18,7 +18,7 @@ _WEIGHTED = (
     tflite.BuiltinOperator.DEPTHWISE_CONV_2D,
     tflite.BuiltinOperator.FULLY_CONNECTED,
 )
-_BIAS = 2
+_BIAS = 2  # the input of a weighted operator that is its bias
 
 
 def builtin_code(code: Any) -> int:

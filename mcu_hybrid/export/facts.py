@@ -20,7 +20,7 @@ from mcu_hybrid.nets.checkpoint import Splits
 from mcu_hybrid.routing.thresholds import threshold_for
 
 MODEL, GLOBAL = "model.tflite", "global.onnx"
-COVERAGES = (0.9, 0.8, 0.7, 0.5)
+COVERAGES = (0.9, 0.8, 0.7, 0.5)  # thresholds that the model brings: those of the tables
 
 
 def thresholds(seen: Int8Run, coverage: float, router: str) -> Routes:

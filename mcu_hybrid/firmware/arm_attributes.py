@@ -20,7 +20,7 @@ from elftools.elf.sections import ARMAttributesSection
 from mcu_hybrid.board.types import Core
 
 _MAGIC, _THIN = b"!<arch>\n", b"!<thin>\n"
-_HEADER = 60
+_HEADER = 60  # bytes of a member's header in an archive of ar
 _M_PROFILE = ord("M")
 # Tag_CPU_arch: its name, and for each core those whose code it runs ("Addenda to the ABI").
 _ARCHS = {

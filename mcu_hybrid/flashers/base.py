@@ -102,7 +102,7 @@ class ProgramFlasher:
 
     def _run(self, commands: Commands, tools: Tools, on_event: OnEvent | None) -> FlashResult:
         for n, argv in enumerate(commands):
-            tools.run(argv, timeout_s=300.0)
+            tools.run(argv, timeout_s=300.0)  # erasing and writing 2 MB over a slow probe
             if on_event:
                 on_event(self.name, n + 1, len(commands))
         return FlashResult(self.name, commands)

@@ -15,7 +15,7 @@ from mcu_hybrid.report.png import png_uri
 from mcu_hybrid.routing.outcomes import Outcomes
 
 MOST_CLASSES = 12  # beyond, a matrix is a carpet: the pairs that are mixed up most are told instead
-MOST_PAIRS = 20
+MOST_PAIRS = 20  # what a reader looks through
 MOST_PICTURES = 12  # of a kind
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from mcu_hybrid.report.chart import Chart
 from mcu_hybrid.report.draw import draw
 
+# Of the page's column, of two and of three figures beside each other, of a phone.
 WIDE_PX, HALF_PX, THIRD_PX, NARROW_PX = 1000, 490, 320, 330
 CURVE_POINTS = 400  # more than a figure has pixels for, and than a CSV in the page should hold
 

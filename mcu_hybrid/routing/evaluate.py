@@ -21,7 +21,7 @@ from mcu_hybrid.routing.cascade import board_to_cloud
 from mcu_hybrid.routing.outcomes import Outcomes
 from mcu_hybrid.routing.sweep import steps_of
 
-COVERAGES = (0.9, 0.8, 0.7, 0.5)
+COVERAGES = (0.9, 0.8, 0.7, 0.5)  # of tables: those of the paper that a device would run at
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from mcu_hybrid.routing.cascade import board_to_cloud
 from mcu_hybrid.routing.outcomes import Outcomes
 from mcu_hybrid.routing.thresholds import threshold_for
 
-COVERAGES = (0.9, 0.8, 0.7, 0.6, 0.5)
+COVERAGES = (0.9, 0.8, 0.7, 0.6, 0.5)  # of the comparison; the paper goes on to 0.3
 GRID = tuple(round(0.025 * i, 3) for i in range(41))  # of the curves
 SCORE = "score"  # of a run's outcomes
 _RESAMPLES = 2000  # 50 beyond each end of the interval: the ends scatter by 2 % of its width

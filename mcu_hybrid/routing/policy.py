@@ -20,6 +20,8 @@ from mcu_hybrid.errors import CloudError
 from mcu_hybrid.routing.query import Answer, Query
 
 Now = Callable[[], float]
+# Failures in a row after which the cloud is left alone, and for how long: a server that is gone
+# costs three deadlines, one that is back is found within seconds. Not tuned.
 BREAK_AFTER, REST_S = 3, 5.0
 
 

@@ -33,6 +33,7 @@ from mcu_hybrid.quant import QuantParams
 from mcu_hybrid.reference.verify import verify
 
 ROUTER_HIDDEN = 32  # as training's default (router_hidden)
+# Plausible ones, for a network that has no weights yet.
 _IMAGE = (1 / 255, -128, 0.3)  # scale, zero point, second moment of what the tensor holds
 _POSITIVE = (6 / 255, -128, 0.5)  # after ReLU6
 _SIGNED = (8 / 255, -3, 1.0)

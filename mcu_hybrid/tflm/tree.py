@@ -28,9 +28,9 @@ _NEEDS = {
     "ruy": Path("ruy/profiler/instrumentation.h"),
 }
 _MAGIC, _THIN = b"!<arch>\n", b"!<thin>\n"
-_MEMBER_BYTES = 60
+_MEMBER_BYTES = 60  # of a member's header in an archive of ar
 _ELF_MACHINE = 18  # offset in the ELF header
-_MACHINES = {"arm-none-eabi-": (40, "32-bit Arm")}
+_MACHINES = {"arm-none-eabi-": (40, "32-bit Arm")}  # EM_ARM
 _INTERPRETER = "_ZN6tflite16MicroInterpreter"
 _CMSIS_NN = "_ZN6tflite21Register_CONV_2D_INT8Ev"
 

@@ -27,7 +27,7 @@ _WHITE = (255, 255, 255, 255)
 _PNG, _PNG_KIND, _GREY_ALPHA = b"\x89PNG\r\n\x1a\n", 25, 4  # its colour type
 _LFS = b"version https://git-lfs"
 _INVERTED = 0  # TIFF's photometric interpretation "white is zero"
-_PHOTOMETRIC, _BITS_PER_SAMPLE = 262, 258
+_PHOTOMETRIC, _BITS_PER_SAMPLE = 262, 258  # tags of TIFF 6.0
 
 
 def pillow() -> Any:

@@ -12,7 +12,7 @@ from mcu_hybrid import mechanisms, resources
 from mcu_hybrid.mechanisms.base import FIRST_OF_LOGITS
 from mcu_hybrid.templates import source_template
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 3  # of docs/protocol.md; a host refuses a board with another
 # The frame buffer of a board is this and a head; larger ones save little (overhead is 2 % already)
 # and cost more where one is lost.
 MAX_PAYLOAD = 512

@@ -25,7 +25,7 @@ class Retries:
     refused together do not come back together.
     """
 
-    most: int = 2
+    most: int = 2  # with pauses of 0.1 and 0.2 s they fit the deadline several times
     first_pause_s: float = 0.1
 
     def pause_s(self, attempt: int) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.reference import interp
 
-SEEDS = (0x12345678, 0x9E3779B9)
+SEEDS = (0x12345678, 0x9E3779B9)  # any two; each answer costs 8 bytes and an inference of self-test
 _A, _C = 1664525, 1013904223  # Numerical Recipes' linear congruential generator, modulo 2**32
 
 

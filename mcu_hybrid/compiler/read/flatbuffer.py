@@ -22,7 +22,7 @@ from mcu_hybrid.graph.types import Tensor
 from mcu_hybrid.quant import QuantParams
 
 IDENTIFIER = b"TFL3"
-MAX_RANK = 8
+MAX_RANK = 8  # no operator here takes more than five; a damaged file can say anything
 METADATA_NAME = b"mcu_hybrid"
 _DTYPES = {
     code: name.lower() for name, code in vars(tflite.TensorType).items() if isinstance(code, int)
