@@ -37,6 +37,15 @@ typedef struct {
     uint32_t crc;
 } mh_kat_vector;
 
+/* A part of the network behind which one can stop. */
+typedef struct {
+    uint16_t first; /* number of its first layer, as mh_model_run reports them */
+    uint16_t layers;
+    uint8_t core;   /* number of the core that it is meant for */
+    uint32_t exits; /* bit i: output i can be read from its end until the next segment runs */
+    mh_buffer cut;  /* what the next segment goes on from; NULL behind the last */
+} mh_segment;
+
 /* Called after each operator with its (first) output; NULL for none. */
 typedef void (*mh_layer_hook)(void *ctx, uint16_t layer, const void *out, uint32_t out_bytes);
 
@@ -50,6 +59,13 @@ mh_status mh_model_init(void);
 mh_buffer mh_model_input(uint8_t index);
 mh_buffer mh_model_output(uint8_t index);
 mh_status mh_model_run(mh_layer_hook hook, void *ctx);
+
+/* Only of a model that was compiled into several segments; one after the other, from 0 on (any time
+ * from 0 again): MH_ERR_ARG for another order. mh_model_run runs all of them, and refuses with
+ * MH_ERR_SUPPORT where outputs would be gone when it returned. */
+extern const mh_segment mh_segments[];
+extern const uint8_t mh_segment_count;
+mh_status mh_model_run_segment(uint8_t index, mh_layer_hook hook, void *ctx);
 
 #ifdef __cplusplus
 }

@@ -13,9 +13,10 @@ from mcu_hybrid.compiler import cost
 from mcu_hybrid.compiler.code_budget import NOTHING, Banned, code_table, pick
 from mcu_hybrid.compiler.schedule.call import StreamCall
 from mcu_hybrid.compiler.schedule.lower import Strips, lower_stream
-from mcu_hybrid.compiler.schedule.stream import Stream, Work, work_of
+from mcu_hybrid.compiler.schedule.stream import Stream, Work, ops_of, work_of
 from mcu_hybrid.compiler.select import Choice
 from mcu_hybrid.compiler.select.registry import FAST, LEAN, Match
+from mcu_hybrid.graph.cuts import Cut
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import operator
 
@@ -24,10 +25,14 @@ REFERENCE = ("ref",)
 
 @dataclass(frozen=True)
 class Step:
-    """What is computed and what it runs as; None: nothing runs, the output is a view of input 0."""
+    """What is computed and what it runs as; None: nothing runs, the output is a view of input 0.
+
+    ``cut``: a segment ends behind it, and the next one goes on from this tensor.
+    """
 
     op: Work
     kernel: Choice | None
+    cut: int | None = None
 
 
 Steps = Sequence[Step]
@@ -45,6 +50,22 @@ def lower_graph(
     """
     lower_op = lowerer(kernel_dirs, core)
     return tuple(Step(work, lower_op(graph, work)) for work in work_of(graph, streams))
+
+
+def cut_at(steps: Steps, cuts: Iterable[Cut]) -> tuple[Step, ...]:
+    """The steps with segments that end at these cuts of their graph.
+
+    Raises:
+        ValueError: a cut lies inside a stream, whose rows are never all there.
+    """
+    wanted = {cut.position: cut.tensor for cut in cuts}
+    made, position = [], 0
+    for step in steps:
+        position += len(ops_of(step.op))
+        made.append(replace(step, cut=wanted.pop(position, None)))
+    if wanted:
+        raise ValueError(f"no step ends at operator {min(wanted)}")
+    return tuple(made)
 
 
 def lowerer(

@@ -11,13 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from mcu_hybrid.compiler.arena.plan import MemoryPlan, plan
-from mcu_hybrid.compiler.lowering import REFERENCE, Steps, lower_graph
+from mcu_hybrid.compiler.lowering import REFERENCE, Steps, cut_at, lower_graph
 from mcu_hybrid.compiler.schedule.call import Call
 from mcu_hybrid.compiler.schedule.stream import Stream, Work, ops_of
 from mcu_hybrid.compiler.select import Choice
+from mcu_hybrid.graph.cuts import Cut
 from mcu_hybrid.graph.types import Graph, Op
 
 
@@ -129,17 +131,35 @@ def program_of(
     kernel_dirs: Sequence[str] = REFERENCE,
     core: str = "",
     streams: Iterable[Stream] = (),
+    cuts: Iterable[Cut] = (),
 ) -> Program:
     """Streams as given, every other operator by itself, as the fastest of these kernels."""
-    return assemble(graph, lower_graph(graph, kernel_dirs, core, streams))
+    return assemble(graph, cut_at(lower_graph(graph, kernel_dirs, core, streams), cuts))
 
 
 def assemble(graph: Graph, steps: Steps) -> Program:
-    """Plan the memory of what was chosen: one segment that ends with the network."""
+    """Plan the memory of what was chosen, and divide it into segments."""
     planned = plan(graph, steps)
     views = {step.op.outputs[0]: step.op.inputs[0] for step in steps if step.kernel is None}
-    segment = Segment(tuple(_layers(steps, planned)), graph.outputs)
-    return Program(graph, (segment,), planned, views)
+    segments = tuple(_segments(graph, steps, planned))
+    if len(segments) > 1 and not all(segment.layers for segment in segments):
+        raise ValueError("a segment needs a layer")
+    return Program(graph, segments, planned, views)
+
+
+def _segments(graph: Graph, steps: Steps, planned: MemoryPlan) -> Iterator[Segment]:
+    layers = _layers(steps, planned)
+    begun, read = 0, set(graph.outputs)
+    for n, step in enumerate(steps):
+        is_last = n + 1 == len(steps)
+        if step.cut is None and not is_last:
+            continue
+        part = steps[begun : n + 1]
+        made = {output for step in part for output in step.op.outputs}
+        exits = tuple(t for t in graph.outputs if (t in read if is_last else t in made))
+        count = sum(step.kernel is not None for step in part)
+        yield Segment(tuple(islice(layers, count)), exits, None if is_last else step.cut)
+        begun, read = n + 1, read - made
 
 
 def _layers(steps: Steps, planned: MemoryPlan) -> Iterator[Layer]:

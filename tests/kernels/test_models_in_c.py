@@ -17,7 +17,7 @@ import pytest
 from mcu_hybrid.compiler.passes import optimise
 from tests.support import arm_rig, model_rig
 from tests.support.model_rig import Judged
-from tests.support.random_cuts import streams_at_random
+from tests.support.random_cuts import in_segments, streamed, streams_at_random
 from tests.support.random_models import random_model
 from tests.support.random_source import seeded
 
@@ -25,6 +25,7 @@ pytest.importorskip("tflite_micro")
 
 EXAMPLES = int(os.environ.get("MH_FUZZ_EXAMPLES", "0"))
 AT_ONCE = 50  # arenas and weights of so many models fit the emulated memories
+IN_SEGMENTS = 12  # of a batch
 FIRST = random.SystemRandom().randrange(1 << 30) if EXAMPLES else 1000
 CORES = {
     "dsp": ("mps2-an500", "cortex-m7", ("cortex_m_dsp", "ref")),
@@ -63,14 +64,31 @@ def test_fast_kernels_on_emulated_cores(
 def test_streams_on_this_machine(batches: list[list[Judged]], tmp_path: Path) -> None:
     """Random schedules of the same models: strips of rows, with the reference kernels."""
     for models, folder in zip(batches, folders(tmp_path), strict=False):
-        assert model_rig.run_host(models, folder, streams_at_random) == []
+        assert model_rig.run_host(models, folder, streamed) == []
 
 
 @pytest.mark.parametrize("core", CORES)
 def test_streams_on_emulated_cores(batches: list[list[Judged]], core: str, tmp_path: Path) -> None:
     arm_rig.require_tools()
     for models, folder in zip(batches, folders(tmp_path), strict=False):
-        assert model_rig.run_arm(models, folder, *CORES[core], streams_at_random) == []
+        assert model_rig.run_arm(models, folder, *CORES[core], streamed) == []
+
+
+def test_segments_on_this_machine(batches: list[list[Judged]], tmp_path: Path) -> None:
+    """Some of the models in as many segments as they have, streams between them."""
+    for models, folder in zip(batches, folders(tmp_path), strict=False):
+        assert model_rig.run_host(models[:IN_SEGMENTS], folder, in_segments) == []
+
+
+def test_segments_on_an_emulated_core(batches: list[list[Judged]], tmp_path: Path) -> None:
+    arm_rig.require_tools()
+    for models, folder in zip(batches, folders(tmp_path), strict=False):
+        assert model_rig.run_arm(models[:IN_SEGMENTS], folder, *CORES["dsp"], in_segments) == []
+
+
+def test_the_models_have_segments(batches: list[list[Judged]]) -> None:
+    found = [in_segments(optimise(m.graph), ("ref",), n) for n, m in enumerate(batches[0])]
+    assert sum(len(program.segments) > 2 for program in found[:IN_SEGMENTS]) >= 5
 
 
 def test_the_models_have_streams(batches: list[list[Judged]]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,9 +18,8 @@ from mcu_hybrid import resources
 from mcu_hybrid.compiler.emit.known_answers import KnownAnswer, input_bytes
 from mcu_hybrid.compiler.emit.model import emit
 from mcu_hybrid.compiler.passes import optimise
-from mcu_hybrid.compiler.program import program_of
+from mcu_hybrid.compiler.program import Program, program_of
 from mcu_hybrid.compiler.read.tflite import read_tflite
-from mcu_hybrid.compiler.schedule.stream import Stream
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.reference.judge import Judge
 from mcu_hybrid.wire import messages
@@ -31,6 +30,7 @@ SEEDS = (0x12345678, 0x9E3779B9, 1)
 _NAMES = (
     *("mh_model", "mh_kat", "mh_kat_count", "mh_layer_now", "mh_model_init"),
     *("mh_model_input", "mh_model_output", "mh_model_run"),
+    *("mh_segments", "mh_segment_count", "mh_model_run_segment"),
 )
 _HEADER = """#include "mh_model.h"
 typedef struct {{
@@ -62,12 +62,12 @@ class Judged:
     answers: tuple[KnownAnswer, ...]
 
 
-Cutter = Callable[[Graph, int], Iterable[Stream]]  # the streams of a graph with this number
+Maker = Callable[[Graph, Sequence[str], int], Program]  # graph, kernel folders, its number
 
 
-def whole(graph: Graph, number: int) -> Iterable[Stream]:
-    """None: every operator by itself."""
-    return ()
+def whole(graph: Graph, kernel_dirs: Sequence[str], number: int) -> Program:
+    """Every operator by itself, in one segment."""
+    return program_of(graph, kernel_dirs)
 
 
 def judged(data: bytes, name: str) -> Judged:
@@ -90,9 +90,9 @@ def inputs_of(graph: Graph, seed: int) -> list[np.ndarray]:
     return [part.reshape(t.shape) for part, t in zip(parts, tensors, strict=True)]
 
 
-def run_host(models: Sequence[Judged], folder: Path, cutter: Cutter = whole) -> list[str]:
+def run_host(models: Sequence[Judged], folder: Path, make: Maker = whole) -> list[str]:
     """Reference kernels under the sanitizers, no passes; the names of models that are wrong."""
-    sources, include = _write(models, folder, ("ref",), cutter)
+    sources, include = _write(models, folder, ("ref",), make)
     argv = ["gcc", *FLAGS, *include, *map(str, sources), "-o", str(folder / "models")]
     _compile(argv)
     done = subprocess.run(
@@ -107,11 +107,11 @@ def run_arm(
     machine: str,
     cpu: str,
     kernel_dirs: Sequence[str],
-    cutter: Cutter = whole,
+    make: Maker = whole,
 ) -> list[str]:
     """Passes and the fast kernels on an emulated core; the names of models that are wrong."""
     fast = [replace(model, graph=optimise(model.graph)) for model in models]
-    sources, include = _write(fast, folder, kernel_dirs, cutter)
+    sources, include = _write(fast, folder, kernel_dirs, make)
     elf = folder / "models.elf"
     _compile([*arm_rig.compiler(cpu), *include, *map(str, sources), "-o", str(elf)])
     done = subprocess.run(
@@ -125,14 +125,14 @@ def run_arm(
 
 
 def _write(
-    models: Sequence[Judged], folder: Path, kernel_dirs: Sequence[str], cutter: Cutter
+    models: Sequence[Judged], folder: Path, kernel_dirs: Sequence[str], make: Maker
 ) -> tuple[list[Path], list[str]]:
     """Write all generated C; return what is compiled, and the compiler's folders of headers."""
     folder.mkdir(parents=True, exist_ok=True)
     stems: set[str] = set()
     sources = [arm_rig.FILES / "models.c", folder / "table.c"]
     for n, model in enumerate(models):
-        program = program_of(model.graph, kernel_dirs, streams=cutter(model.graph, n))
+        program = make(model.graph, kernel_dirs, n)
         stems.update(program.kernel_stems)
         files = emit(program, digest=bytes(32), answers=model.answers)
         (folder / f"m{n}").mkdir(exist_ok=True)

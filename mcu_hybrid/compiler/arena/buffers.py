@@ -116,6 +116,17 @@ def _times(steps: Steps) -> list[int | None]:
     return [None if step.kernel is None else next(count) for step in steps]
 
 
+def _ends(steps: Steps) -> list[int]:
+    """For each step, the number of the layer before which its segment ends."""
+    ends: list[int] = []
+    layer = 0
+    for n, step in enumerate(steps):
+        layer += step.kernel is not None
+        if step.cut is not None:
+            ends += [layer] * (n + 1 - len(ends))
+    return ends + [layer] * (len(steps) - len(ends))
+
+
 def _scratch(steps: Steps, times: Sequence[int | None]) -> list[Buffer]:
     return [
         Buffer(Span(time, time, step.kernel.scratch_bytes), (), time)
@@ -125,9 +136,14 @@ def _scratch(steps: Steps, times: Sequence[int | None]) -> list[Buffer]:
 
 
 def _last_uses(graph: Graph, steps: Steps, times: Sequence[int | None]) -> dict[int, int]:
-    """Last time at which a tensor's bytes are read, through views too; n for graph outputs."""
-    end = len(times) - times.count(None)
-    uses = dict.fromkeys(graph.outputs, end)
+    """Last time at which a tensor's bytes are read, through views too.
+
+    The host reads a graph output before the next segment begins: at the number of its first layer;
+    after the last segment, at that of all layers.
+    """
+    made = {t: end for step, end in zip(steps, _ends(steps), strict=True) for t in step.op.outputs}
+    layers = len(times) - times.count(None)
+    uses = {output: made.get(output, layers) for output in graph.outputs}
     for step, time in reversed(list(zip(steps, times, strict=True))):
         op = step.op
         if time is None:

@@ -1,9 +1,10 @@
 """The memory plan: where every activation and scratch buffer lies in the one static arena.
 
 A pure function of the graph and its steps. Time is counted in layers, as the firmware counts them:
-the operators that run, without views. Layer i runs at time i, graph inputs live from time -1, graph
-outputs to time n. Two buffers may share bytes only when no time sees both. Views alias their input;
-an operator that allows it overwrites an input that dies with it. Nothing here writes C.
+the operators that run, without views. Layer i runs at time i. Graph inputs live from time -1, graph
+outputs to the first layer of the next segment, those of the last one to time n. Two buffers may
+share bytes only when no time sees both. Views alias their input; an operator that allows it
+overwrites an input that dies with it. Nothing here writes C.
 """
 
 from __future__ import annotations

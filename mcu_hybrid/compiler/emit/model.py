@@ -6,7 +6,7 @@ All values are made here and arrive ready in the templates; the arithmetic is th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,16 @@ class _LayerText:
     call: str
     out: str
     out_bytes: int
+
+
+@dataclass(frozen=True)
+class _SegmentText:
+    """What the template prints of one segment; ``exits``: bit i for output i."""
+
+    layers: Sequence[_LayerText]
+    core: int
+    exits: int
+    cut: tuple[str, int, str] = ("NULL", 0, "the end")  # address, bytes, name
 
 
 def emit(
@@ -89,6 +99,7 @@ class _Emitter:
         done = [self.layer(n, layer) for n, layer in enumerate(self.program.layers)]
         return {
             "layers": done,
+            "segments": list(self.segments(done)),
             "inputs": self.buffers(self.graph.inputs),
             "outputs": self.buffers(self.graph.outputs),
             "definitions": self.definitions,
@@ -120,6 +131,16 @@ class _Emitter:
             out=self.address(call.outs[0]),
             out_bytes=self.graph.tensor(call.outs[0]).bytes,
         )
+
+    def segments(self, layers: Sequence[_LayerText]) -> Iterator[_SegmentText]:
+        """The rows of the table of segments, which the template prints where there are several."""
+        first = 0
+        for segment in self.program.segments:
+            end = first + len(segment.layers)
+            exits = sum(1 << self.graph.outputs.index(output) for output in segment.exit)
+            cut = self.buffers(() if segment.cut is None else (segment.cut,))
+            yield _SegmentText(layers[first:end], segment.core, exits, *cut)
+            first = end
 
     def params(self, params: CStruct, name: str, comment: str = "") -> None:
         """Define a params struct and the tables that it points to."""
