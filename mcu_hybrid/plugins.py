@@ -1,9 +1,9 @@
 """What users add from a folder of their own: one Python file a thing, as beside our own files.
 
 A folder named by ``MCU_HYBRID_PLUGINS`` (several, separated as in PATH) or by ``add_folder`` has
-subfolders called as the rooms here: ``machines/NAME.py``. A room's registry asks for the names that
-are known, and loads one where it is used: nothing runs before. What a thing must be able to do is
-the room's business.
+subfolders called as the rooms here: ``machines/NAME.py``, ``ops/NAME.py``, ``kernels/NAME_s8.c``. A
+room's registry asks for the names that are known, and loads one where it is used: nothing runs
+before. What a thing must be able to do is the room's business.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 
 from mcu_hybrid.errors import InputError
 
@@ -20,7 +22,7 @@ VARIABLE = "MCU_HYBRID_PLUGINS"
 # Ours, by room; each is the file ROOM/NAME.py. Here, because boards name them and lie below them.
 OWN: Mapping[str, tuple[str, ...]] = {"machines": ("qemu", "native")}
 _ADDED: list[Path] = []
-_LOADED: dict[Path, object] = {}
+_LOADED: dict[Path, ModuleType] = {}
 
 
 def add_folder(folder: Path) -> None:
@@ -47,9 +49,31 @@ def load(room: str, name: str, attribute: str) -> object:
         found: object = getattr(importlib.import_module(f"mcu_hybrid.{room}.{name}"), attribute)
         return found
     path = files(room)[name]
-    if path not in _LOADED:
-        _LOADED[path] = _run(path, attribute)
-    return _LOADED[path]
+    module = _module(path, f"set {attribute}")
+    try:
+        return getattr(module, attribute)
+    except AttributeError as error:
+        raise _fault(path, error, f"set {attribute}") from error
+
+
+def modules(room: str, what: str) -> Iterator[tuple[Path, ModuleType]]:
+    """Every file of the users in this room, run on its first use; ``what`` must be in it.
+
+    Raises:
+        InputError: a folder is not there, two files have one name, or a file fails.
+    """
+    for path in files(room).values():
+        yield path, _module(path, what)
+
+
+def stamp() -> tuple[str, ...]:
+    """What names the folders now: who keeps what was found asks again where this differs."""
+    return os.environ.get(VARIABLE, ""), *map(str, _ADDED)
+
+
+def folders(room: str) -> tuple[Path, ...]:
+    """The users' folders of this room; raises InputError where one that is named is not there."""
+    return tuple(path for folder in _folders() if (path := folder / room).is_dir())
 
 
 def _folders() -> list[Path]:
@@ -77,15 +101,23 @@ def files(room: str) -> dict[str, Path]:
     return found
 
 
-def _run(path: Path, attribute: str) -> object:
-    spec = importlib.util.spec_from_file_location(f"mcu_hybrid_plugin_{path.stem}", path)
+def _module(path: Path, what: str) -> ModuleType:
+    """The file as a module; raises InputError for whatever its code raises."""
+    if path in _LOADED:
+        return _LOADED[path]
+    name = f"mcu_hybrid_plugin_{path.parent.name}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # the path ends in .py
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look for their types there
     try:
         spec.loader.exec_module(module)
-        found: object = getattr(module, attribute)
     except Exception as error:  # the user's own code: whatever it raises is its fault
-        fact = f"cannot be loaded: {type(error).__name__}: {error}"
-        hint = f"it must run by itself, and set {attribute}"
-        raise InputError(fact, hint, path=path) from error
-    return found
+        raise _fault(path, error, what) from error
+    _LOADED[path] = module
+    return module
+
+
+def _fault(path: Path, error: Exception, what: str) -> InputError:
+    fact = f"cannot be loaded: {type(error).__name__}: {error}"
+    return InputError(fact, f"it must run by itself, and {what}", path=path)

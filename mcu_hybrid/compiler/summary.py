@@ -114,7 +114,7 @@ class _Operator:
 
 def _has_bias(kind: str) -> bool:
     """True where an int32 constant may be a bias: it was learned."""
-    found = ops.OPS.get(kind)
+    found = ops.known().get(kind)
     return kind in BIASED or (found is not None and found.traits.weighted is not None)
 
 
@@ -238,7 +238,7 @@ class _File:
         """(MACs, refusal, next step) of one operator as a model of its own."""
         if self._is_edge(op) or self._is_shape(op):
             return 0, None, None
-        if op.kind not in ops.OPS:
+        if op.kind not in ops.known():
             return None, "is not supported", _REPLACE + ", ".join(supported_kinds())
         ins = tuple(dict.fromkeys(t for t in op.inputs if not self._is_const(t)))
         if not ins or not op.outputs:

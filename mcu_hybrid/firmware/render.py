@@ -99,6 +99,8 @@ def _texts(
     yield from _copies(resources.kernels() / "include", "src/kernels/include")
     if KERNEL_WITH_OTHERS in kernels:
         yield from _mechanisms()
+    for path in resources.kernel_headers(kernels):
+        yield f"src/kernels/include/{path.name}", path.read_text("utf-8")
     for path in [path for stem in kernels for path in kernel_files(stem, board)]:
         yield f"src/kernels/{path.name}", path.read_text("utf-8")
         for header in path.parent.glob("*.h"):

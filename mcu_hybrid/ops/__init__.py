@@ -1,42 +1,73 @@
 """The operators that the engine runs, found by their files: one ``ops/x.py`` each.
 
 To add one: write ops/<name>.py, which ends with an ``Operator`` (see ops/base.py), and its kernel
-kernels/ref/<name>_s8.c. Nothing here lists it.
+kernels/ref/<name>_s8.c. Nothing here lists it. A user's own lies in a folder of his (plugins.py):
+ops/<name>.py, and kernels/<name>_s8.c with the header <name>_s8.h that declares it.
 """
 
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Mapping
+from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from mcu_hybrid.errors import UnsupportedOp
+from mcu_hybrid import plugins
+from mcu_hybrid.errors import InputError, UnsupportedOp
 from mcu_hybrid.graph.types import Op
 from mcu_hybrid.ops.base import Operator, Traits
 
 
-def _operators(module: ModuleType) -> dict[str, Operator[Any]]:
-    """The operators that a module holds, by kind."""
-    return {found.kind: found for found in vars(module).values() if isinstance(found, Operator)}
+def known() -> Mapping[str, Operator[Any]]:
+    """All operators, by kind.
 
-
-OPS: dict[str, Operator[Any]] = {}
-for _file in pkgutil.iter_modules(__path__, f"{__name__}."):
-    OPS.update(_operators(import_module(_file.name)))
+    Raises:
+        InputError: a file of the user's cannot be loaded, or serves what another one serves.
+    """
+    return _known(plugins.stamp())
 
 
 def operator(kind: str) -> Operator[Any]:
     """Return the operator of this kind; raises UnsupportedOp."""
     try:
-        return OPS[kind]
+        return known()[kind]
     except KeyError:
         raise UnsupportedOp(
             f"operator {kind} is not supported",
-            f"replace it in the network and export again; supported: {', '.join(sorted(OPS))}",
+            f"replace it in the network and export again; supported: {', '.join(sorted(known()))}",
         ) from None
 
 
 def traits(op: Op[Any]) -> Traits:
     """What may be known of an operator of a graph."""
     return operator(op.kind).traits
+
+
+@lru_cache(maxsize=1)
+def _known(stamp: tuple[str, ...]) -> Mapping[str, Operator[Any]]:
+    found: dict[str, Operator[Any]] = {}
+    for file in pkgutil.iter_modules(__path__, f"{__name__}."):
+        found.update(_operators(import_module(file.name)))
+    for path, module in plugins.modules("ops", "end with KIND = Operator(...)"):
+        own = _operators(module)
+        if not own:
+            raise InputError(
+                "holds no Operator",
+                "end the file with KIND = Operator(...), as mcu_hybrid/ops/tanh.py does",
+                path=path,
+            )
+        for kind, made in own.items():
+            if found.setdefault(kind, made) is not made:
+                raise InputError(
+                    f"serves {kind}, which another file serves already",
+                    "take the file away, or give its operator another kind",
+                    path=path,
+                )
+    return found
+
+
+def _operators(module: ModuleType) -> dict[str, Operator[Any]]:
+    """The operators that a module holds, by kind."""
+    return {found.kind: found for found in vars(module).values() if isinstance(found, Operator)}

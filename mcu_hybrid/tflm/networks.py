@@ -17,7 +17,7 @@ from mcu_hybrid.compiler.read import flatbuffer
 from mcu_hybrid.compiler.read.cut import cut
 from mcu_hybrid.errors import ModelError, UnsupportedOp
 from mcu_hybrid.graph.types import ABSENT, Graph, Op
-from mcu_hybrid.ops import OPS
+from mcu_hybrid.ops import known
 from mcu_hybrid.ops.route_features import ROUTE_FEATURES, link_of
 from mcu_hybrid.ops.table import TABLE
 from mcu_hybrid.tflite_file import builtin_code, without_absent_bias
@@ -95,7 +95,7 @@ def split(graph: Graph) -> Networks:
 
 def _is_tflms(op: Op[Any]) -> bool:
     """True where TFLM has a kernel for it."""
-    return op.kind in OPS and OPS[op.kind].traits.tflm is not None
+    return op.kind in known() and known()[op.kind].traits.tflm is not None
 
 
 def _require_alone(graph: Graph, router: Sequence[Op], features: int) -> None:

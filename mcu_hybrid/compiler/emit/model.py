@@ -72,6 +72,7 @@ def emit(
         "name": ctext.comment(graph.name),
         "digest_hex": digest.hex(),
         "digest": ctext.lines([f"0x{byte:02x}" for byte in digest], indent=8),
+        "headers": [path.name for path in resources.kernel_headers(program.kernel_stems)],
         "arena_bytes": plan.arena_bytes,
         "rows": _plan_rows(plan),
         "info": _info(graph, metadata or {}),

@@ -15,7 +15,7 @@ from mcu_hybrid.ops.quantize import DEQUANTIZE
 
 def output_shapes(raw: RawOp) -> list[Shape]:
     """One shape per output; raises ModelError where they do not follow."""
-    found = ops.OPS.get(raw.kind)
+    found = ops.known().get(raw.kind)
     rule = None if found is None else found.shapes
     if rule is None and not _keeps_shape(raw):
         raise _unknown(raw, "an operator whose output sizes are not derived")
@@ -30,7 +30,7 @@ def output_shapes(raw: RawOp) -> list[Shape]:
 def _keeps_shape(raw: RawOp) -> bool:
     """QUANTIZE, activations, softmax: one value in, one value out."""
     data = [i for i in raw.inputs if i != ABSENT]
-    is_known = raw.kind in ops.OPS or raw.kind == DEQUANTIZE
+    is_known = raw.kind in ops.known() or raw.kind == DEQUANTIZE
     return is_known and len(data) == 1 and len(raw.outputs) == 1
 
 

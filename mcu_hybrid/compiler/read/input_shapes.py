@@ -18,7 +18,7 @@ from mcu_hybrid.compiler.read.float_edges import Edges
 from mcu_hybrid.compiler.read.shape_ops import shape_value
 from mcu_hybrid.errors import InputError, ModelError
 from mcu_hybrid.graph.types import Tensor
-from mcu_hybrid.ops import OPS
+from mcu_hybrid.ops import known
 from mcu_hybrid.ops.base import RawOp
 from mcu_hybrid.ops.file_kinds import SHAPE
 
@@ -64,7 +64,7 @@ def require_fixed_views(edges: Edges, signatures: Signatures) -> None:
 
 def _is_view(op: RawOp) -> bool:
     """True for an operator whose check only counts elements."""
-    return op.kind in OPS and OPS[op.kind].traits.view
+    return op.kind in known() and known()[op.kind].traits.view
 
 
 def _example(given: Shape) -> str:

@@ -152,7 +152,7 @@ def _flowing(edges: Edges) -> list[Tensor]:
     """Graph inputs, and what operators write that we run; outputs are among these."""
     indices = dict.fromkeys(edges.inputs)
     for op in edges.ops:
-        if op.kind in ops.OPS or op.kind == DEQUANTIZE:
+        if op.kind in ops.known() or op.kind == DEQUANTIZE:
             indices.update(dict.fromkeys(i for i in op.outputs if i != ABSENT))
         else:
             floats = (i for i in op.outputs if i != ABSENT and edges.tensors[i].dtype in FLOATS)

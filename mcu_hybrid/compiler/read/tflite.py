@@ -169,7 +169,7 @@ def _raw_op(model: Any, raw: Any, tensors: tuple[Any, ...], position: int) -> Ra
 def _options(raw: Any, kind: str, layer: str) -> dict[str, Any]:
     """The options of an operator that we run, or take off; of others nobody reads them."""
     read = {DEQUANTIZE, *shape_values.READ, *float_functions.READ}
-    if kind not in ops.OPS and kind not in read:
+    if kind not in ops.known() and kind not in read:
         return {}
     try:
         return flatbuffer.read_options(raw, kind)
@@ -205,7 +205,7 @@ def _require_work(edges: Edges) -> None:
 
 def _require_supported(raw_ops: tuple[RawOp, ...]) -> None:
     """Name every operator that is missing at once, so that the user mends the network once."""
-    missing = [op for op in raw_ops if op.kind not in ops.OPS]
+    missing = [op for op in raw_ops if op.kind not in ops.known()]
     if not missing:
         return
     others = sorted({op.kind for op in missing[1:]} - {missing[0].kind})
@@ -219,7 +219,9 @@ def _require_supported(raw_ops: tuple[RawOp, ...]) -> None:
 
 def supported_kinds() -> list[str]:
     """The operators that a file may have; some of ours are none of TFLite's."""
-    return sorted({*(kind for kind in ops.OPS if kind in _OPCODES.values()), *float_functions.INT8})
+    return sorted(
+        {*(kind for kind in ops.known() if kind in _OPCODES.values()), *float_functions.INT8}
+    )
 
 
 def _require_batch_one(edges: Edges) -> None:
