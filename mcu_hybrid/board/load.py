@@ -163,7 +163,7 @@ def _load_chip(table: Table, key: str, folders: Sequence[Path]) -> Chip:
     chip = Chip(
         name=name,
         title=chip_table.take("title", str),
-        core=_load_core(chip_table, folders),
+        cores=_load_cores(chip_table, folders),
         clock_hz=chip_table.positive("clock_hz"),
         tick=Tick(
             tick.choice("kind", TICK_KINDS), tick.positive("hz"), tick.positive("instructions", 0)
@@ -178,7 +178,7 @@ def _load_chip(table: Table, key: str, folders: Sequence[Path]) -> Chip:
     )
     tick.finish()
     chip_table.finish()
-    if not chip.regions and chip.core.prefix:
+    if not chip.regions and chip.cores[0].prefix:
         raise chip_table.error("region", "a chip needs at least one region")
     _check_chip(chip, chip_table)
     return chip
@@ -199,14 +199,26 @@ def _check_chip(chip: Chip, table: Table) -> None:
         )
 
 
-def _load_core(chip_table: Table, folders: Sequence[Path]) -> Core:
-    name = chip_table.take("core", str)
+def _load_cores(chip_table: Table, folders: Sequence[Path]) -> tuple[Core, ...]:
+    """``core = "x"``, or ``cores = ["x", "y"]`` for a chip of several, the one that boots first."""
+    if "cores" not in chip_table.data:
+        name = chip_table.take("core", str)
+        return (_load_core(chip_table, "core", name, folders),)
+    if "core" in chip_table.data:
+        raise chip_table.error("cores", "core is there too", "give one of the two")
+    names = chip_table.strings("cores")
+    if not names:
+        raise chip_table.error("cores", "names no core", 'cores = ["cortex-m7", "cortex-m4"]')
+    return tuple(_load_core(chip_table, "cores", name, folders) for name in names)
+
+
+def _load_core(chip_table: Table, key: str, name: str, folders: Sequence[Path]) -> Core:
     for folder in folders:
         path = folder / "cores.toml"
         if path.is_file() and name in (cores := read(path)).data:
             break
     else:
-        raise chip_table.error("core", f"core '{name}' is unknown", "add it to boards/cores.toml")
+        raise chip_table.error(key, f"core '{name}' is unknown", "add it to boards/cores.toml")
     table = cores.table(name)
     core = Core(
         name=name,

@@ -64,7 +64,9 @@ class Tick:
 
 @dataclass(frozen=True)
 class Chip:
-    """Memories, clock and core; ``placement`` maps code, data, stack and arena to region kinds.
+    """Memories, clock and cores; ``placement`` maps code, data, stack and arena to region kinds.
+
+    The first of ``cores`` is the one that boots; firmware is built for it.
 
     ``debug`` holds what the flashing tools call the chip, by tool (``openocd``, ``pyocd``), and as
     ``recover`` OpenOCD's command that erases and opens a locked one;
@@ -75,7 +77,7 @@ class Chip:
 
     name: str
     title: str
-    core: Core
+    cores: tuple[Core, ...]
     clock_hz: int
     tick: Tick
     regions: tuple[Region, ...]
@@ -143,8 +145,8 @@ class Board:
 
     @property
     def core(self) -> Core:
-        """The core of the board's chip."""
-        return self.chip.core
+        """The core that firmware is built for: the first of the board's chip."""
+        return self.chip.cores[0]
 
     @property
     def is_virtual(self) -> bool:
@@ -203,6 +205,7 @@ class Board:
             "aliases": list(self.aliases),
             "chip": self.chip.name,
             "core": self.core.name,
+            **({"cores": [core.name for core in self.chip.cores]} if self.chip.cores[1:] else {}),
             "clock_hz": self.chip.clock_hz,
             "estimate_chip": self.estimate_chip.name if self.estimate_chip else None,
             "estimate_clock_hz": self.estimate_clock_hz,

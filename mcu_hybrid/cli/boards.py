@@ -29,7 +29,7 @@ def command(board_dirs: tuple[Path, ...], as_json: bool) -> None:
         (
             b["name"],
             b["title"],
-            b["core"],
+            " + ".join(b.get("cores", [b["core"]])),
             f"{b['clock_hz'] / 1e6:g} MHz" if b["core"] != "host" else "",
             f"{b['ram_bytes'] / 1024:,.0f} KiB" if b["ram_bytes"] else "",
             f"{b['flash_bytes'] / 1024:,.0f} KiB" if b["flash_bytes"] else "",

@@ -12,20 +12,38 @@ import numpy as np
 from mcu_hybrid.graph.pixels import UNIT, PixelForm
 from mcu_hybrid.quant import QuantParams
 
-ITEM_BYTES = {"int8": 1, "int16": 2, "int32": 4, "int64": 8, "float32": 4, "bool": 1, "uint8": 1}
+# Of one value, by dtype; those below 8 are several to a byte.
+BITS = {
+    "int2": 2,
+    "int4": 4,
+    "int8": 8,
+    "uint8": 8,
+    "bool": 8,
+    "int16": 16,
+    "int32": 32,
+    "float32": 32,
+    "int64": 64,
+}
 AttrsT = TypeVar("AttrsT", covariant=True)
 ABSENT = -1  # an optional input that is not there (a convolution without bias)
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor: ``data`` is set for constants only. Shapes are NHWC, batch 1."""
+    """One tensor: ``data`` is set for constants only. Shapes are NHWC, batch 1.
+
+    ``packed`` is the bits of a value where they are fewer than the dtype's (int8 values of 1, 2 or
+    4 bits). A ``state`` lives from one inference to the next. Nothing runs either yet:
+    reference/verify.py refuses both by name.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     quant: QuantParams | None = None
     data: np.ndarray | None = field(default=None, compare=False)
+    packed: int | None = None
+    state: bool = False
 
     @property
     def elements(self) -> int:
@@ -33,9 +51,14 @@ class Tensor:
         return prod(self.shape)
 
     @property
+    def bits(self) -> int:
+        """Bits of one value."""
+        return BITS[self.dtype] if self.packed is None else self.packed
+
+    @property
     def bytes(self) -> int:
-        """Size in bytes."""
-        return self.elements * ITEM_BYTES[self.dtype]
+        """Size in bytes, rounded up."""
+        return -(-self.elements * self.bits // 8)
 
     @property
     def is_const(self) -> bool:

@@ -11,6 +11,10 @@ from mcu_hybrid.graph.types import Graph, Op, Tensor
 
 # Far beyond any board's memory, and below what 32-bit indices of the kernels can count.
 MAX_ELEMENTS = 1 << 25
+STATE_HINT = (
+    "use a network without state, that sees a whole window of the signal at once (a DS-CNN for "
+    "keywords), or make each state an input and an output of the model"
+)
 
 
 def where(op: Op[object]) -> str:
@@ -67,6 +71,27 @@ def require_size(tensor: Tensor, op: Op[object] | None = None) -> None:
             f"tensor '{tensor.name}' has shape {list(tensor.shape)}, {tensor.elements:,} values; "
             f"the engine takes at most {MAX_ELEMENTS:,} in a tensor",
             "use a smaller input or network: no board holds this one",
+            key=where(op) if op else "",
+        )
+
+
+def require_8_bits(tensor: Tensor, op: Op[object] | None = None) -> None:
+    """Raise UnsupportedOp where a tensor's values have fewer than 8 bits."""
+    if tensor.bits < 8:
+        raise UnsupportedOp(
+            f"tensor '{tensor.name}' is {tensor.dtype} with {tensor.bits} bits a value; the "
+            "kernels take 8",
+            "export with full-integer int8 quantisation (int8 weights and activations)",
+            key=where(op) if op else "",
+        )
+
+
+def require_no_state(tensor: Tensor, op: Op[object] | None = None) -> None:
+    """Raise UnsupportedOp where a tensor lives from one inference to the next."""
+    if tensor.state:
+        raise UnsupportedOp(
+            f"keeps state in the tensor '{tensor.name}'; the engine does not run state yet",
+            STATE_HINT,
             key=where(op) if op else "",
         )
 

@@ -100,7 +100,7 @@ def sums(graph: Graph, op: Op[Attrs], data: np.ndarray, weights: np.ndarray) -> 
     weights = weights.astype(np.float64)
     zero_point = graph.tensor(op.inputs[0]).require_quant().zero_point
     rows = data.reshape(-1, weights.shape[1]).astype(np.float64) - zero_point
-    return (rows @ weights.T).astype(np.int64)
+    return np.asarray(rows @ weights.T, np.int64)
 
 
 def macs(graph: Graph, op: Op[Attrs]) -> int:

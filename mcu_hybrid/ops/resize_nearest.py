@@ -93,7 +93,7 @@ def source_indices(attrs: Attrs, in_size: int, out_size: int) -> np.ndarray:
     at = (np.arange(out_size, dtype=np.float32) + offset) * scale
     # std::round and std::floor on values that are not negative.
     index = np.floor(at.astype(np.float64) + (0.5 if attrs.align_corners else 0.0))
-    return np.minimum(index, in_size - 1).astype(np.int64)
+    return np.asarray(np.minimum(index, in_size - 1), np.int64)
 
 
 def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray, ...]:

@@ -209,7 +209,7 @@ def scores(attrs: Attrs, logits: np.ndarray) -> np.ndarray:
 def _scores(attrs: Attrs, logits: np.ndarray, entropy: np.ndarray, top: np.ndarray) -> np.ndarray:
     seen = Logits(np.asarray(logits, np.int8), attrs.scale_q24, entropy, top)
     columns = [one.score(seen) for one in mechanisms.of_logits() if one.score is not None]
-    return np.stack(columns, axis=1).astype(np.int32)
+    return np.asarray(np.stack(columns, axis=1), np.int32)
 
 
 def compute(attrs: Attrs, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

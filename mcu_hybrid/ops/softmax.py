@@ -109,7 +109,7 @@ def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray
 def _round_shift_each(x: np.ndarray, exponent: np.ndarray) -> np.ndarray:
     """fixed_point.round_shift of x >= 0 with an exponent per row."""
     mask = (np.int64(1) << exponent) - 1
-    return (x >> exponent) + ((x & mask) > (mask >> 1))
+    return np.asarray((x >> exponent) + ((x & mask) > (mask >> 1)))
 
 
 def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:

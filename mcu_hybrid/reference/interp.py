@@ -10,6 +10,7 @@ import numpy as np
 from mcu_hybrid import ops
 from mcu_hybrid.errors import DataError
 from mcu_hybrid.graph.types import ABSENT, Graph
+from mcu_hybrid.ops.checks import require_no_state
 
 
 @overload
@@ -31,6 +32,10 @@ def run(
         graph: a verified graph.
         inputs: one array per graph input, of its dtype and shape.
         keep: also return inner tensors (and hold all of them in memory).
+
+    Raises:
+        DataError: the inputs are not what the graph takes.
+        UnsupportedOp: the graph has a state, which would not outlive the call.
     """
     values = _checked(graph, inputs)
     last = {} if keep else _last_use(graph)
@@ -49,6 +54,9 @@ def _checked(graph: Graph, inputs: Sequence[np.ndarray]) -> dict[int, np.ndarray
             f"{graph.name} takes {len(graph.inputs)} inputs, got {len(inputs)}",
             "give one array per input, in order",
         )
+    for op in graph.ops:
+        for tensor in (*graph.in_tensors(op), *graph.out_tensors(op)):
+            require_no_state(tensor, op)
     for index, array in zip(graph.inputs, inputs, strict=True):
         tensor = graph.tensor(index)
         if array.shape != tensor.shape or str(array.dtype) != tensor.dtype:

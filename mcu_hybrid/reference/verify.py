@@ -12,8 +12,8 @@ import numpy as np
 
 from mcu_hybrid import ops
 from mcu_hybrid.errors import ModelError, UnsupportedOp
-from mcu_hybrid.graph.types import ABSENT, ITEM_BYTES, Graph, Op, Tensor
-from mcu_hybrid.ops.checks import require_size
+from mcu_hybrid.graph.types import ABSENT, BITS, Graph, Op, Tensor
+from mcu_hybrid.ops.checks import STATE_HINT, require_8_bits, require_no_state, require_size
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
 _HINT = "export the model again; if a pass is named, this is a fault of mcu-hybrid: report it"
@@ -46,8 +46,15 @@ def verify(graph: Graph, after: str = "") -> None:
 
 def _check_op(graph: Graph, op: Op, after: str) -> None:
     """The operator's own rules; what damaged numbers break in them names the operator."""
+    own = ops.operator(op.kind)
+    if own.traits.stateful:
+        raise UnsupportedOp(
+            "keeps state from one inference to the next; the engine does not run state yet",
+            STATE_HINT,
+            key=f"{op.kind} '{op.name}'",
+        )
     try:
-        ops.operator(op.kind).check(graph, op)
+        own.check(graph, op)
     except (ArithmeticError, LookupError, ValueError, TypeError, AttributeError) as error:
         if after:  # a pass made it: our fault, not the file's
             raise
@@ -96,7 +103,7 @@ def _check_order(graph: Graph, op: Op, written: set[int]) -> None:
 
 def _check_tensor(tensor: Tensor, op: Op | None) -> None:
     name = f"tensor '{tensor.name}'"
-    if tensor.dtype not in ITEM_BYTES:
+    if tensor.dtype not in BITS:
         raise UnsupportedOp(
             f"{name} is {tensor.dtype}, which the engine does not have",
             "export with full-integer int8 quantisation (int8 weights and activations)",
@@ -105,6 +112,8 @@ def _check_tensor(tensor: Tensor, op: Op | None) -> None:
     if min(tensor.shape, default=1) < 1:
         _fail(f"{name} has shape {list(tensor.shape)}; dimensions must be fixed and at least 1", op)
     require_size(tensor, op)
+    require_8_bits(tensor, op)
+    require_no_state(tensor, op)
     if tensor.data is not None and (
         tensor.data.shape != tensor.shape or tensor.data.dtype != np.dtype(tensor.dtype)
     ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -183,6 +183,16 @@ def _require_edges_fit(graph: Graph, board: Board, others: Sequence[Board]) -> N
         fit_gate(board, Footprint(total, 0, 0, (), largest), others)
 
 
+def _unused_cores(board: Board) -> Iterator[str]:
+    """What the user should know of the cores that the model does not run on."""
+    first, *others = (core.name for core in board.chip.cores)
+    if others:
+        yield (
+            f"chip {board.chip.name} has the cores {', '.join((first, *others))}: built for "
+            f"{first}, which boots; nothing runs on the others"
+        )
+
+
 def _facts(
     name: str,
     model: Model,
@@ -216,7 +226,7 @@ def _facts(
         tflm_library_sha256=made.facts.tflm_library_sha256,
         routers=made.facts.routers,
         layers=made.layers,
-        notes=made.graph.notes,
+        notes=(*_unused_cores(board), *made.graph.notes),
         known_answers_by=answers.by,
         known_answers_reason=answers.reason,
     )

@@ -18,6 +18,7 @@ from torch import nn
 
 from mcu_hybrid.artifacts.train import RouterFit
 from mcu_hybrid.events import OnEvent
+from mcu_hybrid.mechanisms.base import ENTROPY_ONE, PROBABILITY_ONE
 from mcu_hybrid.nets import router_head
 from mcu_hybrid.nets.checkpoint import RouterParts
 from mcu_hybrid.nets.penultimate import with_features
@@ -195,8 +196,8 @@ def feature_ranges(q: np.ndarray, scale: float) -> tuple[tuple[float, ...], tupl
     entropy, probabilities = route_features.entropy_and_top(attrs, q)
     x = np.concatenate(
         [
-            entropy[:, None] / route_features.ENTROPY_ONE,
-            probabilities / route_features.PROBABILITY_ONE,
+            entropy[:, None] / ENTROPY_ONE,
+            probabilities / PROBABILITY_ONE,
         ],
         axis=1,
     )

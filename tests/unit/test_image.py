@@ -99,7 +99,7 @@ def test_the_build_id_is_that_of_sources_and_flags(tmp_path: Path) -> None:
     first = render(tmp_path / "a", board, model())[0].build_id
     assert first == render(tmp_path / "b", board, model())[0].build_id
     other_flag = replace(
-        board, chip=replace(board.chip, core=replace(board.core, cflags=("-mcpu=cortex-m3",)))
+        board, chip=replace(board.chip, cores=(replace(board.core, cflags=("-mcpu=cortex-m3",)),))
     )
     other_clock = replace(board, chip=replace(board.chip, clock_hz=1))
     ids = {

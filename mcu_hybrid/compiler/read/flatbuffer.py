@@ -27,6 +27,7 @@ METADATA_NAME = b"mcu_hybrid"
 _DTYPES = {
     code: name.lower() for name, code in vars(tflite.TensorType).items() if isinstance(code, int)
 }
+_DTYPES.setdefault(19, "int2")  # newer than the package that names the others
 _OPTION_TABLES = {
     code: name for name, code in vars(tflite.BuiltinOptions).items() if isinstance(code, int)
 }
@@ -106,7 +107,8 @@ def read_tensor(model: Any, raw: Any, index: int, size: int) -> Tensor:
         raise ModelError(f"tensor '{name}' has {raw.ShapeLength()} dimensions", DAMAGED_HINT)
     shape = tuple(int(raw.Shape(i)) for i in range(raw.ShapeLength()))
     data = _data(model, raw, name, shape)
-    return Tensor(name, shape, dtype, _quantisation(raw, name, size), data)
+    quant = _quantisation(raw, name, size)
+    return Tensor(name, shape, dtype, quant, data, state=bool(raw.IsVariable()))
 
 
 def _quantisation(raw: Any, name: str, size: int) -> QuantParams | None:

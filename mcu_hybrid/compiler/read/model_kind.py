@@ -13,8 +13,9 @@ from mcu_hybrid import ops
 from mcu_hybrid.compiler.read.float_edges import Edges
 from mcu_hybrid.compiler.read.model_floats import FLOATS, place, raise_float
 from mcu_hybrid.errors import ModelError, UnsupportedOp
-from mcu_hybrid.graph.types import ABSENT, Tensor
+from mcu_hybrid.graph.types import ABSENT, BITS, Tensor
 from mcu_hybrid.ops.base import RawOp
+from mcu_hybrid.ops.checks import STATE_HINT, require_8_bits
 from mcu_hybrid.ops.file_kinds import CONTROL, STATE
 from mcu_hybrid.ops.quantize import DEQUANTIZE
 
@@ -24,10 +25,6 @@ _COMPILED = {
     "CUSTOM:edgetpu-custom-op": ("a Google Edge TPU", "the Edge TPU compiler"),
     "CUSTOM:NeutronGraph": ("an NXP Neutron NPU", "the Neutron converter"),
 }
-_STATE_HINT = (
-    "use a network without state, that sees a whole window of the signal at once (a DS-CNN for "
-    "keywords), or make each state an input and an output of the model"
-)
 
 
 def refuse_subgraphs(count: int, kinds: Sequence[str]) -> NoReturn:
@@ -40,7 +37,7 @@ def refuse_subgraphs(count: int, kinds: Sequence[str]) -> NoReturn:
         raise UnsupportedOp(
             f"keeps state from one inference to the next ({state}), set up by a subgraph of its "
             "own; the engine does not run state yet",
-            _STATE_HINT,
+            STATE_HINT,
         )
     control = _listed(kind for kind in kinds if kind in CONTROL)
     if control:
@@ -69,19 +66,19 @@ def require_own_layers(edges: Edges) -> None:
         raise UnsupportedOp(
             f"keeps state from one inference to the next: {place(stateful[0])}{more}; the "
             "engine does not run state yet",
-            _STATE_HINT,
+            STATE_HINT,
         )
 
 
-def require_no_variables(edges: Edges, is_variable: Sequence[bool]) -> None:
+def require_no_variables(edges: Edges) -> None:
     """Raise UnsupportedOp where an operator uses a variable tensor, which TFLM sets to zero."""
     for op in edges.ops:
         for index in (*op.inputs, *op.outputs):
-            if index != ABSENT and is_variable[index]:
+            if index != ABSENT and edges.tensors[index].state:
                 raise UnsupportedOp(
                     f"keeps state in the variable tensor '{edges.tensors[index].name}' "
                     f"({place(op)}); the engine does not run state yet",
-                    _STATE_HINT,
+                    STATE_HINT,
                 )
 
 
@@ -103,6 +100,9 @@ def require_full_integer(edges: Edges) -> None:
     if dtypes & set(FLOATS):
         raise_float(edges, dtypes)
     strange = [tensor for tensor in flowing if tensor.dtype != "int8"]
+    for tensor in strange:
+        if tensor.dtype in BITS:
+            require_8_bits(tensor)
     if not strange:
         return
     kinds = {tensor.dtype for tensor in strange}

@@ -124,7 +124,7 @@ def _read_edges(model: Any, size: int) -> tuple[Edges, list[Any]]:
 def _read_graph(model: Any, name: str, size: int) -> Graph:
     edges, raw_tensors = _read_edges(model, size)
     require_own_layers(edges)
-    require_no_variables(edges, [raw.IsVariable() for raw in raw_tensors])
+    require_no_variables(edges)
     signatures = [signature(raw) for raw in raw_tensors]
     require_fixed_inputs(edges, signatures)
     edges = fold_shapes(edges)
