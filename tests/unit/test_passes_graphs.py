@@ -12,9 +12,9 @@ import pytest
 from test_emit import run_c
 from test_golden_models import MODELS
 
-from mcu_hybrid.compiler.arena.plan import plan
 from mcu_hybrid.compiler.passes import OPTIMISING, optimise
 from mcu_hybrid.compiler.passes.fold_dead import fold_dead, kept_channels
+from mcu_hybrid.compiler.program import program_of
 from mcu_hybrid.compiler.read.tflite import read_tflite
 from mcu_hybrid.compiler.report import weights_bytes
 from mcu_hybrid.graph.types import Graph
@@ -116,6 +116,7 @@ def test_what_the_passes_save(
     graph = read_tflite((shared / "models" / f"{name}.tflite").read_bytes(), name).graph
     done = optimise(graph, fold_dead=fold)
     assert macs(done) <= most_macs
-    assert plan(done).arena_bytes <= most_arena
-    assert weights_bytes(done) <= most_weights
+    program = program_of(done)
+    assert program.plan.arena_bytes <= most_arena
+    assert weights_bytes(program) <= most_weights
     assert any(note.startswith("fold_dead: ") for note in done.notes) is fold
