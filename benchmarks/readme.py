@@ -11,7 +11,6 @@ The device table needs ../shared/models beside the checkout and is left as it is
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,8 +19,10 @@ from typing import Any
 from benchmarks import device
 from mcu_hybrid.artifacts import store
 from mcu_hybrid.artifacts.bench import BenchResult
+from mcu_hybrid.artifacts.run import RunResult
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.machines import price
+from mcu_hybrid.report.data import routing_of
 from mcu_hybrid.report.readme_figure import write_accuracy_coverage_svg
 from mcu_hybrid.steps.bench import BenchOptions, bench_step
 
@@ -41,27 +42,27 @@ NAMES = (
 )
 
 
-def demo_table(run: dict[str, Any], bench: BenchResult) -> str:
+def demo_table(run: RunResult, bench: BenchResult) -> str:
     """The demo's table as markdown, with what it rests on."""
-    mark = ", estimate" if run["latency_kind"] == "estimate" else ""
+    mark = ", estimate" if run.rests.latency_kind == "estimate" else ""
     lines = [
         "| method | target | coverage on test (95 % interval) | accuracy | mean latency"
         f"{mark} | sent |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for row in run["rows"]:
-        low, high = row["coverage_ci"]
+    for row in run.rows:
+        low, high = row.coverage_ci
         lines.append(
-            f"| {row['method']} | {row['coverage_target']:.0%} | {row['coverage']:.1%} "
-            f"({low:.1%} .. {high:.1%}) | {row['accuracy']:.1%} | {_ms(row['latency_ms'])} | "
-            f"{row['bytes_sent']:,} |"
+            f"| {row.method} | {row.coverage_target:.0%} | {row.coverage:.1%} "
+            f"({low:.1%} .. {high:.1%}) | {row.accuracy:.1%} | {_ms(row.latency_ms)} | "
+            f"{row.bytes_sent:,} |"
         )
     lines += [
         "",
-        f"`make demo`, one seed: {run['samples']} test inputs on `{bench.board}`, "
+        f"`make demo`, one seed: {run.samples} test inputs on `{bench.board}`, "
         f"{bench.instructions:,} instructions an inference, arena {bench.arena_bytes:,} B, "
-        f"every output equal to TFLM's. Thresholds: {run['calibration_samples']} other "
-        f"images. Latency: edge {price.text_of(bench.time)}; + {run['query_ms']:.1f} ms per query "
+        f"every output equal to TFLM's. Thresholds: {run.calibration_samples} other "
+        f"images. Latency: edge {price.text_of(bench.time)}; + {run.query_ms:.1f} ms per query "
         "over the stated Wi-Fi link. With this few inputs a point is noise; "
         "`python -m experiments.digits` averages seeds.",
     ]
@@ -123,10 +124,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("demo", type=Path, help="the folder that demo wrote")
     folder = parser.parse_args().demo
-    run = json.loads((folder / "run" / "run.json").read_text())
+    run = store.result(RunResult, folder / "run")
     bench = store.result(BenchResult, folder / "bench")
     FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    write_accuracy_coverage_svg(run, FIGURE, "Handwritten digits: accuracy over coverage")
+    write_accuracy_coverage_svg(
+        routing_of(run), FIGURE, "Handwritten digits: accuracy over coverage"
+    )
     put(RESULTS, "demo table", demo_table(run, bench))
     if MODELS.is_dir():
         put(README, "device table", device_table(benched()))

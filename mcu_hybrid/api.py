@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,9 @@ from mcu_hybrid import extras
 from mcu_hybrid.artifacts.bench import BenchResult
 from mcu_hybrid.artifacts.export import ExportFacts
 from mcu_hybrid.artifacts.predict import Prediction, Predictions
+from mcu_hybrid.artifacts.run import RunResult
 from mcu_hybrid.artifacts.train import TrainFacts
+from mcu_hybrid.artifacts.tune import TuneResult
 from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.cloud.client import CloudClient
 from mcu_hybrid.compiler.engine import EngineOptions, Model
@@ -213,7 +214,7 @@ def run(
     out: PathText | None = None,
     restart: bool = False,
     on_event: OnEvent | None = None,
-) -> dict[str, Any]:
+) -> RunResult:
     """Stream a test split through the board and the cloud; the table of what each method costs.
 
     Without ``options.cloud`` the export's own global network is served meanwhile.
@@ -249,7 +250,7 @@ def tune(
     *,
     out: PathText | None = None,
     on_event: OnEvent | None = None,
-) -> dict[str, Any]:
+) -> TuneResult:
     """The threshold that meets the targets, on the calibration split.
 
     Args:

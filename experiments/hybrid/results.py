@@ -25,6 +25,7 @@ from experiments.hybrid.plan import (
     shown,
 )
 from experiments.hybrid.world import World
+from mcu_hybrid.artifacts.codec import to_json
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.routing import evaluate, methods
 from mcu_hybrid.routing.costs import power_of
@@ -69,7 +70,7 @@ def result_of(
             for title, name in (("networks as they were", "router"), ("whole", "whole"))
         },
         "oracle_joint": methods.oracle_curve(found["whole"]),
-        "link": link.to_json(),
+        "link": to_json(link.facts()),
         "power": asdict(power_of(load_board(BOARD))),
     }
     seeds = len(per_seed)
@@ -116,7 +117,8 @@ def _oracles(world: World, stages: list[Stage]) -> dict[str, dict[str, float]]:
     for stage in stages:
         _, edge, cloud = _answers(stage, "margin", "test")
         found = evaluate.oracles(Outcomes.of_two(edge, cloud, y), evaluate.Costs(0.0, 1.0, 1))
-        rows.append([[found[name][key] for key in ("accuracy", "coverage")] for name in ORACLES])
+        measured = [getattr(found, name) for name in ORACLES]
+        rows.append([[one.accuracy, one.coverage] for one in measured])
     means = np.mean(rows, axis=0).tolist()
     return {
         name: {"accuracy": accuracy, "coverage": coverage}

@@ -17,6 +17,7 @@ from experiments.hybrid.committed import ROOT, from_record
 from experiments.hybrid.plan import ABLATIONS, TITLES
 from mcu_hybrid.machines.price import milliseconds
 from mcu_hybrid.report import html
+from mcu_hybrid.report.data import Methods, Report, ReportPart
 from mcu_hybrid.routing.methods import COVERAGES
 
 FIRST_SHOWN = ("whole", "trained on, margin", "margin", "entropy", "appealnet, white box")
@@ -96,7 +97,7 @@ def _at(curve: dict[str, list[float]], coverage: float) -> int:
     return int(np.argmin(np.abs(np.array(curve["coverage"]) - coverage)))
 
 
-def report_data(result: dict[str, Any]) -> html.ReportData:
+def report_data(result: dict[str, Any]) -> Report:
     """What the report's page shows of a result."""
     singles = {
         r["method"]: r for r in result["rows"] if r["method"] in ("on-device only", "cloud only")
@@ -111,21 +112,21 @@ def report_data(result: dict[str, Any]) -> html.ReportData:
         for name, curve in result["curves"].items()
     ]
     seeds = len(result.get("seeds", []))
-    return {
-        "title": "Device, cloud, or both",
-        "subtitle": f"Every method on {result['dataset']}, mean of {seeds} seeds",
-        "methods": {
-            "series": series,
-            "bound": {"title": TITLES["oracle"], "curve": result["oracle"]},
-            "single": [{"title": TITLES[name], **row} for name, row in singles.items()],
-            "dataset": str(result["dataset"]),
-            "samples": result["images"]["test"],
-            "calibration_samples": result["images"]["calibration"],
-            "seeds": seeds,
-            "link": result["link"],
-            "energy": _energy_basis(result),
-        },
+    title = "Device, cloud, or both"
+    subtitle = f"Every method on {result['dataset']}, mean of {seeds} seeds"
+    methods: Methods = {
+        "series": series,
+        "bound": {"title": TITLES["oracle"], "curve": result["oracle"]},
+        "single": [{"title": TITLES[name], **row} for name, row in singles.items()],
+        "dataset": str(result["dataset"]),
+        "samples": result["images"]["test"],
+        "calibration_samples": result["images"]["calibration"],
+        "seeds": seeds,
+        "link": result["link"],
+        "energy": _energy_basis(result),
     }
+    part = ReportPart(title=title, subtitle=subtitle, methods=methods)
+    return Report(title=title, subtitle=subtitle, parts=(part,))
 
 
 def _energy_basis(result: dict[str, Any]) -> str:

@@ -11,14 +11,16 @@ from mcu_hybrid.artifacts.table import Curve, Deployed, Oracles, Row
 from mcu_hybrid.artifacts.times import Rests
 from mcu_hybrid.artifacts.train import Remarks
 
+EXPECTED_ANSWER_BYTES = 200  # for the link's way down where the server never answered
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels:
     """What an input was trained on: (pixel / 255 * scale - mean) / std."""
 
-    scale: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    scale: float = 1.0
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +30,8 @@ class Link:
     name: str
     title: str
     rtt_ms: float
-    up_bits_per_s: float | None
-    down_bits_per_s: float | None
+    up_bits_per_s: int | float | None
+    down_bits_per_s: int | float | None
     overhead_bytes: int
     packet_bytes: int
     assumption: str
@@ -98,7 +100,7 @@ class RunResult(Artefact):
     cloud_ms: float | None
     query_ms: float | None
     query_bytes: int
-    answer_bytes: int
+    answer_bytes: int = EXPECTED_ANSWER_BYTES
     rests: Rests = always_inlined()
     dataset: str
     data: RunData
@@ -117,7 +119,7 @@ class RunResult(Artefact):
     exact: bool | None
     differing_outputs: int | None
     unjudged: str = ""
-    cloud_pixels: Pixels | None
+    cloud_pixels: Pixels | None = Pixels()
     cloud_is_own: bool = False
     warnings: tuple[str, ...] = ()
 

@@ -28,17 +28,16 @@ def command(board_name: str, seed: int, link: str, out: Path, as_json: bool) -> 
     options = DemoOptions(board=board_name, seed=seed, link=link)
     with progress(as_json) as on_event:
         result = demo_step(out, options, on_event=on_event)
-    keys = ("exact", "board", "instructions", "arena_bytes", "rows", "report")
     if as_json:
-        print_json({key: result[key] for key in keys})
+        print_json(result.told.to_json())
         return
     from mcu_hybrid.cli.bench import print_bench
     from mcu_hybrid.cli.run import print_run
 
-    print_bench(result["bench"])
+    print_bench(result.bench)
     click.echo("")
-    print_run(result["run"])
-    click.echo(f"\nreport: {result['report']}")
+    print_run(result.run)
+    click.echo(f"\nreport: {result.told.report}")
     click.echo(
         f"the board is still running; to stop it: mcu-hybrid flash --board {board_name} --stop"
     )

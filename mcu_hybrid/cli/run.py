@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from mcu_hybrid.artifacts.times import Latency
-from mcu_hybrid.artifacts.train import Remarks
 from mcu_hybrid.cli.common import (
     board_dirs_option,
     json_option,
@@ -25,6 +24,9 @@ from mcu_hybrid.cli.completion import ROUTER
 from mcu_hybrid.cli.export import pixels_of, range_options
 from mcu_hybrid.cli.train import parse_size
 from mcu_hybrid.machines.price import text_of
+
+if TYPE_CHECKING:
+    from mcu_hybrid.artifacts.run import RunResult
 
 
 @click.command("run")
@@ -161,10 +163,10 @@ def command(
             on_event=on_event,
         )
     if as_json:
-        print_json({k: v for k, v in result.items() if k not in ("curves", "oracles")})
+        print_json({k: v for k, v in result.to_json().items() if k not in ("curves", "oracles")})
         _warn(result)
     else:
-        print_remarks(Remarks(**result["data"]) if result["data"] else None)
+        print_remarks(result.data.remarks)
         print_run(result)
 
 
@@ -182,22 +184,22 @@ def _said_what_is_kept(out: Path) -> Iterator[None]:
         raise
 
 
-def print_run(result: dict) -> None:
+def print_run(result: RunResult) -> None:
     """The table, and what it rests on; without a time of the board the latencies are empty."""
-    missing = result.get("cloud_missing", 0)
+    missing = result.cloud_missing
     rows = [
         (
-            row["method"],
-            f"{row['coverage_target']:.0%}",
-            f"{row['coverage']:.1%}",
-            f"{row['coverage_ci'][0]:.1%} .. {row['coverage_ci'][1]:.1%}",
-            "-" if row["accuracy"] is None else f"{row['accuracy']:.1%}",
-            f"{row['accuracy_ci'][0]:.1%} .. {row['accuracy_ci'][1]:.1%}",
-            "-" if row["latency_ms"] is None else f"{row['latency_ms']:,.2f}",
-            f"{row['bytes_sent']:,}",
-            *([f"{row['cloud_missing']:,}"] if missing else []),
+            row.method,
+            f"{row.coverage_target:.0%}",
+            f"{row.coverage:.1%}",
+            f"{row.coverage_ci[0]:.1%} .. {row.coverage_ci[1]:.1%}",
+            "-" if row.accuracy is None else f"{row.accuracy:.1%}",
+            f"{row.accuracy_ci[0]:.1%} .. {row.accuracy_ci[1]:.1%}",
+            "-" if row.latency_ms is None else f"{row.latency_ms:,.2f}",
+            f"{row.bytes_sent:,}",
+            *([f"{row.cloud_missing:,}"] if missing else []),
         )
-        for row in result["rows"]
+        for row in result.rows
     ]
     columns = (
         "method",
@@ -206,63 +208,61 @@ def print_run(result: dict) -> None:
         "95 % interval",
         "accuracy",
         "95 % interval",
-        "mean ms, estimate" if result["latency_kind"] == "estimate" else "mean ms",
+        "mean ms, estimate" if result.rests.latency_kind == "estimate" else "mean ms",
         "bytes sent",
         *(["no answer"] if missing else []),
     )
-    table(
-        f"{result['dataset']}: {result['samples']} test inputs on {result['board']}", columns, rows
-    )
-    link, deployed = result["link"], result["deployed"]
+    table(f"{result.dataset}: {result.samples} test inputs on {result.board}", columns, rows)
+    link, deployed = result.link, result.deployed
     query = "a query's time, which is not known: the cloud never answered"
-    if result["query_ms"] is not None:
-        query = f"{result['query_ms']:.2f} ms per query over {link['title']}"
-    if result["edge_ms"] is None:
-        click.echo(f"latency: none ({result['latency_basis']}); {query}")
+    if result.query_ms is not None:
+        query = f"{result.query_ms:.2f} ms per query over {link.title}"
+    if result.edge_ms is None:
+        click.echo(f"latency: none ({result.rests.latency_basis}); {query}")
     else:
-        edge = f"edge {result['edge_ms']:.2f} ms{_mark(result)}"
+        edge = f"edge {result.edge_ms:.2f} ms{_mark(result)}"
         click.echo(f"latency = {edge} + (1 - coverage) x {query}")
         click.echo(f"edge: {text_of(_edge(result))}")
-    counters = result["counters"]
+    counters = result.counters
     click.echo(
-        f"live: {result['router']} at its {deployed['coverage']:.0%} threshold kept "
-        f"{counters['kept']}, "
+        f"live: {result.router} at its {deployed.coverage:.0%} threshold kept "
+        f"{counters.kept}, "
         f"queried "
-        f"{counters['queried']}, fell back {_counts(counters['fallbacks'])}"
+        f"{counters.queried}, fell back {_counts(counters.fallbacks)}"
     )
-    if counters.get("device_restarts"):
+    if counters.device and counters.device.device_restarts:
         click.echo(
-            f"the board restarted {counters['device_restarts']} times: its route was set again, "
-            "and what it was asked then was asked again"
+            f"the board restarted {counters.device.device_restarts} times: its route was set "
+            "again, and what it was asked then was asked again"
         )
-    if result["exact"] is not None:
-        verdict = "equal TFLM bit for bit" if result["exact"] else "DIFFER from TFLM"
-        click.echo(f"exact: the board's outputs {verdict} on all {result['samples']} inputs")
+    if result.exact is not None:
+        verdict = "equal TFLM bit for bit" if result.exact else "DIFFER from TFLM"
+        click.echo(f"exact: the board's outputs {verdict} on all {result.samples} inputs")
     _warn(result)
 
 
-def _warn(result: Mapping[str, Any]) -> None:
+def _warn(result: RunResult) -> None:
     """What a reader of the table must know, on stderr."""
-    counters, samples = result["counters"], result["samples"]
-    for sentence in result.get("warnings", ()):
+    counters, samples = result.counters, result.samples
+    for sentence in result.warnings:
         click.echo(f"warning: {sentence}", err=True)
-    if counters.get("device_disagrees"):
-        click.echo(f"warning: {counters['device_disagrees']}", err=True)
-    if missing := result.get("cloud_missing", 0):
+    if counters.device and counters.device.device_disagrees:
+        click.echo(f"warning: {counters.device.device_disagrees}", err=True)
+    if missing := result.cloud_missing:
         click.echo(
             f"warning: the cloud answered {samples - missing:,} of {samples:,} inputs (else: "
-            f"{_reasons(result['cloud_failed'])}); in the other {missing:,} the board's own answer "
+            f"{_reasons(result.cloud_failed)}); in the other {missing:,} the board's own answer "
             "stands, and 'cloud only' is without them; the same command with --resume asks again",
             err=True,
         )
-    if missing := result.get("calibration_missing", 0):
+    if missing := result.calibration_missing:
         click.echo(
             f"warning: the cloud gave no answer on {missing:,} calibration inputs: tune leaves "
             "them out; the same command with --resume asks again",
             err=True,
         )
-    if result.get("unjudged"):
-        click.echo(f"warning: not compared with TFLM: {result['unjudged']}", err=True)
+    if result.unjudged:
+        click.echo(f"warning: not compared with TFLM: {result.unjudged}", err=True)
 
 
 def _counts(reasons: Mapping[str, int]) -> str:
@@ -274,20 +274,20 @@ def _reasons(reasons: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
 
 
-def _edge(result: dict) -> Latency:
+def _edge(result: RunResult) -> Latency:
     """The device's time in a run, with the keys of a bench."""
     us, low, high = (
-        None if (ms := result.get(f"edge_{n}ms")) is None else 1e3 * ms
-        for n in ("", "low_", "high_")
+        None if ms is None else 1e3 * ms
+        for ms in (result.edge_ms, result.edge_low_ms, result.edge_high_ms)
     )
     return Latency(
         latency_us=us,
         latency_low_us=low,
         latency_high_us=high,
-        latency_kind=result["latency_kind"],
-        latency_basis=result["latency_basis"],
+        latency_kind=result.rests.latency_kind,
+        latency_basis=result.rests.latency_basis,
     )
 
 
-def _mark(result: dict) -> str:
-    return " (estimate)" if result["latency_kind"] == "estimate" else ""
+def _mark(result: RunResult) -> str:
+    return " (estimate)" if result.rests.latency_kind == "estimate" else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -16,6 +16,9 @@ from mcu_hybrid.cli.common import (
     table,
 )
 from mcu_hybrid.cli.export import pixels_of, range_options
+
+if TYPE_CHECKING:
+    from mcu_hybrid.artifacts.tune import TuneResult
 
 _TARGETS = (
     ("min-accuracy", "accuracy", "91% or 0.91; of the kept inputs with --setting abstain."),
@@ -163,33 +166,32 @@ def command(
     with progress(as_json) as on_event:
         result = tune_step(source, options, out=out, on_event=on_event)
     if as_json:
-        print_json({"out": str(out)} | {k: v for k, v in result.items() if k != "curve"})
+        print_json({"out": str(out)} | {k: v for k, v in result.to_json().items() if k != "curve"})
         _warn(result)
     else:
         print_tune(result, out)
 
 
-def print_tune(result: dict, out: Path) -> None:
+def print_tune(result: TuneResult, out: Path) -> None:
     """The targets, everything else that the threshold brings, and what it rests on."""
     from mcu_hybrid.routing.tune.table import COLUMNS, table_rows
 
-    where = f"{result['calibration_samples']} calibration images, {result['answers_of']}"
-    table(f"{result['setting']}: {where}", COLUMNS, table_rows(result))
+    where = f"{result.calibration_samples} calibration images, {result.answers_of}"
+    table(f"{result.setting}: {where}", COLUMNS, table_rows(result))
     click.echo(
-        f"threshold {result['threshold']} of router {result['router']}: keeps "
-        f"{100 * result['coverage']:.1f} % (accuracy is {result['accuracy_of']})"
+        f"threshold {result.threshold} of router {result.router}: keeps "
+        f"{100 * result.coverage:.1f} % (accuracy is {result.accuracy_of})"
     )
-    for note in result["notes"]:
+    for note in result.notes:
         click.echo(f"note: {note}")
-    if result["applied"]:
+    if result.applied:
         click.echo(
-            f"applied to {result['board']} at {result['applied']['url']}, read back; until its "
-            "next reset"
+            f"applied to {result.board} at {result.applied.url}, read back; until its next reset"
         )
     _warn(result)
     click.echo(f"in {out}; as the default at reset: mcu-hybrid build EXPORT --tuned {out}")
 
 
-def _warn(result: dict) -> None:
-    for sentence in result["warnings"]:
+def _warn(result: TuneResult) -> None:
+    for sentence in result.warnings:
         click.echo(f"warning: {sentence}", err=True)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.report.data import Confusion, Picture, Pictures
 from mcu_hybrid.report.png import png_uri
 from mcu_hybrid.routing.outcomes import Outcomes
 
@@ -54,36 +54,37 @@ def matrix(truth: np.ndarray, answers: np.ndarray, classes: int) -> np.ndarray:
     return np.bincount(flat, minlength=classes * classes).reshape(classes, classes)
 
 
-def confusion(answers: Answers) -> list[dict[str, Any]]:
+def confusion(answers: Answers) -> tuple[Confusion, ...]:
     """One matrix of the hybrid's answers and one of the device's alone, for the page."""
     named = (("hybrid, as deployed", answers.hybrid), ("device alone", answers.outcomes.device))
-    return [_confusion(title, answers, found) for title, found in named]
+    return tuple(_confusion(title, answers, found) for title, found in named)
 
 
-def _confusion(title: str, answers: Answers, found: np.ndarray) -> dict[str, Any]:
+def _confusion(title: str, answers: Answers, found: np.ndarray) -> Confusion:
     counts = matrix(answers.outcomes.truth, found, answers.classes)
-    names = [answers.name(i) for i in range(answers.classes)]
+    names = tuple(answers.name(i) for i in range(answers.classes))
     wrong = counts - np.diag(np.diag(counts))
     order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]
     pairs = [divmod(int(i), answers.classes) for i in order]
-    return {
-        "title": title,
-        "right": int(np.trace(counts)),
-        "count": int(counts.sum()),
-        "names": names,
-        "counts": counts.tolist() if answers.classes <= MOST_CLASSES else None,
-        "shades": _shades(counts) if answers.classes <= MOST_CLASSES else None,
-        "pair_rows": [(names[t], names[a], f"{wrong[t, a]:,}") for t, a in pairs if wrong[t, a]],
-    }
+    is_small = answers.classes <= MOST_CLASSES
+    return Confusion(
+        title=title,
+        right=int(np.trace(counts)),
+        count=int(counts.sum()),
+        names=names,
+        counts=tuple(map(tuple, counts.tolist())) if is_small else None,
+        shades=_shades(counts) if is_small else None,
+        pair_rows=tuple((names[t], names[a], f"{wrong[t, a]:,}") for t, a in pairs if wrong[t, a]),
+    )
 
 
-def _shades(counts: np.ndarray) -> list[list[int]]:
+def _shades(counts: np.ndarray) -> tuple[tuple[int, ...], ...]:
     """Each cell's share of its row in %: how dark it is drawn."""
     total = np.maximum(1, counts.sum(axis=1, keepdims=True))
-    return [[int(v) for v in row] for row in np.rint(100 * counts / total)]
+    return tuple(tuple(int(v) for v in row) for row in np.rint(100 * counts / total))
 
 
-def pictures(answers: Answers, index: np.ndarray, images: np.ndarray) -> list[dict[str, Any]]:
+def pictures(answers: Answers, index: np.ndarray, images: np.ndarray) -> tuple[Pictures, ...]:
     """The kinds of images worth a look, each with a few of those that the run kept.
 
     Args:
@@ -100,16 +101,16 @@ def pictures(answers: Answers, index: np.ndarray, images: np.ndarray) -> list[di
         numbers = [int(i) for i in np.flatnonzero(flags)]
         shown = [i for i in numbers if i in at][:MOST_PICTURES]
         found.append(
-            {
-                "title": title,
-                "count": len(numbers),
-                "shown": [_picture(answers, i, images[at[i]]) for i in shown],
-            }
+            Pictures(
+                title=title,
+                count=len(numbers),
+                shown=tuple(_picture(answers, i, images[at[i]]) for i in shown),
+            )
         )
-    return [kind for kind in found if kind["shown"]]
+    return tuple(kind for kind in found if kind.shown)
 
 
-def _picture(answers: Answers, i: int, image: np.ndarray) -> dict[str, Any]:
+def _picture(answers: Answers, i: int, image: np.ndarray) -> Picture:
     name, own = answers.name, bool(answers.by_device[i])
     device, cloud = (int(number) for number in answers.outcomes.answers[i])
     truth = int(answers.outcomes.truth[i])
@@ -117,11 +118,11 @@ def _picture(answers: Answers, i: int, image: np.ndarray) -> dict[str, Any]:
     if not answers.kept[i]:
         said += f"; cloud: {name(cloud)}" if cloud >= 0 else "; the cloud gave no answer"
     answer = device if own else cloud
-    return {
-        "uri": png_uri(image),
-        "alt": f"Image {i}, class {name(truth)}; {said}",
-        "truth": name(truth),
-        "answer": name(answer),
-        "by": "device" if own else "cloud",
-        "right": answer == truth,
-    }
+    return Picture(
+        uri=png_uri(image),
+        alt=f"Image {i}, class {name(truth)}; {said}",
+        truth=name(truth),
+        answer=name(answer),
+        by="device" if own else "cloud",
+        right=answer == truth,
+    )

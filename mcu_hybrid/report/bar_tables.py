@@ -5,10 +5,12 @@ Text stays text at every width, so a phone can read them; the page's style sheet
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from mcu_hybrid.artifacts.bench import BenchResult, LayerTime
+from mcu_hybrid.artifacts.build import BuildFacts
+from mcu_hybrid.report.data import BoardMemory, Quantisation
 from mcu_hybrid.report.figures import csv_text, csv_uri, finite
 from mcu_hybrid.report.times import ESTIMATE, MEASURED, Time, time_of
 
@@ -40,15 +42,15 @@ class BarTable:
         return csv_uri(self.csv)
 
 
-def layers_table(layers: Sequence[Mapping[str, Any]], kind: str = ESTIMATE) -> BarTable:
+def layers_table(layers: Sequence[LayerTime], kind: str = ESTIMATE) -> BarTable:
     """Per layer: what it costs (instructions, else ticks), its time, its MACs, and their ratio.
 
     ``kind`` is that of the whole inference's time: the layers' rows do not repeat it.
     """
-    unit = "instructions" if all(row.get("instructions") is not None for row in layers) else "ticks"
-    cost = [int(row[unit]) for row in layers]
-    macs = [int(row["macs"]) for row in layers]
-    times = [time_of({"latency_kind": kind} | dict(row), is_virtual=False) for row in layers]
+    unit = "instructions" if all(row.instructions is not None for row in layers) else "ticks"
+    cost = [row.ticks if unit == "ticks" else row.instructions or 0 for row in layers]
+    macs = [row.macs for row in layers]
+    times = [time_of(row.time, kind) for row in layers]
     ratio = [c / m if m else None for c, m in zip(cost, macs, strict=True)]
     has_times = any(time is not None for time in times)
     rows = []
@@ -60,7 +62,7 @@ def layers_table(layers: Sequence[Mapping[str, Any]], kind: str = ESTIMATE) -> B
             _bar(macs[i], max(macs), "sky"),
             _ratio(ratio, i),
         ]
-        rows.append((str(row["name"]), f"{i} · {str(row.get('op', '')).lower()}", tuple(parts)))
+        rows.append((row.name, f"{i} · {row.op.lower()}", tuple(parts)))
     time_head = ("ms, measured" if kind == MEASURED else "ms, estimate",) if has_times else ()
     return BarTable(
         "layers",
@@ -70,7 +72,7 @@ def layers_table(layers: Sequence[Mapping[str, Any]], kind: str = ESTIMATE) -> B
         csv_text(
             ("layer", "name", "op", unit, "macs", f"{unit}_per_mac", "ms", "ms_low", "ms_high"),
             [
-                (i, row["name"], row.get("op", ""), c, m, r, *_csv_time(time))
+                (i, row.name, row.op, c, m, r, *_csv_time(time))
                 for i, (row, c, m, r, time) in enumerate(
                     zip(layers, cost, macs, ratio, times, strict=True)
                 )
@@ -110,24 +112,24 @@ def _ratio(ratios: Sequence[float | None], i: int) -> Bar:
     )
 
 
-def sqnr_table(quantisation: Mapping[str, Any]) -> BarTable:
+def sqnr_table(quantisation: Quantisation) -> BarTable:
     """Signal to quantisation noise of each layer's output; the first layer that hurts is marked.
 
     A layer without any noise has sqnr_db None or infinity.
     """
-    layers = quantisation["layers"]
-    value = [finite(row["sqnr_db"]) for row in layers]
+    layers = quantisation.layers
+    value = [finite(row.sqnr_db) for row in layers]
     most = max([1.0, *(v for v in value if v is not None)])
     rows = []
     for i, (row, db) in enumerate(zip(layers, value, strict=True)):
-        hurts = row["name"] == quantisation.get("first_hurt")
+        hurts = row.name == quantisation.first_hurt
         bar = Bar(
             "no noise" if db is None else f"{db:.1f}",
             100.0 if db is None else max(0.0, 100 * db / most),
             "red" if hurts else "sky",
             extra="first layer that hurts" if hurts else "",
         )
-        rows.append((str(row["name"]), f"{i} · {str(row.get('op', '')).lower()}", (bar,)))
+        rows.append((row.name, f"{i} · {row.op.lower()}", (bar,)))
     return BarTable(
         "sqnr",
         "Signal to quantisation noise of each layer's int8 output against float, dB",
@@ -135,7 +137,7 @@ def sqnr_table(quantisation: Mapping[str, Any]) -> BarTable:
         rows,
         csv_text(
             ("layer", "name", "sqnr_db"),
-            [(i, row["name"], db) for i, (row, db) in enumerate(zip(layers, value, strict=True))],
+            [(i, row.name, db) for i, (row, db) in enumerate(zip(layers, value, strict=True))],
         ),
     )
 
@@ -152,34 +154,34 @@ class Usage:
         return sum(size for _, kind, size, _ in self.parts if kind == memory)
 
 
-def usage_of_bench(bench: Mapping[str, Any]) -> Usage:
+def usage_of_bench(bench: BenchResult) -> Usage:
     """What a measured build takes: the stack is what was used of it."""
-    stack = int(bench.get("stack_bytes") or 0)
-    other = max(0, bench["sram_bytes"] - bench["arena_bytes"] - stack)
-    flash = bench["flash"]
+    stack = bench.stack_bytes
+    other = max(0, bench.sram_bytes - bench.arena_bytes - stack)
+    flash = bench.flash
     return Usage(
-        bench["board"],
+        bench.board,
         (
-            ("weights", "flash", flash["weights_bytes"], "blue"),
-            ("code", "flash", flash["code_bytes"], "sky"),
-            ("arena", "ram", bench["arena_bytes"], "green"),
+            ("weights", "flash", flash.weights_bytes, "blue"),
+            ("code", "flash", flash.code_bytes, "sky"),
+            ("arena", "ram", bench.arena_bytes, "green"),
             ("other statics", "ram", other, "pink"),
             ("stack used", "ram", stack, "orange"),
         ),
     )
 
 
-def usage_of_build(facts: Mapping[str, Any]) -> Usage:
+def usage_of_build(facts: BuildFacts) -> Usage:
     """What a build takes that did not run: the stack is what the linker reserves."""
-    other = max(0, facts["static_ram_bytes"] - facts["arena_bytes"])
+    other = max(0, facts.static_ram_bytes - facts.arena_bytes)
     return Usage(
-        facts["board"],
+        facts.board,
         (
-            ("weights", "flash", facts["weights_bytes"], "blue"),
-            ("code", "flash", facts["code_bytes"], "sky"),
-            ("arena", "ram", facts["arena_bytes"], "green"),
+            ("weights", "flash", facts.weights_bytes, "blue"),
+            ("code", "flash", facts.code_bytes, "sky"),
+            ("arena", "ram", facts.arena_bytes, "green"),
             ("other statics", "ram", other, "pink"),
-            ("stack reserved", "ram", facts["stack_bytes"], "orange"),
+            ("stack reserved", "ram", facts.stack_bytes, "orange"),
         ),
     )
 
@@ -201,12 +203,11 @@ class Room:
         return self.used_bytes / self.capacity_bytes
 
 
-def rooms(usage: Usage, boards: Sequence[Mapping[str, Any]]) -> list[Room]:
+def rooms(usage: Usage, boards: Sequence[BoardMemory]) -> list[Room]:
     """Flash and RAM of each board; only the board that it was built for is not an estimate."""
     found = []
     for board in boards:
-        for memory in ("flash", "ram"):
-            capacity = int(board[f"{memory}_bytes"])
+        for memory, capacity in (("flash", board.flash_bytes), ("ram", board.ram_bytes)):
             if not capacity:
                 continue
             used = usage.used(memory)
@@ -216,8 +217,8 @@ def rooms(usage: Usage, boards: Sequence[Mapping[str, Any]]) -> list[Room]:
                 for name, kind, size, color in usage.parts
                 if kind == memory
             )
-            own = board["name"] == usage.board
-            found.append(Room(board["name"], memory, not own, used, capacity, parts))
+            own = board.name == usage.board
+            found.append(Room(board.name, memory, not own, used, capacity, parts))
     return found
 
 

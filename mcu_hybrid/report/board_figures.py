@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from mcu_hybrid.artifacts.build import BufferRow, Plan, PlanRow
 from mcu_hybrid.report.chart import Axis, Box, Chart, Item, Line, Rule
 from mcu_hybrid.report.figures import WIDE_PX, Figure, csv_text, number
 
 COLORS = {"input": "green", "activation": "sky", "output": "pink", "scratch": "orange"}
 
 
-def memory_figure(plan: Mapping[str, Any]) -> Figure:
+def memory_figure(plan: Plan) -> Figure:
     """The arena over time: a rectangle per buffer, from its first to its last operator."""
-    ops, buffers = plan["ops"], plan["buffers"]
-    peak, arena = int(plan["peak_op"]), int(plan["arena_bytes"])
+    ops, buffers = plan.ops, plan.buffers
+    peak, arena = plan.peak_op, plan.arena_bytes
     items: list[Item] = [
         Box((peak - 0.5, peak + 0.5), (0, arena), "red", is_band=True),
         *(_box(row, len(ops) - 1) for row in buffers),
@@ -30,14 +30,14 @@ def memory_figure(plan: Mapping[str, Any]) -> Figure:
         items,
         f"Arena of {arena:,} bytes; fullest at operator {peak}.",
     )
-    table = csv_text(header, [[row[key] for key in header] for row in buffers])
+    table = csv_text(header, [[getattr(row, key) for key in header] for row in buffers])
     return Figure("memory", chart, WIDE_PX, 440, table)
 
 
-def memory_legend(plan: Mapping[str, Any]) -> list[dict[str, str]]:
+def memory_legend(plan: Plan) -> list[dict[str, str]]:
     """The kinds of buffers that the plan has, with their colours."""
-    last = len(plan["ops"]) - 1
-    there = {_role(row, last) for row in plan["buffers"]}
+    last = len(plan.ops) - 1
+    there = {_role(row, last) for row in plan.buffers}
     entries = [
         {"name": role, "color": color, "dash": "none", "mark": "square"}
         for role, color in COLORS.items()
@@ -46,14 +46,12 @@ def memory_legend(plan: Mapping[str, Any]) -> list[dict[str, str]]:
     return [*entries, {"name": "bytes in use", "color": "ink", "dash": "", "mark": ""}]
 
 
-def _steps(ops: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
-    return [
-        (edge, float(op["live_bytes"])) for i, op in enumerate(ops) for edge in (i - 0.5, i + 0.5)
-    ]
+def _steps(ops: Sequence[PlanRow]) -> list[tuple[float, float]]:
+    return [(edge, float(op.live_bytes)) for i, op in enumerate(ops) for edge in (i - 0.5, i + 0.5)]
 
 
-def _peak_text(ops: Sequence[Mapping[str, Any]], peak: int, arena: int) -> str:
-    kind = str(ops[peak].get("op", "")).lower() if 0 <= peak < len(ops) else ""
+def _peak_text(ops: Sequence[PlanRow], peak: int, arena: int) -> str:
+    kind = ops[peak].op.lower() if 0 <= peak < len(ops) else ""
     return f"peak at operator {peak} · {kind} · {arena:,} B"
 
 
@@ -62,24 +60,24 @@ def _beside(peak: int, count: int) -> tuple[float, str]:
     return (-1.6, "start") if peak < count / 2 else (count + 0.6, "end")
 
 
-def _role(row: Mapping[str, Any], last: int) -> str:
-    if row.get("tensor") is None:
+def _role(row: BufferRow, last: int) -> str:
+    if row.tensor is None:
         return "scratch"
-    if row["first_op"] < 0:
+    if row.first_op < 0:
         return "input"
-    return "output" if row["last_op"] > last else "activation"
+    return "output" if row.last_op > last else "activation"
 
 
-def _box(row: Mapping[str, Any], last: int) -> Box:
+def _box(row: BufferRow, last: int) -> Box:
     role = _role(row, last)
-    name = str(row["name"])
+    name = row.name
     tip = (
-        f"{name} ({role}): {row['bytes']:,} bytes at offset {row['offset']:,}, "
-        f"operators {row['first_op']} to {row['last_op']}"
+        f"{name} ({role}): {row.bytes:,} bytes at offset {row.offset:,}, "
+        f"operators {row.first_op} to {row.last_op}"
     )
     return Box(
-        (row["first_op"] - 0.5, row["last_op"] + 0.5),
-        (row["offset"], row["offset"] + row["bytes"]),
+        (row.first_op - 0.5, row.last_op + 0.5),
+        (row.offset, row.offset + row.bytes),
         COLORS[role],
         tip,
         name.rsplit("/", 1)[-1],

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from mcu_hybrid import __version__, mechanisms
 from mcu_hybrid.report import bar_tables
 from mcu_hybrid.report.board_figures import memory_figure, memory_legend
+from mcu_hybrid.report.data import Methods, Report, ReportPart, Routing
 from mcu_hybrid.report.figures import Figure
 from mcu_hybrid.report.forms import form_rows
 from mcu_hybrid.report.losses import loss_rows
@@ -28,111 +29,10 @@ from mcu_hybrid.report.times import ESTIMATE, edge_time
 from mcu_hybrid.routing.tune.table import COLUMNS, table_rows
 from mcu_hybrid.templates import page_environment
 
-
-class Routing(TypedDict, total=False):
-    """The headline table and its curves (routing.evaluate), and what they rest on."""
-
-    rows: list[dict[str, Any]]  # route_eval.table
-    curves: dict[str, dict[str, list[float]]]  # method -> route_eval.curve
-    oracles: dict[str, Any]  # route_eval.oracles
-    link: dict[str, Any]  # LinkModel.to_json
-    edge_ms: float | None
-    query_ms: float | None
-    query_bytes: int
-    latency_is_estimate: bool
-    latency_basis: str  # what the device's time rests on, or why there is none
-    dataset: str
-    samples: int
-    calibration_samples: int
-    deployed: dict[str, Any]  # router, coverage, threshold
-    operating: dict[str, Any] | None  # router, threshold, coverage, accuracy, latency_ms: on test
-    confusion: list[dict[str, Any]]  # report.answers.confusion
-    pictures: list[dict[str, Any]]  # report.answers.pictures
-    counters: dict[str, Any]  # session.Counters.to_json
-    cloud_missing: int  # inputs that the cloud never answered
+View = dict[str, Any]  # what a template reads, by name
 
 
-class Methods(TypedDict, total=False):
-    """Ways to route, compared over several seeds: experiments/hybrid, routing.methods."""
-
-    series: list[dict[str, Any]]  # title, first (shown at once), curve: methods.curve
-    bound: dict[str, Any] | None  # title, curve: methods.oracle_curve
-    single: list[dict[str, Any]]  # title and a row of methods.table: one answer for all inputs
-    dataset: str
-    samples: int
-    calibration_samples: int
-    seeds: int
-    link: dict[str, Any]  # LinkModel.to_json
-    energy: str  # what the energy figure is made of
-
-
-class Quantisation(TypedDict, total=False):
-    """Float against int8, of the exported model."""
-
-    float_accuracy: float
-    int8_accuracy: float
-    samples: int
-    layers: list[dict[str, Any]]  # name, op, sqnr_db
-    first_hurt: str | None
-    threshold_db: float
-    losses: dict[str, Any]  # routing.breakdown.breakdown of the learned router
-
-
-class BoardFacts(TypedDict, total=False):
-    """The board of a part; ``is_known``: its file was found, so the rest of this is true."""
-
-    name: str
-    title: str
-    is_known: bool
-    is_virtual: bool
-    is_host: bool
-
-
-class BoardMemory(TypedDict):
-    """What a board has, in bytes."""
-
-    name: str
-    flash_bytes: int
-    ram_bytes: int
-
-
-class Provenance(TypedDict, total=False):
-    """Where it all comes from."""
-
-    tool_version: str
-    board: str
-    build_id: str
-    steps: list[dict[str, str]]  # step, folder, sha256
-    facts: dict[str, str]
-    commands: list[str]
-
-
-class ReportData(TypedDict, total=False):
-    """All that a report can show; leave out what there is none of.
-
-    ``parts``: several builds, each with the keys below ``parts`` and a ``title`` of its own;
-    without it, these keys stand in the data itself.
-    """
-
-    title: str
-    subtitle: str
-    parts: list[ReportData]
-    board: BoardFacts
-    routing: Routing
-    methods: Methods
-    tuned: dict[str, Any]  # steps.tune.tune_step
-    bench: dict[str, Any]  # bench.result.BenchResult.to_json
-    built: dict[str, Any]  # the facts of a build's manifest
-    plan: dict[str, Any]  # compiler.report.memory_map
-    schedules: list[dict[str, Any]]  # AotFacts.front
-    requantise_forms: dict[str, int]  # Program.requantise_forms
-    quantisation: Quantisation
-    capacity: list[BoardMemory]
-    provenance: Provenance
-    notes: list[str]
-
-
-def render(data: ReportData) -> str:
+def render(data: Report) -> str:
     """The page as text."""
     environment = page_environment(Path(__file__).parent)
     environment.filters |= {
@@ -140,13 +40,10 @@ def render(data: ReportData) -> str:
         "percent": lambda share: f"{share:.1%}".replace("%", " %"),
         "ms": ms_text,
     }
-    parts = [
-        _view(part, "" if n == 0 else f"-{n + 1}")
-        for n, part in enumerate(data.get("parts") or [data])
-    ]
+    parts = [_view(part, "" if n == 0 else f"-{n + 1}") for n, part in enumerate(data.parts)]
     return environment.get_template("report.html.j2").render(
-        title=data.get("title") or "mcu-hybrid report",
-        subtitle=data.get("subtitle", ""),
+        title=data.title or "mcu-hybrid report",
+        subtitle=data.subtitle,
         parts=parts,
         css=color_css() + FIGURE_CSS,
         has_methods=any(part["methods"] for part in parts),
@@ -155,45 +52,39 @@ def render(data: ReportData) -> str:
     )
 
 
-def _listed(names: Sequence[str]) -> str:
-    """a, b and c."""
-    return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def write(data: ReportData, path: Path) -> None:
+def write(data: Report, path: Path) -> None:
     """Write the page."""
     path.write_text(render(data), encoding="utf-8")
 
 
-def _view(data: ReportData, suffix: str) -> dict[str, Any]:
+def _view(data: ReportPart, suffix: str) -> View:
     """What the template of one part reads; ``suffix`` makes its ids unique in the page."""
-    routing = _filled(data.get("routing"), Routing)
-    plan = data.get("plan")
+    routing, plan, quantisation = data.routing or Routing(), data.plan, data.quantisation
     time = bench_time(data)
-    edge = edge_time(data.get("routing") or {}, is_virtual=is_virtual(data))
-    view = {
+    edge = edge_time(routing, is_virtual=is_virtual(data))
+    view: View = {
         "s": suffix,
-        "title": data.get("title", ""),
-        "subtitle": data.get("subtitle", ""),
+        "title": data.title,
+        "subtitle": data.subtitle,
         "tiles": tiles(data),
         "where": where(data),
-        "routing": routing,
+        "routing": data.routing,
         "edge": edge.text() if edge else "",
-        "legend": legend(data.get("routing") or {}),
-        "methods": _methods(data.get("methods")),
-        "table": routing_table(data.get("routing") or {}, is_virtual=is_virtual(data)),
-        "tuned": data.get("tuned"),
+        "legend": legend(routing),
+        "methods": _methods(data.methods),
+        "table": routing_table(routing, is_virtual=is_virtual(data)),
+        "tuned": data.tuned,
         "tuned_columns": COLUMNS,
-        "tuned_rows": table_rows(data["tuned"]) if data.get("tuned") else [],
-        "bench": data.get("bench"),
+        "tuned_rows": table_rows(data.tuned) if data.tuned else [],
+        "bench": data.bench,
         "time": time.text() if time else "",
         "plan": plan,
-        "plan_legend": memory_legend(plan) if plan and plan.get("buffers") else [],
-        "forms": form_rows(data.get("requantise_forms")),
-        "quantisation": _filled(data.get("quantisation"), Quantisation),
-        "losses": loss_rows((data.get("quantisation") or {}).get("losses")),
-        "provenance": _filled(data.get("provenance"), Provenance),
-        "notes": data.get("notes", []),
+        "plan_legend": memory_legend(plan) if plan and plan.buffers else [],
+        "forms": form_rows(data.requantise_forms),
+        "quantisation": quantisation,
+        "losses": loss_rows(quantisation.losses if quantisation else None),
+        "provenance": data.provenance,
+        "notes": data.notes,
         "bars": _bar_tables(data, time.kind if time else ESTIMATE),
         "rooms": _rooms(data),
         "rooms_csv": bar_tables.rooms_csv(_rooms(data)),
@@ -210,45 +101,49 @@ def _drawn(figure: Figure, suffix: str) -> dict[str, str]:
     }
 
 
-def _figures(data: ReportData) -> list[Figure]:
+def _figures(data: ReportPart) -> list[Figure]:
     figures: list[Figure] = []
-    routing, plan = data.get("routing"), data.get("plan")
-    if routing and (routing.get("curves") or routing.get("rows")):
+    routing, plan = data.routing, data.plan
+    if routing and (routing.curves or routing.rows):
         figures += routing_figures(routing)
-    if data.get("methods"):
-        figures += method_figures(data["methods"])
-    if plan and plan.get("buffers"):
+    if data.methods:
+        figures += method_figures(data.methods)
+    if plan and plan.buffers:
         figures.append(memory_figure(plan))
-    if data.get("schedules"):
-        figures.append(schedules_figure(data["schedules"]))
+    if data.schedules:
+        figures.append(schedules_figure(data.schedules))
     return figures
 
 
-def _bar_tables(data: ReportData, kind: str) -> dict[str, bar_tables.BarTable]:
-    bench, quantisation = data.get("bench"), data.get("quantisation")
+def _bar_tables(data: ReportPart, kind: str) -> dict[str, bar_tables.BarTable]:
+    bench, quantisation = data.bench, data.quantisation
     found = []
-    if bench and bench.get("layers"):
-        found.append(bar_tables.layers_table(bench["layers"], kind))
-    if quantisation and quantisation.get("layers"):
+    if bench and bench.layers:
+        found.append(bar_tables.layers_table(bench.layers, kind))
+    if quantisation and quantisation.layers:
         found.append(bar_tables.sqnr_table(quantisation))
     return {table.name: table for table in found}
 
 
-def _rooms(data: ReportData) -> list[bar_tables.Room]:
+def _rooms(data: ReportPart) -> list[bar_tables.Room]:
     """Room on the boards, for the build of this part: as it ran, else as it was linked."""
-    bench, built = data.get("bench"), data.get("built")
-    if not data.get("capacity") or not (bench or built):
+    if not data.capacity:
         return []
-    usage = bar_tables.usage_of_bench(bench) if bench else bar_tables.usage_of_build(built or {})
-    return bar_tables.rooms(usage, data["capacity"])
+    if data.bench is not None:
+        return bar_tables.rooms(bar_tables.usage_of_bench(data.bench), data.capacity)
+    if data.built is not None:
+        return bar_tables.rooms(bar_tables.usage_of_build(data.built), data.capacity)
+    return []
 
 
-def _filled(section: Any, kind: type) -> dict[str, Any] | None:
-    """The section with None for what is left out, so that the template can be strict."""
-    return None if not section else {key: section.get(key) for key in kind.__annotations__}
+def _methods(section: Methods | None) -> View | None:
+    """The comparison with its legend; None for what is left out: the template is strict."""
+    if not section:
+        return None
+    filled: View = {key: section.get(key) for key in Methods.__annotations__}
+    return filled | {"legend": styles(filled)}
 
 
-def _methods(section: Methods | None) -> dict[str, Any] | None:
-    """The comparison with its legend."""
-    filled = _filled(section, Methods)
-    return filled and filled | {"legend": styles(filled)}
+def _listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    return f"{', '.join(names[:-1])} and {names[-1]}"

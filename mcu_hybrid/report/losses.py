@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from mcu_hybrid.artifacts.table import Losses
 
 
-def loss_rows(losses: Mapping[str, Any] | None) -> list[dict[str, str]]:
+def loss_rows(losses: Losses | None) -> list[dict[str, str]]:
     """Rows of what, float, int8 and the difference in points, as text; none without losses.
 
     Args:
@@ -14,14 +13,14 @@ def loss_rows(losses: Mapping[str, Any] | None) -> list[dict[str, str]]:
     """
     if not losses:
         return []
-    one, two = losses["float"], losses["int8"]
+    one, two = losses.float_, losses.int8
     rows = [
-        _row("base alone", one["base_accuracy"], two["base_accuracy"]),
-        _row("hybrid", one["hybrid_accuracy"], two["hybrid_accuracy"]),
-        _row("best possible, as many queries", one["oracle_accuracy"], two["oracle_accuracy"]),
+        _row("base alone", one.base_accuracy, two.base_accuracy),
+        _row("hybrid", one.hybrid_accuracy, two.hybrid_accuracy),
+        _row("best possible, as many queries", one.oracle_accuracy, two.oracle_accuracy),
     ]
-    lost = losses["routing_loss"]
-    texts = {name: f"{max(0.0, 100 * lost[name]):.2f} points" for name in ("float", "int8")}
+    lost = (("float", losses.routing_loss.float_), ("int8", losses.routing_loss.int8))
+    texts = {name: f"{max(0.0, 100 * value):.2f} points" for name, value in lost}
     return [*rows, {"what": "lost by routing", **texts, "difference": ""}]
 
 

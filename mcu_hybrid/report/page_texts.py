@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mcu_hybrid.artifacts.tune import Basis
+from mcu_hybrid.report.data import Routing
+
 
 def sections(view: Mapping[str, Any]) -> list[str]:
     """The ids of the sections that the part has, for the page's navigation."""
-    routing = view["routing"] or {}
+    routing = view["routing"] or Routing()
     there = {
         "routing": view["routing"],
-        "answers": routing.get("confusion") or routing.get("pictures"),
+        "answers": routing.confusion or routing.pictures,
         "methods": view["methods"],
         "tuned": view["tuned"],
         "layers": "layers" in view["bars"],
@@ -25,19 +28,19 @@ def sections(view: Mapping[str, Any]) -> list[str]:
     return [name for name, value in there.items() if value]
 
 
-def cells(view: Mapping[str, Any]) -> dict[str, Any]:
+def cells(view: Mapping[str, Any]) -> dict[str, object]:
     """The rows of the plain tables, cell by cell."""
-    routers = (view["bench"] or {}).get("routers") or ()
+    routers = view["bench"].routers if view["bench"] else ()
     colors = {name: color for room in view["rooms"] for name, _, _, color in room.parts}
     return {
-        "tuned_basis": _tuned_basis((view["tuned"] or {}).get("basis") or {}),
+        "tuned_basis": _tuned_basis(view["tuned"].basis) if view["tuned"] else [],
         "router_rows": [
             (
-                row["router"],
-                f"{row['macs']:,}",
-                f"{row['constant_bytes']:,}",
-                "" if row["instructions"] is None else f"{row['instructions']:,}",
-                f"{100 * row['share']:.2f} %",
+                row.router,
+                f"{row.macs:,}",
+                f"{row.constant_bytes:,}",
+                "" if row.instructions is None else f"{row.instructions:,}",
+                f"{100 * row.share:.2f} %",
             )
             for row in routers
         ],
@@ -54,17 +57,16 @@ def cells(view: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _tuned_basis(basis: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _tuned_basis(basis: Basis) -> list[tuple[str, str]]:
     """What the times and the energy of a tuned threshold are made of, in the words of tune."""
     found = []
-    if basis.get("edge_ms") is not None:
-        found.append(
-            ("device", f"{ms_text(basis['edge_ms'])} ms per input; {basis.get('edge') or ''}")
-        )
-    if link := basis.get("link"):
-        found.append(("link", f"{link['title']}: {link['assumption']}"))
-    if power := basis.get("power"):
-        found.append(("power", str(power.get("basis") or "")))
+    if basis.edge_ms is not None:
+        found.append(("device", f"{ms_text(basis.edge_ms)} ms per input; {basis.edge}"))
+    if basis.query:
+        link = basis.query.link
+        found.append(("link", f"{link.title}: {link.assumption}"))
+    if basis.power:
+        found.append(("power", basis.power.basis))
     return found
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
 
+from mcu_hybrid.report.data import Routing
 from mcu_hybrid.report.draw import draw, shape
 from mcu_hybrid.report.palette import FIGURE_CSS, color_css
 from mcu_hybrid.report.routing_figures import legend, routing_figures
@@ -16,7 +16,7 @@ _LEFT, _GAP_PX = 12.0, 16
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif"
 
 
-def accuracy_coverage_svg(routing: Mapping[str, Any], title: str = "") -> str:
+def accuracy_coverage_svg(routing: Routing, title: str = "") -> str:
     """The figure as text, from the same data as the report's (curves, rows, oracles)."""
     title = title or "Accuracy over the share of inputs answered on the device"
     figure = routing_figures(routing)[0]
@@ -41,7 +41,7 @@ def accuracy_coverage_svg(routing: Mapping[str, Any], title: str = "") -> str:
     )
 
 
-def write_accuracy_coverage_svg(routing: Mapping[str, Any], path: Path, title: str = "") -> None:
+def write_accuracy_coverage_svg(routing: Routing, path: Path, title: str = "") -> None:
     """Write the figure."""
     path.write_text(accuracy_coverage_svg(routing, title), encoding="utf-8")
 

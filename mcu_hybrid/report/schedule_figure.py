@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from mcu_hybrid.artifacts.build import SchedulePoint
 from mcu_hybrid.report.chart import Axis, Chart, Item, Line, Mark
 from mcu_hybrid.report.figures import WIDE_PX, Figure, csv_text, from_zero, number, padded
 
 
-def schedules_figure(front: Sequence[Mapping[str, Any]]) -> Figure:
+def schedules_figure(front: Sequence[SchedulePoint]) -> Figure:
     """Each schedule that was compared: arena in KiB against predicted instructions, as a front.
 
     Args:
-        front: ``arena_bytes``, ``instructions``, ``streams``, ``is_chosen``; fastest first.
+        front: fastest first.
     """
-    fastest = int(front[0]["instructions"])
-    x = [point["arena_bytes"] / 1024 for point in front]
-    y = [point["instructions"] / 1e6 for point in front]
+    fastest = front[0].instructions
+    x = [point.arena_bytes / 1024 for point in front]
+    y = [point.instructions / 1e6 for point in front]
     items: list[Item] = [Line(_stairs(x, y), "blue", width=2.0)]
     for point, at, height in zip(front, x, y, strict=True):
-        more = 100 * (point["instructions"] / fastest - 1)
-        tip = (
-            f"{at:.1f} KiB: {height:.3f} M instructions, {point['streams']} streams, +{more:.1f} %"
-        )
+        more = 100 * (point.instructions / fastest - 1)
+        tip = f"{at:.1f} KiB: {height:.3f} M instructions, {point.streams} streams, +{more:.1f} %"
         items.append(
             Mark(at, height, "orange", "diamond", f"built: {tip}", 7.0, label="built")
-            if point["is_chosen"]
+            if point.is_chosen
             else Mark(at, height, "blue", "circle", tip)
         )
-    rows = [(p["arena_bytes"], p["instructions"], p["streams"], int(p["is_chosen"])) for p in front]
+    rows = [(p.arena_bytes, p.instructions, p.streams, int(p.is_chosen)) for p in front]
     return Figure(
         "schedules",
         Chart(

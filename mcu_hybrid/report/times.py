@@ -5,11 +5,11 @@ Folders of earlier versions say less than today's: what is not there is not made
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from mcu_hybrid.artifacts.times import UNSAID, Latency, Rests, Span
 from mcu_hybrid.machines.price import digits_of
+from mcu_hybrid.report.data import Routing
 
 MEASURED, ESTIMATE = "measured", "estimate"
 
@@ -50,40 +50,39 @@ class Time:
         return f"{us / 1e3:,.{digits_of(self.us)}f}"
 
 
-def time_of(facts: Mapping[str, Any], *, is_virtual: bool, key: str = "latency") -> Time | None:
-    """The time among the facts of a bench, a build's estimate or a layer; None where there is none.
+def latency_of(said: Latency, *, is_virtual: bool) -> Time | None:
+    """The time of a bench or of a build's estimate; None where there is none.
 
     A virtual board measures no time whatever its folder says: earlier versions called it so. A
     kind that is there and None says that the time is no board's.
     """
-    us = facts.get(f"{key}_us")
-    kind = facts.get(f"{key}_kind", _kind_of_old(facts, key))
+    kind = kind_of(said)
+    return time_of(said, ESTIMATE if is_virtual and kind else kind, said.latency_basis)
+
+
+def time_of(span: Span, kind: str | None, basis: str = "") -> Time | None:
+    """A time of this kind; None where there is none, or it is no board's."""
+    us = span.latency_us
     if us is None or kind is None:
         return None
-    if is_virtual:
-        kind = ESTIMATE
-    return Time(
-        float(us),
-        facts.get(f"{key}_low_us"),
-        facts.get(f"{key}_high_us"),
-        MEASURED if kind == MEASURED else ESTIMATE,
-        str(facts.get(f"{key}_basis") or ""),
-    )
+    ends = span.latency_low_us, span.latency_high_us
+    return Time(us, *ends, MEASURED if kind == MEASURED else ESTIMATE, basis)
 
 
-def _kind_of_old(facts: Mapping[str, Any], key: str) -> str:
-    return ESTIMATE if facts.get(f"{key}_is_estimate", True) else MEASURED
+def kind_of(said: Rests) -> str | None:
+    """Measured, an estimate, or None; older versions said only whether it was an estimate."""
+    if said.latency_kind == UNSAID:
+        return ESTIMATE if said.latency_is_estimate else MEASURED
+    return said.latency_kind
 
 
-def edge_time(routing: Mapping[str, Any], *, is_virtual: bool) -> Time | None:
+def edge_time(routing: Routing, *, is_virtual: bool) -> Time | None:
     """The device's part of an answer, as a run has it (in ms)."""
-    if routing.get("edge_ms") is None:
-        return None
-    kind = routing.get("latency_kind", _kind_of_old(routing, "latency"))
-    if kind is None:
-        return None
-    if is_virtual:
-        kind = ESTIMATE
-    ends = (routing.get("edge_low_ms"), routing.get("edge_high_ms"))
-    low, high = (None if end is None else 1e3 * end for end in ends)
-    return Time(1e3 * routing["edge_ms"], low, high, kind, str(routing.get("latency_basis") or ""))
+    us, low, high = (
+        None if ms is None else 1e3 * ms
+        for ms in (routing.edge_ms, routing.edge_low_ms, routing.edge_high_ms)
+    )
+    said = routing.basis
+    span = Span(latency_us=us, latency_low_us=low, latency_high_us=high)
+    kind = kind_of(said)
+    return time_of(span, ESTIMATE if is_virtual and kind else kind, said.latency_basis)

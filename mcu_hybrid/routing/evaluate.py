@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mcu_hybrid.artifacts.table import Curve, Measured, Oracles, Row
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.intervals import Z95, wilson
 from mcu_hybrid.routing.cascade import board_to_cloud
@@ -39,23 +39,19 @@ class Costs:
     edge_low_ms: float | None = None
     edge_high_ms: float | None = None
 
-    def latency_ms(self, query_rate: float) -> dict[str, float | None]:
+    def latency_ms(self, query_rate: float) -> tuple[float | None, float | None, float | None]:
         """The mean latency of an input, and its range, where so many are queried."""
         query = query_rate * self.query_ms if self.query_ms is not None else None
         if query_rate == 0:
             query = 0.0
-        edges = {
-            "latency_ms": self.edge_ms,
-            "latency_low_ms": self.edge_low_ms,
-            "latency_high_ms": self.edge_high_ms,
-        }
-        return {
-            name: None if edge is None or query is None else edge + query
-            for name, edge in edges.items()
-        }
+        middle, low, high = (
+            None if edge is None or query is None else edge + query
+            for edge in (self.edge_ms, self.edge_low_ms, self.edge_high_ms)
+        )
+        return middle, low, high
 
 
-def evaluate(outcomes: Outcomes, keep: np.ndarray, costs: Costs) -> dict[str, Any]:
+def evaluate(outcomes: Outcomes, keep: np.ndarray, costs: Costs) -> Measured:
     """Measured figures of one keep/query decision per sample, from pooled counts.
 
     A and c of hybrid 1 with their parts Acc(b | kept) and Acc(g | queried); shares, ms and bytes.
@@ -65,21 +61,24 @@ def evaluate(outcomes: Outcomes, keep: np.ndarray, costs: Costs) -> dict[str, An
     right = np.where(keep, device_right, cloud_right)
     kept, queried = int(keep.sum()), int((~keep).sum())
     lost = int((~keep & ~device_right & ~cloud_right).sum())
-    return {
-        "coverage": kept / outcomes.count,
-        "coverage_ci": list(wilson(kept, outcomes.count)),
-        "accuracy": int(right.sum()) / outcomes.count,
-        "accuracy_ci": list(wilson(int(right.sum()), outcomes.count)),
-        "accuracy_kept": _share(int((keep & device_right).sum()), kept),
-        "accuracy_queried": _share(int((~keep & cloud_right).sum()), queried),
-        "both_wrong_queried": _share(lost, queried),
-        **costs.latency_ms(queried / outcomes.count),
-        "bytes_sent": queried * costs.query_bytes,
-        "bytes_per_sample": queried * costs.query_bytes / outcomes.count,
-        "queried": queried,
-        "cloud_missing": int((~keep & ~outcomes.answered).sum()),
-        "samples": outcomes.count,
-    }
+    middle, low, high = costs.latency_ms(queried / outcomes.count)
+    return Measured(
+        coverage=kept / outcomes.count,
+        coverage_ci=wilson(kept, outcomes.count),
+        accuracy=int(right.sum()) / outcomes.count,
+        accuracy_ci=wilson(int(right.sum()), outcomes.count),
+        accuracy_kept=_share(int((keep & device_right).sum()), kept),
+        accuracy_queried=_share(int((~keep & cloud_right).sum()), queried),
+        both_wrong_queried=_share(lost, queried),
+        latency_ms=middle,
+        latency_low_ms=low,
+        latency_high_ms=high,
+        bytes_sent=queried * costs.query_bytes,
+        bytes_per_sample=queried * costs.query_bytes / outcomes.count,
+        queried=queried,
+        cloud_missing=int((~keep & ~outcomes.answered).sum()),
+        samples=outcomes.count,
+    )
 
 
 def _share(part: int, whole: int) -> float | None:
@@ -91,11 +90,10 @@ def table(
     thresholds: Mapping[str, Mapping[float, int]],
     costs: Costs,
     coverages: Sequence[float] = COVERAGES,
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """The headline table: both single answers, then each router at each coverage.
 
-    A row has method, coverage_target, coverage, coverage_ci, accuracy, accuracy_ci, latency_ms,
-    bytes_sent (all of the split), threshold, and the parts that explain them. "cloud only" pays no
+    ``bytes_sent`` are those of all of the split. "cloud only" pays no
     edge time: nothing has to run on the device. Latencies are None where the board has no time.
     ``cloud_missing`` are queries of a row that the cloud did not answer: the device's answer stands
     there, but in "cloud only", whose accuracy is that of the others (None where there are none).
@@ -128,26 +126,27 @@ def _row(
     outcomes: Outcomes,
     keep: np.ndarray,
     costs: Costs,
-) -> dict[str, Any]:
-    head = {"method": method, "coverage_target": target, "threshold": threshold}
-    return head | evaluate(outcomes, keep, costs)
+) -> Row:
+    found = evaluate(outcomes, keep, costs)
+    return Row(method=method, coverage_target=target, threshold=threshold, **vars(found))
 
 
-def _cloud_row(outcomes: Outcomes, costs: Costs) -> dict[str, Any]:
+def _cloud_row(outcomes: Outcomes, costs: Costs) -> Row:
     """What the cloud answers alone: its accuracy is known where it has answered."""
     row = _row("cloud only", 0.0, None, outcomes, np.zeros(outcomes.count, bool), costs)
     known = outcomes.answered
     count, right = int(known.sum()), int((known & outcomes.cloud_right).sum())
     both_wrong = int((known & ~outcomes.cloud_right & ~outcomes.device_right).sum())
-    return row | {
-        "accuracy": _share(right, count),
-        "accuracy_ci": list(wilson(right, count)),
-        "accuracy_queried": _share(right, count),
-        "both_wrong_queried": _share(both_wrong, count),
-    }
+    return replace(
+        row,
+        accuracy=_share(right, count),
+        accuracy_ci=wilson(right, count),
+        accuracy_queried=_share(right, count),
+        both_wrong_queried=_share(both_wrong, count),
+    )
 
 
-def curve(outcomes: Outcomes, mechanism: str, costs: Costs) -> dict[str, list[Any]]:
+def curve(outcomes: Outcomes, mechanism: str, costs: Costs) -> Curve:
     """The whole accuracy-coverage curve: one point per distinct score, from query all to keep all.
 
     Sweeping on the test split shows the scores' quality; it is not how a threshold is chosen.
@@ -156,20 +155,20 @@ def curve(outcomes: Outcomes, mechanism: str, costs: Costs) -> dict[str, list[An
     return _points(steps.kept / outcomes.count, steps.right / outcomes.count, costs)
 
 
-def _points(coverage: np.ndarray, accuracy: np.ndarray, costs: Costs) -> dict[str, list[Any]]:
-    return {
-        "coverage": coverage.tolist(),
-        "accuracy": accuracy.tolist(),
-        "latency_ms": [costs.latency_ms(1.0 - c)["latency_ms"] for c in coverage.tolist()],
-    }
+def _points(coverage: np.ndarray, accuracy: np.ndarray, costs: Costs) -> Curve:
+    return Curve(
+        coverage=tuple(coverage.tolist()),
+        accuracy=tuple(accuracy.tolist()),
+        latency_ms=tuple(costs.latency_ms(1.0 - c)[0] for c in coverage.tolist()),
+    )
 
 
-def area_under(points: Mapping[str, Sequence[float]]) -> float:
+def area_under(points: Curve) -> float:
     """Mean accuracy over coverage 0..1 (trapezoids): one number to compare routers by."""
-    return float(np.trapz(points["accuracy"], points["coverage"]))
+    return float(np.trapz(points.accuracy, points.coverage))
 
 
-def oracles(outcomes: Outcomes, costs: Costs) -> dict[str, Any]:
+def oracles(outcomes: Outcomes, costs: Costs) -> Oracles:
     """Bounds that know the truth (hybrid 5, docs/papers.md): no router does better than ``best``.
 
     ``agreement`` keeps iff both say the same; ``margin`` queries only where that helps (1 - o of
@@ -184,13 +183,13 @@ def oracles(outcomes: Outcomes, costs: Costs) -> dict[str, Any]:
     right = int(device_right.sum()) + np.array([0, gain.sum(), gain.sum(), gain.sum() - loss.sum()])
     coverage, accuracy = 1.0 - queried / outcomes.count, right / outcomes.count
     ends = np.array([0.0, 1.0])
-    return {
-        "agreement": evaluate(outcomes, outcomes.device == outcomes.standing[:, -1], costs),
-        "margin": evaluate(outcomes, ~gain, costs),
-        "margin_upper": evaluate(outcomes, device_right, costs),
-        "best": _points(coverage[::-1], accuracy[::-1], costs),
-        "random": _points(ends, np.array([cloud_right.mean(), device_right.mean()]), costs),
-    }
+    return Oracles(
+        agreement=evaluate(outcomes, outcomes.device == outcomes.standing[:, -1], costs),
+        margin=evaluate(outcomes, ~gain, costs),
+        margin_upper=evaluate(outcomes, device_right, costs),
+        best=_points(coverage[::-1], accuracy[::-1], costs),
+        random=_points(ends, np.array([cloud_right.mean(), device_right.mean()]), costs),
+    )
 
 
 def paired_gap(

@@ -8,9 +8,10 @@ L = edge + (1 - c) * query, because the base runs on every input and only querie
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from mcu_hybrid.artifacts.run import Link
 from mcu_hybrid.errors import InputError
 
 
@@ -66,11 +67,23 @@ class LinkModel:
         down_uj = self.on_air_bytes(received_bytes) * self.down_uj_per_byte
         return self.wake_mj + (up_uj + down_uj) / 1e3
 
-    def to_json(self) -> dict[str, object]:
-        """A JSON-ready dict (an infinite rate becomes null)."""
-        return {k: None if v == math.inf else v for k, v in asdict(self).items()}
+    def facts(self) -> Link:
+        """As artefacts say it (an infinite rate is None there)."""
+        told = vars(self).copy()
+        for rate in _RATES:
+            told[rate] = None if told[rate] == math.inf else told[rate]
+        return Link(**told)
 
 
+def link_of(told: Link) -> LinkModel:
+    """The link that ``LinkModel.facts`` told."""
+    values = vars(told).copy()
+    for rate in _RATES:
+        values[rate] = math.inf if values[rate] is None else values[rate]
+    return LinkModel(**values)
+
+
+_RATES = ("up_bits_per_s", "down_bits_per_s")
 # TCP/IPv4 40 B per 1460 B segment, TLS and HTTP framing left out; rates are our round figures for
 # what an application typically gets, not the link's gross rate. None of them was measured here.
 PRESETS: dict[str, LinkModel] = {

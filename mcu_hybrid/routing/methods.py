@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.artifacts.table import Oracles
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.routing import evaluate
 from mcu_hybrid.routing.cascade import board_to_cloud
@@ -217,20 +218,18 @@ def oracle_curve(runs: Sequence[Run], grid: Sequence[float] = GRID) -> dict[str,
     return columns | {key: [cost[key] for cost in costs] for key in costs[0]}
 
 
-def _best(run: Run) -> tuple[list[float], list[float]]:
-    best = oracles(run)["best"]
-    return best["coverage"], best["accuracy"]
+def _best(run: Run) -> tuple[Sequence[float], Sequence[float]]:
+    best = oracles(run).best
+    return best.coverage, best.accuracy
 
 
-def oracles(run: Run) -> dict[str, Any]:
-    """evaluate.oracles of the run's test split, without the agreement oracle.
+def oracles(run: Run) -> Oracles:
+    """evaluate.oracles of the run's test split; what ``agreement`` says is not known.
 
     That one needs the classes themselves, where a run may know only who is right.
     """
     costs = evaluate.Costs(run.costs.edge_ms, run.costs.query_ms, round(run.costs.query_bytes))
-    found = evaluate.oracles(run.test, costs)
-    del found["agreement"]
-    return found
+    return evaluate.oracles(run.test, costs)
 
 
 def closed(

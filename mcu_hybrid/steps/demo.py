@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from mcu_hybrid import extras, manifest
+from mcu_hybrid.artifacts.bench import BenchResult
+from mcu_hybrid.artifacts.demo import DemoOutput
+from mcu_hybrid.artifacts.run import RunResult
 from mcu_hybrid.board.load import Board, load_board
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.firmware import toolchain
@@ -42,10 +44,17 @@ class DemoOptions:
     limit: int = 0  # of the test split; 0 = all
 
 
-def demo_step(
-    out: Path, options: DemoOptions, *, on_event: OnEvent | None = None
-) -> dict[str, Any]:
-    """Train, export, build, flash, bench, run, report; returns what ``demo --json`` prints.
+@dataclass(frozen=True)
+class Demo:
+    """What ``demo --json`` prints, and the results that it is made of."""
+
+    told: DemoOutput
+    bench: BenchResult
+    run: RunResult
+
+
+def demo_step(out: Path, options: DemoOptions, *, on_event: OnEvent | None = None) -> Demo:
+    """Train, export, build, flash, bench, run, report.
 
     The virtual board is left running, like a board on the desk.
 
@@ -88,16 +97,15 @@ def demo_step(
         commands=commands(out, options),
         board_dirs=dirs,
     )
-    return {
-        "exact": bool(bench.exact and run["exact"]),
-        "board": board.name,
-        "instructions": bench.instructions,
-        "arena_bytes": bench.arena_bytes,
-        "rows": table_rows(run["rows"]),
-        "report": str(page),
-        "bench": bench,
-        "run": run,
-    }
+    told = DemoOutput(
+        exact=bool(bench.exact and run.exact),
+        board=board.name,
+        instructions=bench.instructions,
+        arena_bytes=bench.arena_bytes,
+        rows=table_rows(run.rows),
+        report=str(page),
+    )
+    return Demo(told, bench, run)
 
 
 def _check_ahead(out: Path, board: Board) -> None:

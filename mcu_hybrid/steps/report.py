@@ -7,19 +7,36 @@ data.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mcu_hybrid import __version__, json_text, manifest, mechanisms
+from mcu_hybrid import __version__, manifest, mechanisms
+from mcu_hybrid.artifacts import store
+from mcu_hybrid.artifacts.bench import BenchResult
+from mcu_hybrid.artifacts.build import BuildFacts, Plan
+from mcu_hybrid.artifacts.export import Agreement
+from mcu_hybrid.artifacts.run import RunResult
+from mcu_hybrid.artifacts.table import Deployed
 from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.errors import BoardError, ManifestError
 from mcu_hybrid.report import answers, html
-from mcu_hybrid.report.html import ReportData
+from mcu_hybrid.report.data import (
+    BoardFacts,
+    BoardMemory,
+    Operating,
+    Provenance,
+    Quantisation,
+    Report,
+    ReportPart,
+    Routing,
+    StepOf,
+    routing_of,
+)
 from mcu_hybrid.routing.cascade import of_route
 from mcu_hybrid.routing.outcomes import Outcomes, load_outcomes
-from mcu_hybrid.steps.report_join import Part, find, join, read
+from mcu_hybrid.steps.report_join import Exported, Part, Tuned, find, join, read
 from mcu_hybrid.steps.run_pictures import PICTURES, load_pictures
 
 PAGE = "report.html"
@@ -44,17 +61,15 @@ def report_step(
     """
     folders = find([roots] if isinstance(roots, Path) else list(roots))
     parts = join(read(folder) for folder in folders)
-    views = [_part(part, board_dirs) for part in parts]
-    _tell_apart(parts, views)
-    data: ReportData = {"parts": views} if len(views) > 1 else views[0]
-    if len(views) > 1:
-        data["subtitle"] = _several(parts)
-    else:
-        data.pop("title", None)
-    if title:
-        data["title"] = title
+    views = _told_apart(parts, [_part(part, board_dirs) for part in parts])
     if commands:
-        views[0].setdefault("provenance", {})["commands"] = list(commands)
+        provenance = replace(views[0].provenance or Provenance(), commands=tuple(commands))
+        views[0] = replace(views[0], provenance=provenance)
+    if len(views) > 1:
+        data = Report(title=title, subtitle=_several(parts), parts=tuple(views))
+    else:
+        alone = replace(views[0], title=title)  # one build needs no heading of its own
+        data = Report(title=title, subtitle=alone.subtitle, parts=(alone,))
     with manifest.writing(out, "report") as draft:
         draft.sources.update(_sources(parts))
         html.write(data, draft.folder / PAGE)
@@ -70,13 +85,15 @@ def _several(parts: Sequence[Part]) -> str:
     )
 
 
-def _tell_apart(parts: Sequence[Part], views: Sequence[ReportData]) -> None:
+def _told_apart(parts: Sequence[Part], views: Sequence[ReportPart]) -> list[ReportPart]:
     """Two measurements of one build have one title: the folders' names tell which is which."""
-    titles = [view["title"] for view in views]
+    titles = [view.title for view in views]
+    told = []
     for part, view in zip(parts, views, strict=True):
-        if titles.count(view["title"]) > 1:
-            names = ", ".join(found.folder.name for found in part.steps.values())
-            view["title"] += f" · {names}"
+        names = ", ".join(found.folder.name for found in part.steps.values())
+        is_alone = titles.count(view.title) == 1
+        told.append(view if is_alone else replace(view, title=f"{view.title} · {names}"))
+    return told
 
 
 def _sources(parts: Sequence[Part]) -> dict[str, Path]:
@@ -88,28 +105,28 @@ def _sources(parts: Sequence[Part]) -> dict[str, Path]:
     }
 
 
-def _part(part: Part, board_dirs: Sequence[Path]) -> ReportData:
+def _part(part: Part, board_dirs: Sequence[Path]) -> ReportPart:
     """The page's data of one build."""
-    data: ReportData = {"notes": []}
     board = _board(part.board, board_dirs)
-    if part.board:
-        data["board"] = _board_facts(part.board, board)
-    data["title"], data["subtitle"] = _heading(part, board)
-    if "export" in part.steps:
-        _add_export(data, part.steps["export"].folder)
-    if "build" in part.steps:
-        _add_build(data, part)
-    if "bench" in part.steps:
-        data["bench"] = part.steps["bench"].result
-    if "build" in part.steps or "bench" in part.steps:
-        data["capacity"] = _capacity(board, board_dirs)
-    if "run" in part.steps:
-        data["routing"] = _routing(part)
-    if "tune" in part.steps:
-        data["tuned"] = part.steps["tune"].result
-    data["provenance"] = _provenance(part, board)
-    data["notes"] += part.notes
-    return data
+    built, bench = part.content(BuildFacts), part.content(BenchResult)
+    tuned = part.content(Tuned)
+    title, subtitle = _heading(part, board)
+    return ReportPart(
+        title=title,
+        subtitle=subtitle,
+        board=_board_facts(part.board, board) if part.board else None,
+        quantisation=_quantisation(part),
+        built=built,
+        plan=store.result(Plan, part.steps["build"].folder) if built else None,
+        schedules=built.aot.front if built and built.aot else (),
+        requantise_forms=built.aot.requantise_forms if built and built.aot else {},
+        bench=bench,
+        capacity=_capacity(board, board_dirs) if built or bench else (),
+        routing=_routing(part),
+        tuned=tuned.result if tuned else None,
+        provenance=_provenance(part, board),
+        notes=(*(built.notes if built else ()), *part.notes),
+    )
 
 
 def _board(name: str, board_dirs: Sequence[Path]) -> Board | None:
@@ -120,21 +137,22 @@ def _board(name: str, board_dirs: Sequence[Path]) -> Board | None:
         return None
 
 
-def _board_facts(name: str, board: Board | None) -> html.BoardFacts:
+def _board_facts(name: str, board: Board | None) -> BoardFacts:
     if board is None:
-        return {"name": name, "title": name, "is_known": False}
-    return {
-        "name": name,
-        "title": board.title,
-        "is_known": True,
-        "is_virtual": board.is_virtual,
-        "is_host": board.is_host,
-    }
+        return BoardFacts(name=name, title=name)
+    return BoardFacts(
+        name=name,
+        title=board.title,
+        is_known=True,
+        is_virtual=board.is_virtual,
+        is_host=board.is_host,
+    )
 
 
 def _heading(part: Part, board: Board | None) -> tuple[str, str]:
     """The part's title and what stands below it: model, board, build id, folders."""
-    name = part.steps["build"].facts["model"] if "build" in part.steps else ""
+    built = part.content(BuildFacts)
+    name = built.model if built else ""
     model = name or (f"model {part.model[:12]}" if part.model else "model unknown")
     folders = ", ".join(f.folder.name for f in part.steps.values())
     if not part.build_id:
@@ -148,76 +166,64 @@ def _heading(part: Part, board: Board | None) -> tuple[str, str]:
     )
 
 
-def _add_export(data: ReportData, folder: Path) -> None:
-    path = folder / "agreement.json"
-    found = _json(path) if path.is_file() else {}
-    if not found.get("layers"):
-        return
-    data["quantisation"] = {
-        "int8_accuracy": found["accuracy_int8"],
-        "samples": found["images"],
-        "layers": [row for row in found["layers"] if row["sqnr_db"] is not None],
-        "first_hurt": found["first_that_hurts"],
-        "threshold_db": found["hurts_below_db"],
-    }
-    if found.get("losses"):
-        data["quantisation"]["losses"] = found["losses"]
-    if found["accuracy_float"] is not None:
-        data["quantisation"]["float_accuracy"] = found["accuracy_float"]
+def _quantisation(part: Part) -> Quantisation | None:
+    export = part.steps.get("export")
+    if export is None or not (export.folder / Agreement.file).is_file():
+        return None
+    found = store.result(Agreement, export.folder)
+    if not found.layers or found.compared is None:
+        return None
+    return Quantisation(
+        float_accuracy=found.compared.accuracy_float,
+        int8_accuracy=found.compared.accuracy_int8,
+        samples=found.compared.images,
+        layers=tuple(row for row in found.layers if row.sqnr_db is not None),
+        first_hurt=found.compared.first_that_hurts,
+        threshold_db=found.compared.hurts_below_db,
+        losses=found.losses,
+    )
 
 
-def _add_build(data: ReportData, part: Part) -> None:
-    build = part.steps["build"]
-    facts = build.facts
-    data["built"] = facts
-    data["plan"] = _json(build.folder / "plan.json")
-    data["schedules"] = facts.get("front", [])
-    data["requantise_forms"] = facts.get("requantise_forms", {})  # aot only
-    data["notes"] += list(facts["notes"])
-
-
-def _capacity(board: Board | None, board_dirs: Sequence[Path]) -> list[html.BoardMemory]:
+def _capacity(board: Board | None, board_dirs: Sequence[Path]) -> tuple[BoardMemory, ...]:
     """The part's own board first, then the real ones."""
     own = [_memory(board)] if board is not None and not board.is_host else []
     name = board.name if board is not None else ""
     real = [b for b in list_boards(board_dirs) if not b.is_virtual and b.name != name]
-    return own + [_memory(b) for b in real]
+    return (*own, *map(_memory, real))
 
 
-def _memory(board: Board) -> html.BoardMemory:
-    return {
-        "name": board.name,
-        "flash_bytes": board.flash_bytes,
-        "ram_bytes": board.ram_bytes,
-    }
+def _memory(board: Board) -> BoardMemory:
+    return BoardMemory(name=board.name, flash_bytes=board.flash_bytes, ram_bytes=board.ram_bytes)
 
 
-def _routing(part: Part) -> html.Routing:
+def _routing(part: Part) -> Routing | None:
     """The run's result, and what its answers tell image by image."""
-    run = part.steps["run"]
-    routing: html.Routing = run.result.copy()  # type: ignore[assignment]
+    result = part.content(RunResult)
+    if result is None:
+        return None
+    run, routing = part.steps["run"], routing_of(result)
     if _OUTCOMES not in run.manifest.files:
         return routing
     outcomes = load_outcomes(run.folder / _OUTCOMES)
-    export = part.steps.get("export")
-    labels = run.result.get("labels") or (export.facts.get("labels") if export else None) or ()
+    export = part.content(Exported)
+    labels = result.labels or (export.facts.labels if export else None) or ()
     said = answers.Answers(
         outcomes,
-        _kept(outcomes, run.result.get("deployed") or {}, run.folder),
-        tuple(str(label) for label in labels),
+        _kept(outcomes, result.deployed, run.folder),
+        labels,
     )
-    routing["operating"] = _operating(said, run.result)
-    routing["confusion"] = answers.confusion(said)
-    if PICTURES in run.manifest.files:
-        index, images = load_pictures(run.folder / PICTURES)
-        routing["pictures"] = answers.pictures(said, index, images)
-    return routing
+    routing = replace(
+        routing, operating=_operating(said, result), confusion=answers.confusion(said)
+    )
+    if PICTURES not in run.manifest.files:
+        return routing
+    index, images = load_pictures(run.folder / PICTURES)
+    return replace(routing, pictures=answers.pictures(said, index, images))
 
 
-def _kept(outcomes: Outcomes, deployed: dict[str, Any], folder: Path) -> np.ndarray:
+def _kept(outcomes: Outcomes, deployed: Deployed, folder: Path) -> np.ndarray:
     """Which images the deployed route keeps; all without a router."""
-    number = deployed.get("router", mechanisms.NONE_ID)
-    cascade = of_route(number, deployed.get("threshold", 0))
+    cascade = of_route(deployed.router, deployed.threshold)
     for rule in cascade.rules:
         if rule.mechanism not in outcomes.scores:
             raise ManifestError(
@@ -228,45 +234,31 @@ def _kept(outcomes: Outcomes, deployed: dict[str, Any], folder: Path) -> np.ndar
     return np.asarray(outcomes.stages(cascade) == 0)
 
 
-def _operating(said: answers.Answers, run: dict[str, Any]) -> dict[str, Any]:
+def _operating(said: answers.Answers, run: RunResult) -> Operating:
     """Where on the curve the firmware stands, on the test split."""
-    deployed = run.get("deployed") or {}
-    number = deployed.get("router", mechanisms.NONE_ID)
-    coverage = float(said.kept.mean())
-    edge_ms, query_ms = run.get("edge_ms"), run.get("query_ms")
+    deployed, coverage = run.deployed, float(said.kept.mean())
+    edge_ms, query_ms = run.edge_ms, run.query_ms
     known = edge_ms is not None and query_ms is not None
-    return {
-        "router": mechanisms.router_name(number),
-        "threshold": None if number == mechanisms.NONE_ID else deployed.get("threshold"),
-        "coverage": coverage,
-        "accuracy": float((said.hybrid == said.outcomes.truth).mean()),
-        "latency_ms": edge_ms + (1 - coverage) * query_ms if known else None,  # type: ignore[operator]
-    }
+    return Operating(
+        router=mechanisms.router_name(deployed.router),
+        threshold=None if deployed.router == mechanisms.NONE_ID else deployed.threshold,
+        coverage=coverage,
+        accuracy=float((said.hybrid == said.outcomes.truth).mean()),
+        latency_ms=edge_ms + (1 - coverage) * query_ms if known else None,  # type: ignore[operator]
+    )
 
 
-def _provenance(part: Part, board: Board | None) -> html.Provenance:
-    found: html.Provenance = {
-        "tool_version": __version__,
-        "steps": [
-            {"step": step, "folder": f.folder.name, "sha256": f.digest}
+def _provenance(part: Part, board: Board | None) -> Provenance:
+    built = part.content(BuildFacts)
+    core = f" ({board.core.name})" if board else ""
+    facts = {"engine": built.engine} if built else {}
+    return Provenance(
+        tool_version=__version__,
+        board=f"{part.board}{core}" if part.board else "",
+        build_id=part.build_id,
+        steps=tuple(
+            StepOf(step=step, folder=f.folder.name, sha256=f.digest)
             for step, f in part.steps.items()
-        ],
-        "commands": [],
-    }
-    if part.board:
-        core = f" ({board.core.name})" if board else ""
-        found["board"] = f"{part.board}{core}"
-    if part.build_id:
-        found["build_id"] = part.build_id
-    facts = {"model sha256": part.model} if part.model else {}
-    if "build" in part.steps:
-        facts = {"engine": part.steps["build"].facts["engine"]} | facts
-    found["facts"] = facts
-    return found
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json_text.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ManifestError(f"cannot be read ({error})", "run the step again", path=path) from error
+        ),
+        facts=facts | ({"model sha256": part.model} if part.model else {}),
+    )

@@ -9,16 +9,43 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from mcu_hybrid import json_text, manifest
+from mcu_hybrid import manifest
+from mcu_hybrid.artifacts import store
+from mcu_hybrid.artifacts.bench import BenchResult
+from mcu_hybrid.artifacts.build import BuildFacts
+from mcu_hybrid.artifacts.export import ExportFacts
+from mcu_hybrid.artifacts.run import RunResult
+from mcu_hybrid.artifacts.tune import TuneFacts, TuneResult
 from mcu_hybrid.errors import ManifestError
 from mcu_hybrid.manifest import Manifest
 
 STEPS = ("train", "export", "build", "bench", "run", "tune")
-RESULTS = {"bench": "bench.json", "run": "run.json", "tune": "tune.json"}
 _MODEL = "model.tflite"
 _DEPTH = 2  # runs/build, or runs/attempt/build
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A threshold, and the digest of the model that it was chosen for."""
+
+    result: TuneResult
+    model_sha256: str
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An export's facts, and the digest of its model."""
+
+    facts: ExportFacts
+    model_sha256: str
+
+
+Content = BuildFacts | BenchResult | RunResult | Tuned | Exported | None  # None: of a training
+
+
+C = TypeVar("C")
 
 
 @dataclass(frozen=True)
@@ -33,15 +60,10 @@ class Found:
     folder: Path
     digest: str
     manifest: Manifest
-    result: dict[str, Any]
+    content: Content
     build_id: str
     model: str
     board: str
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The manifest's facts."""
-        return dict(self.manifest.facts)
 
 
 @dataclass
@@ -51,6 +73,11 @@ class Part:
     build_id: str
     steps: dict[str, Found] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    def content(self, kind: type[C]) -> C | None:
+        """What the step of this kind wrote; None where it is not there."""
+        found = (step.content for step in self.steps.values())
+        return next((content for content in found if isinstance(content, kind)), None)
 
     @property
     def model(self) -> str:
@@ -129,35 +156,37 @@ def read(folder: Path) -> Found:
         ManifestError: it is stale, changed, or its result cannot be read.
     """
     known = manifest.load(folder, *STEPS)
-    result = _result(folder, known.step)
-    facts = dict(known.facts)
     digest = manifest.sha256_file(folder / manifest.NAME)
-    build_id = str(result.get("build_id") or facts.get("build_id") or "")
-    board = str(result.get("board") or facts.get("board") or "")
-    return Found(known.step, folder, digest, known, result, build_id, _model(known, result), board)
+    content = _content(folder, known)
+    return Found(known.step, folder, digest, known, content, *_of_build(content))
 
 
-def _model(known: Manifest, result: dict[str, Any]) -> str:
-    facts = known.facts
+def _content(folder: Path, known: Manifest) -> Content:
+    """The result that the step wrote, else its manifest's facts."""
+    if known.step == "bench":
+        return store.result(BenchResult, folder)
+    if known.step == "run":
+        return store.result(RunResult, folder)
+    if known.step == "tune":
+        facts = store.facts(TuneFacts, folder, known)
+        return Tuned(store.result(TuneResult, folder), facts.model_sha256)
+    if known.step == "build":
+        return store.facts(BuildFacts, folder, known)
     if known.step == "export":
-        return str(known.files.get(_MODEL, ""))
-    digest = facts.get("untuned_sha256") or facts.get("model_sha256")
-    return str(digest or result.get("model_sha256") or "")
+        facts_of = store.facts(ExportFacts, folder, known)
+        return Exported(facts_of, str(known.files.get(_MODEL, "")))
+    return None
 
 
-def _result(folder: Path, step: str) -> dict[str, Any]:
-    if step not in RESULTS:
-        return {}
-    path = folder / RESULTS[step]
-    try:
-        found = json_text.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ManifestError(
-            f"cannot be read ({error})", f"run again: mcu-hybrid {step}", path=path
-        ) from error
-    if not isinstance(found, dict):
-        raise ManifestError("is no result", f"run again: mcu-hybrid {step}", path=path)
-    return found
+def _of_build(content: Content) -> tuple[str, str, str]:
+    """Build id, digest of the model as it was exported, and board; "" for what is not told."""
+    if isinstance(content, BuildFacts):
+        return content.build_id, content.untuned_sha256 or content.model_sha256, content.board
+    if isinstance(content, BenchResult | RunResult):
+        return content.build_id, content.model_sha256, content.board
+    if isinstance(content, Tuned):
+        return content.result.build_id or "", content.model_sha256, content.result.board or ""
+    return "", content.model_sha256 if content is not None else "", ""
 
 
 def join(found: Iterable[Found]) -> list[Part]:
@@ -246,11 +275,10 @@ def _notes(part: Part) -> list[str]:
             f"the threshold in {tune.folder} was chosen on the answers of another run than "
             f"{run.folder}"
         )
-    deployed = (run.result.get("deployed") or {}) if run else {}
-    tuned = (tune.result.get("deploy") or {}) if tune else {}
-    if tuned and deployed and tuned.get("threshold") != deployed.get("threshold"):
+    ran, tuned = part.content(RunResult), part.content(Tuned)
+    if ran and tuned and tuned.result.deploy.threshold != ran.deployed.threshold:
         notes.append(
-            f"the run's figures are at threshold {deployed.get('threshold')}, with which it ran; "
-            f"the tuned threshold is {tuned.get('threshold')}"
+            f"the run's figures are at threshold {ran.deployed.threshold}, with which it ran; "
+            f"the tuned threshold is {tuned.result.deploy.threshold}"
         )
     return notes

@@ -9,7 +9,6 @@ heard is kept as it comes (journal.py); a silent cloud costs no answer of the bo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +18,9 @@ from typing import Any
 import numpy as np
 
 from mcu_hybrid import manifest, mechanisms
+from mcu_hybrid.artifacts import store
+from mcu_hybrid.artifacts.run import RunFacts, RunResult
+from mcu_hybrid.artifacts.table import Deployed
 from mcu_hybrid.cloud.client import CloudClient
 from mcu_hybrid.device.client import Device
 from mcu_hybrid.errors import InputError, LinkError
@@ -38,8 +40,6 @@ from mcu_hybrid.steps.run_table import CALIBRATION, OUTCOMES, Job, result_of
 from mcu_hybrid.steps.split import TestSplit
 from mcu_hybrid.wire.payloads import Route
 
-RESULT = "run.json"
-
 
 def run_step(
     build: Build,
@@ -53,7 +53,7 @@ def run_step(
     resume: bool = False,
     restart: bool = False,
     on_event: OnEvent | None = None,
-) -> dict[str, Any]:
+) -> RunResult:
     """Run the whole split; return (and write) the table, its curves and what they rest on.
 
     While it runs, ``journal_file(out)`` beside the folder holds what was heard so far.
@@ -107,8 +107,8 @@ def _identity(job: Job) -> dict[str, object]:
         "limit": options.limit,
         "test inputs": test.digest,
         "calibration inputs": calibration.digest if calibration else None,
-        "router": mechanisms.router_name(job.route["router"]),
-        "threshold": job.route["threshold"],
+        "router": mechanisms.router_name(job.route.router),
+        "threshold": job.route.threshold,
         "check": options.check,
         "cloud": "a server" if options.cloud else "the export's global model",
         "model": {"name": options.model, "versions": list(told.versions), "tensors": specs},
@@ -139,19 +139,19 @@ def _write(
     out: Path,
     job: Job,
     passes: Mapping[str, Pass],
-    result: Mapping[str, Any],
+    result: RunResult,
     journal: Journal,
 ) -> None:
     outcomes = {n: _outcomes(job.build, passes[n], split) for n, split in job.splits.items()}
     with manifest.writing(out, "run") as draft:
         draft.sources["build"] = job.build.folder
-        (draft.folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
+        store.write(result, draft.folder)
         for name, one in outcomes.items():
             one.save(draft.folder / name)
         if not all(one.answered.all() for one in outcomes.values()):
             journal.copy_to(draft.folder)
         _keep_pictures(draft.folder / PICTURES, job.test, outcomes[OUTCOMES], job.route)
-        draft.facts.update(exact=result["exact"], rows=result["rows"])
+        draft.facts |= RunFacts(exact=result.exact, rows=result.rows).to_json()
 
 
 def _outcomes(build: Build, heard: Pass, data: TestSplit) -> Outcomes:
@@ -160,14 +160,12 @@ def _outcomes(build: Build, heard: Pass, data: TestSplit) -> Outcomes:
     return outcomes_of(heard, data, f"board {build.board.name}{lost}")
 
 
-def _keep_pictures(
-    path: Path, data: TestSplit, outcomes: Outcomes, route: Mapping[str, Any]
-) -> None:
+def _keep_pictures(path: Path, data: TestSplit, outcomes: Outcomes, route: Deployed) -> None:
     """A few of the images that were queried or answered wrongly, for the report."""
-    name = mechanisms.router_name(route["router"])
+    name = mechanisms.router_name(route.router)
     queried = np.zeros(outcomes.count, bool)
     if name in outcomes.scores:
-        queried = queries(outcomes.score(name), route["threshold"])
+        queried = queries(outcomes.score(name), route.threshold)
     right = np.where(queried, outcomes.cloud_right, outcomes.device_right)
     save_pictures(path, data.x, queried, ~right)
 
@@ -184,7 +182,7 @@ def _some(data: TestSplit, limit: int) -> TestSplit:
     return replace(data, x=data.x[some], y=data.y[some])
 
 
-def require_hybrid(build: Build) -> dict[str, Any]:
+def require_hybrid(build: Build) -> Mapping[str, Any]:
     """The metadata of a model with a router; raises InputError for any other model."""
     metadata = build.model.file.metadata
     if metadata is None or not metadata.get("thresholds"):
@@ -196,17 +194,22 @@ def require_hybrid(build: Build) -> dict[str, Any]:
     return metadata
 
 
-def _route(build: Build, metadata: dict[str, Any], router: str) -> dict[str, Any]:
+def _route(build: Build, metadata: Mapping[str, Any], router: str) -> Deployed:
     """The build's own route, or that of another router at the coverage of the build's own."""
-    deployed: dict[str, Any] = metadata["deployed"]
+    told = metadata["deployed"]
+    deployed = Deployed(
+        router=int(told["router"]),
+        coverage=float(told["coverage"]),
+        threshold=int(told["threshold"]),
+    )
     if not router:
         return deployed
     number = mechanisms.router_id(router)
     if number == mechanisms.NONE_ID:
-        return {"router": number, "coverage": 1.0, "threshold": 0}
+        return Deployed(router=number, coverage=1.0, threshold=0)
     known = metadata["thresholds"].get(router)
     # A build that keeps everything has no coverage of its own: that of its usual table.
-    wanted = deployed["coverage"] if deployed["router"] else 0.8
+    wanted = deployed.coverage if deployed.router else 0.8
     if not known:
         has = ", ".join(metadata["thresholds"])
         raise InputError(
@@ -217,13 +220,13 @@ def _route(build: Build, metadata: dict[str, Any], router: str) -> dict[str, Any
         )
     # A tuned build has a coverage of its own, which other routers have no threshold for.
     coverage = min(known, key=lambda text: abs(float(text) - wanted))
-    return {"router": number, "coverage": float(coverage), "threshold": known[coverage]}
+    return Deployed(router=number, coverage=float(coverage), threshold=known[coverage])
 
 
 @contextmanager
-def _routed(device: Device, route: Mapping[str, Any], journal: Journal) -> Iterator[None]:
+def _routed(device: Device, route: Deployed, journal: Journal) -> Iterator[None]:
     """The board decides by ``route`` meanwhile, and by what it had before afterwards."""
-    ours = Route(route["router"], route["threshold"])
+    ours = Route(route.router, route.threshold)
     before = device.get_route()
     kept = journal.entries("", RouteBefore)
     if kept and before == ours:  # an earlier part of this run set it, and could not set it back

@@ -6,13 +6,16 @@ Not here: who is asked (run.py, live.py), and the arithmetic of a row (routing/e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from mcu_hybrid import mechanisms
-from mcu_hybrid.artifacts.codec import to_json
+from mcu_hybrid.artifacts.demo import DemoRow
+from mcu_hybrid.artifacts.run import EXPECTED_ANSWER_BYTES, Pixels, RunData, RunResult
+from mcu_hybrid.artifacts.table import Deployed, Row
+from mcu_hybrid.artifacts.times import Rests
 from mcu_hybrid.routing import evaluate
 from mcu_hybrid.routing.outcomes import MISSING, Outcomes
 from mcu_hybrid.steps.build import Build, untuned_sha256
@@ -20,8 +23,6 @@ from mcu_hybrid.steps.cloud import CloudModel, RunOptions, cloud_warnings
 from mcu_hybrid.steps.heard import Pass
 from mcu_hybrid.steps.split import TestSplit
 
-# An answer of ten scores as JSON, with its head, in round figures.
-EXPECTED_ANSWER_BYTES = 200  # used for the link's way down where the server never answered
 OUTCOMES, CALIBRATION = "results.npz", "calibration.npz"  # per image, of the test and other split
 
 
@@ -34,7 +35,7 @@ class Job:
     splits: Mapping[str, TestSplit]
     tensors: Mapping[str, np.ndarray]
     options: RunOptions
-    route: Mapping[str, Any]
+    route: Deployed
 
     @property
     def test(self) -> TestSplit:
@@ -49,8 +50,8 @@ class Job:
 
 def result_of(
     job: Job, passes: Mapping[str, Pass], metadata: Mapping[str, Any], calibration_samples: int
-) -> dict[str, Any]:
-    """Plain data for run.json. ``cloud_missing`` counts test inputs without the cloud's answer.
+) -> RunResult:
+    """What run.json holds. ``cloud_missing`` counts test inputs without the cloud's answer.
 
     ``cloud_failed`` has the second pass's failures by reason, ``counters`` the live pass's.
     """
@@ -65,48 +66,52 @@ def result_of(
     scores = {title: seen.scores[name] for title, name in routers.items()}
     outcomes = Outcomes.of_two(seen.device, seen.cloud, np.asarray(data.y), scores)
     thresholds = {title: _thresholds(metadata, name) for title, name in routers.items()}
-    return {
-        "rows": evaluate.table(outcomes, thresholds, costs),
-        "curves": {name: evaluate.curve(outcomes, name, costs) for name in scores},
-        "oracles": evaluate.oracles(outcomes, costs),
-        "link": job.options.link.to_json(),
-        "edge_ms": edge_ms,
-        "edge_low_ms": low_ms,
-        "edge_high_ms": high_ms,
-        "cloud_ms": cloud_ms,
-        "query_ms": query_ms,
-        "query_bytes": sent,
-        "answer_bytes": received,
-        "latency_kind": seen.edge.kind,
-        "latency_is_estimate": seen.edge.kind == "estimate",
-        "latency_basis": seen.edge.basis,
-        "dataset": data.name,
-        "data": to_json(data.remarks) if data.remarks else {},
-        "samples": count,
-        "calibration_samples": calibration_samples,
-        "deployed": job.route,
-        "router": mechanisms.router_name(job.route["router"]),
-        "counters": to_json(seen.counters),
-        "cloud_missing": _missing(seen),
-        "cloud_failed": dict(sorted(seen.failed.items())),
-        "calibration_missing": _missing(passes.get(CALIBRATION)),
-        "board": build.board.name,
-        "build_id": build.image.build_id,
-        "model_sha256": untuned_sha256(build.model, build),
-        "labels": list(metadata.get("labels") or ()),
-        "exact": None if seen.differing is None else seen.differing == 0,
-        "differing_outputs": seen.differing,
-        "unjudged": seen.unjudged,
-        "cloud_pixels": job.model.pixels.to_json() if job.model.pixels else None,
-        "cloud_is_own": not job.options.cloud,
-        "warnings": cloud_warnings(
-            job.model.pixels,
-            outcomes.cloud,
-            outcomes.device,
-            outcomes.truth,
-            is_own=not job.options.cloud,
+    return RunResult(
+        rows=tuple(evaluate.table(outcomes, thresholds, costs)),
+        curves={name: evaluate.curve(outcomes, name, costs) for name in scores},
+        oracles=evaluate.oracles(outcomes, costs),
+        link=job.options.link.facts(),
+        edge_ms=edge_ms,
+        edge_low_ms=low_ms,
+        edge_high_ms=high_ms,
+        cloud_ms=cloud_ms,
+        query_ms=query_ms,
+        query_bytes=sent,
+        answer_bytes=received,
+        rests=Rests(
+            latency_kind=seen.edge.kind,
+            latency_is_estimate=seen.edge.kind == "estimate",
+            latency_basis=seen.edge.basis,
         ),
-    }
+        dataset=data.name,
+        data=RunData(remarks=data.remarks),
+        samples=count,
+        calibration_samples=calibration_samples,
+        deployed=job.route,
+        router=mechanisms.router_name(job.route.router),
+        counters=seen.counters,
+        cloud_missing=_missing(seen),
+        cloud_failed=dict(sorted(seen.failed.items())),
+        calibration_missing=_missing(passes.get(CALIBRATION)),
+        board=build.board.name,
+        build_id=build.image.build_id,
+        model_sha256=untuned_sha256(build.model, build),
+        labels=tuple(metadata.get("labels") or ()),
+        exact=None if seen.differing is None else seen.differing == 0,
+        differing_outputs=seen.differing,
+        unjudged=seen.unjudged,
+        cloud_pixels=Pixels(**vars(job.model.pixels)) if job.model.pixels else None,
+        cloud_is_own=not job.options.cloud,
+        warnings=tuple(
+            cloud_warnings(
+                job.model.pixels,
+                outcomes.cloud,
+                outcomes.device,
+                outcomes.truth,
+                is_own=not job.options.cloud,
+            )
+        ),
+    )
 
 
 def _missing(seen: Pass | None) -> int:
@@ -128,7 +133,7 @@ def _thresholds(metadata: Mapping[str, Any], name: str) -> dict[float, int]:
     return {float(c): int(t) for c, t in metadata["thresholds"][name].items()}
 
 
-def table_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def table_rows(rows: Sequence[Row]) -> tuple[DemoRow, ...]:
     """The rows with the keys that ``demo --json`` promises."""
-    keys = ("method", "coverage_target", "coverage", "coverage_ci", "accuracy", "latency_ms")
-    return [{key: row[key] for key in keys} | {"bytes_sent": row["bytes_sent"]} for row in rows]
+    names = [one.name for one in fields(DemoRow)]
+    return tuple(DemoRow(**{name: getattr(row, name) for name in names}) for row in rows)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from mcu_hybrid import manifest, mechanisms
+from mcu_hybrid.artifacts import store
+from mcu_hybrid.artifacts.table import Deployed
+from mcu_hybrid.artifacts.tune import (
+    Applied,
+    CostFacts,
+    EdgeRange,
+    Estimated,
+    RouteFacts,
+    TargetRow,
+    TuneFacts,
+    TuneResult,
+)
 from mcu_hybrid.device.client import Device
 from mcu_hybrid.errors import InputError, ProtocolError
 from mcu_hybrid.events import OnEvent
@@ -23,7 +33,6 @@ from mcu_hybrid.steps.flash import running_url
 from mcu_hybrid.steps.tune_costs import Costs, costs_of
 from mcu_hybrid.steps.tune_inputs import CostOptions, Evidence, gather
 
-RESULT = "tune.json"
 _CURVE_POINTS = 200  # of a figure a few hundred pixels wide
 
 
@@ -44,7 +53,7 @@ class TuneOptions:
 
 def tune_step(
     source: Path, options: TuneOptions, *, out: Path | None = None, on_event: OnEvent | None = None
-) -> dict[str, Any]:
+) -> TuneResult:
     """Find the threshold, apply it where asked, write tune.json; returns its content.
 
     Args:
@@ -67,18 +76,20 @@ def tune_step(
     solution = solve(problem, options.targets)
     result = _result(evidence, made, problem, solution, options.targets)
     if options.apply and evidence.build is not None:
-        result["applied"] = apply_route(
-            evidence.build,
-            solution.cascade.rules[0],
-            port=options.port,
-            probe=options.probe,
-        )
+        rule = solution.cascade.rules[0]
+        applied = apply_route(evidence.build, rule, port=options.port, probe=options.probe)
+        result = replace(result, applied=applied)
     if out is not None:
         with manifest.writing(out, "tune") as draft:
             draft.sources[evidence.step] = source
-            (draft.folder / RESULT).write_text(json.dumps(result, indent=1) + "\n")
-            draft.facts.update({key: result[key] for key in ("deploy", "setting", "router")})
-            draft.facts["model_sha256"] = untuned_sha256(evidence.model, evidence.build)
+            store.write(result, draft.folder)
+            digest = untuned_sha256(evidence.model, evidence.build)
+            draft.facts |= TuneFacts(
+                deploy=result.deploy,
+                setting=result.setting,
+                router=result.router,
+                model_sha256=digest,
+            ).to_json()
     return result
 
 
@@ -114,7 +125,7 @@ def _deployed_router(evidence: Evidence) -> str:
     return next(iter(evidence.outcomes.scores))
 
 
-def apply_route(build: Build, rule: Rule, *, port: str = "", probe: str = "") -> dict[str, Any]:
+def apply_route(build: Build, rule: Rule, *, port: str = "", probe: str = "") -> Applied:
     """Set router and threshold on the running board and read them back; until its next reset.
 
     Raises:
@@ -133,12 +144,12 @@ def apply_route(build: Build, rule: Rule, *, port: str = "", probe: str = "") ->
             f"{rule.threshold}",
             "flash it again: mcu-hybrid flash DIR",
         )
-    return {
-        "url": url,
-        "router": rule.mechanism,
-        "threshold": got.threshold,
-        "before": {"router": int(before.router), "threshold": before.threshold},
-    }
+    return Applied(
+        url=url,
+        router=rule.mechanism,
+        threshold=got.threshold,
+        before=RouteFacts(router=int(before.router), threshold=before.threshold),
+    )
 
 
 def _result(
@@ -147,54 +158,59 @@ def _result(
     problem: Problem,
     solution: Solution,
     targets: Sequence[Target],
-) -> dict[str, Any]:
+) -> TuneResult:
     test = _on_test(evidence, problem, solution)
-    rows = [_row(target, problem, solution, test) for target in targets]
     (rule,) = solution.cascade.rules
-    return {
-        "setting": problem.setting,
-        "router": rule.mechanism,
-        "threshold": rule.threshold,
-        "coverage": solution.coverage,
-        "accuracy_of": ACCURACY_OF[problem.setting],
-        "targets": rows,
-        "expected": _json(solution.estimates),
-        "test": _json(test) if test else None,
-        "guarantee": problem.guarantee,
-        "confidence": problem.confidence,
-        "strict": problem.strict,
-        "calibration_samples": evidence.outcomes.count,
-        "test_samples": evidence.test.count if evidence.test else 0,
-        "answers_of": evidence.outcomes.basis,
-        "costs": {name: _cost_json(cost) for name, cost in made.known.items()},
-        "basis": made.basis,
-        "notes": [
+    return TuneResult(
+        setting=problem.setting,
+        router=rule.mechanism,
+        threshold=rule.threshold,
+        coverage=solution.coverage,
+        accuracy_of=ACCURACY_OF[problem.setting],
+        targets=tuple(_row(target, problem, solution, test) for target in targets),
+        expected=_estimated(solution.estimates),
+        test=_estimated(test) if test else None,
+        guarantee=problem.guarantee,
+        confidence=problem.confidence,
+        strict=problem.strict,
+        calibration_samples=evidence.outcomes.count,
+        test_samples=evidence.test.count if evidence.test else 0,
+        answers_of=evidence.outcomes.basis,
+        costs={name: _cost_facts(cost) for name, cost in made.known.items()},
+        basis=made.basis,
+        notes=(
             *evidence.notes,
             *made.notes,
             *_ends(problem, solution, targets),
             *solution.notes,
-        ],
-        "warnings": evidence.warnings,
-        "curve": curve(
-            problem.outcomes, rule.mechanism, problem.costs, problem.setting, _CURVE_POINTS
         ),
-        "board": evidence.board.name if evidence.board else None,
-        "build_id": evidence.build.image.build_id if evidence.build else None,
-        "deploy": {
-            "router": mechanisms.router_id(rule.mechanism),
-            "threshold": rule.threshold,
-            "coverage": solution.coverage,
-        },
-        "applied": None,
-    }
+        warnings=tuple(evidence.warnings),
+        curve=_curve(problem, rule),
+        board=evidence.board.name if evidence.board else None,
+        build_id=evidence.build.image.build_id if evidence.build else None,
+        deploy=Deployed(
+            router=mechanisms.router_id(rule.mechanism),
+            threshold=rule.threshold,
+            coverage=solution.coverage,
+        ),
+        applied=None,
+    )
 
 
-def _cost_json(cost: Cost) -> dict[str, Any]:
+def _curve(problem: Problem, rule: Rule) -> dict[str, tuple[float, ...]]:
+    found = curve(problem.outcomes, rule.mechanism, problem.costs, problem.setting, _CURVE_POINTS)
+    return {name: tuple(values) for name, values in found.items()}
+
+
+def _cost_facts(cost: Cost) -> CostFacts:
     """Plain data; an estimated edge has its range."""
-    found = {"unit": cost.unit, "edge": cost.edge, "query": cost.mean_query}
-    if cost.edge_range is not None:
-        found |= dict(zip(("edge_low", "edge_high"), cost.edge_range, strict=True))
-    return found
+    ends = cost.edge_range
+    return CostFacts(
+        unit=cost.unit,
+        edge=cost.edge,
+        query=cost.mean_query,
+        range=None if ends is None else EdgeRange(edge_low=ends[0], edge_high=ends[1]),
+    )
 
 
 def _ends(problem: Problem, solution: Solution, targets: Sequence[Target]) -> list[str]:
@@ -220,22 +236,22 @@ def _row(
     problem: Problem,
     solution: Solution,
     test: Mapping[str, Estimate] | None,
-) -> dict[str, Any]:
+) -> TargetRow:
     """A target; ``least_coverage`` is that of a budget by its formula, whatever the scores."""
     name = target.metric.name
     least = None if target.metric.is_minimum else problem.cost(name).coverage_for(target.value)
-    return {
-        "metric": name,
-        "title": target.metric.title,
-        "unit": target.metric.unit,
-        "is_minimum": target.metric.is_minimum,
-        "bound": target.value,
-        "text": target.text(),
-        "expected": solution.estimates[name].to_json(),
-        "test": test[name].to_json() if test else None,
-        "least_coverage": least,
-        "guarantee": solution.guarantees[name],
-    }
+    return TargetRow(
+        metric=name,
+        title=target.metric.title,
+        unit=target.metric.unit,
+        is_minimum=target.metric.is_minimum,
+        bound=target.value,
+        text=target.text(),
+        expected=_estimated(solution.estimates)[name],
+        test=_estimated(test)[name] if test else None,
+        least_coverage=least,
+        guarantee=solution.guarantees[name],
+    )
 
 
 def _on_test(
@@ -253,5 +269,5 @@ def _constant(cost: Cost) -> Cost:
     return replace(cost, query=cost.mean_query)
 
 
-def _json(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
-    return {name: estimate.to_json() for name, estimate in estimates.items()}
+def _estimated(estimates: Mapping[str, Estimate]) -> dict[str, Estimated]:
+    return {name: Estimated(**vars(estimate)) for name, estimate in estimates.items()}

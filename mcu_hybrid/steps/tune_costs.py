@@ -6,9 +6,8 @@ query takes from the link model, the payload and the server's measured time.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,15 @@ import numpy as np
 from mcu_hybrid import manifest
 from mcu_hybrid.artifacts import store
 from mcu_hybrid.artifacts.bench import BenchResult
+from mcu_hybrid.artifacts.run import RunResult
+from mcu_hybrid.artifacts.times import UNSAID
 from mcu_hybrid.artifacts.train import TrainFacts
+from mcu_hybrid.artifacts.tune import Basis, GlobalFacts, PowerFacts, QueryBasis
 from mcu_hybrid.errors import InputError, McuHybridError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.machines import price
 from mcu_hybrid.routing.costs import Cost, Power, given_power, power_of
-from mcu_hybrid.routing.link_costs import DEFAULT, LinkModel
+from mcu_hybrid.routing.link_costs import DEFAULT, LinkModel, link_of
 from mcu_hybrid.routing.tune import settings
 from mcu_hybrid.routing.tune.payloads import payload
 from mcu_hybrid.steps.split import calibration_split
@@ -31,11 +33,11 @@ from mcu_hybrid.steps.tune_inputs import CostOptions, Evidence
 
 @dataclass
 class Costs:
-    """The known costs, why others are not, and what all of them rest on (JSON-ready)."""
+    """The known costs, why others are not, and what all of them rest on."""
 
     known: dict[str, Cost] = field(default_factory=dict)
     missing: dict[str, McuHybridError] = field(default_factory=dict)
-    basis: dict[str, Any] = field(default_factory=dict)
+    basis: Basis = Basis()  # noqa: RUF009 - frozen
     notes: list[str] = field(default_factory=list)
 
 
@@ -94,9 +96,10 @@ def _device_figures(evidence: Evidence, options: CostOptions, made: Costs) -> _F
         basis = f"{source}{time.basis}"
         instructions = estimate.instructions if estimate else None
         figures = _figures(time, instructions, facts.macs if facts else None, basis)
-    made.basis["edge_ms"], made.basis["edge"] = figures.ms, figures.basis
     low, high = figures.range_ms or (None, None)
-    made.basis |= {"edge_low_ms": low, "edge_high_ms": high}
+    made.basis = replace(
+        made.basis, edge_ms=figures.ms, edge=figures.basis, edge_low_ms=low, edge_high_ms=high
+    )
     if figures.ms is None:
         why = f": {figures.basis}" if figures.basis else ""
         made.missing["latency"] = made.missing["energy"] = InputError(
@@ -119,13 +122,14 @@ def _figures(
     return _Figures(ms, instructions, macs, basis, band)
 
 
-def _time_of_run(run: dict[str, Any]) -> price.Time:
+def _time_of_run(run: RunResult) -> price.Time:
     """The device's mean time in a run."""
-    if "latency_kind" not in run:
+    rests = run.rests
+    if rests.latency_kind == UNSAID:
         return price.unknown(price.OLD)
-    ends = (run["edge_ms"], run["edge_low_ms"], run["edge_high_ms"])
+    ends = (run.edge_ms, run.edge_low_ms, run.edge_high_ms)
     us, low, high = (None if ms is None else 1e3 * ms for ms in ends)
-    return price.Time(us, low, high, run["latency_kind"], run["latency_basis"])
+    return price.Time(us, low, high, rests.latency_kind, rests.latency_basis)
 
 
 def _benched(folder: Path) -> _Figures:
@@ -151,11 +155,8 @@ def _power(evidence: Evidence, options: CostOptions, made: Costs) -> Power | Non
         except InputError as error:
             made.missing.setdefault("energy", error)
             return None
-    made.basis["power"] = {
-        "active_mw": power.active_mw,
-        "idle_mw": power.idle_mw,
-        "basis": power.basis,
-    }
+    told = PowerFacts(active_mw=power.active_mw, idle_mw=power.idle_mw, basis=power.basis)
+    made.basis = replace(made.basis, power=told)
     return power
 
 
@@ -171,7 +172,8 @@ def _edge_cloud(
     sizes = _sizes(evidence, options, made, on_event)
     received, cloud_ms = evidence.query.received_bytes, evidence.query.cloud_ms
     made.known["bytes"] = Cost("B", 0.0, sizes)
-    made.basis |= {"link": link.to_json(), "cloud_ms": cloud_ms, "answer_bytes": received}
+    query = QueryBasis(link=link.facts(), cloud_ms=cloud_ms, answer_bytes=received)
+    made.basis = replace(made.basis, query=query)
     if small.ms is None:
         return
     query_ms = _each(sizes, lambda size: link.query_ms(size, received, cloud_ms))
@@ -206,7 +208,7 @@ def _sizes(
 ) -> float | np.ndarray:
     """Bytes of a query: as measured, or by the payload asked for."""
     if not options.payload:
-        made.basis["payload"] = "request as measured"
+        made.basis = replace(made.basis, payload="request as measured")
         return float(evidence.query.sent_bytes)
     is_image = options.payload.partition(":")[0] not in ("features", "logits")
     images = None
@@ -214,7 +216,7 @@ def _sizes(
         split = calibration_split(evidence.export)
         images = split.x if split is not None else None
     found = payload(options.payload, images, evidence.model.graph, on_event)
-    made.basis["payload"] = found.form
+    made.basis = replace(made.basis, payload=found.form)
     if found.note:
         made.notes.append(f"payload {found.form}: {found.note}")
     if np.ndim(found.sizes) and len(np.ravel(found.sizes)) != evidence.outcomes.count:
@@ -222,15 +224,9 @@ def _sizes(
     return found.sizes if np.ndim(found.sizes) else float(found.sizes)
 
 
-def _link_of(run: dict[str, Any]) -> LinkModel:
+def _link_of(run: RunResult | None) -> LinkModel:
     """The link that a run assumed; without a run the default."""
-    if not run:
-        return DEFAULT
-    told, names = run["link"], {item.name for item in fields(LinkModel)}
-    values = {key: value for key, value in told.items() if key in names}
-    for rate in ("up_bits_per_s", "down_bits_per_s"):
-        values[rate] = math.inf if values[rate] is None else values[rate]
-    return LinkModel(**values)
+    return link_of(run.link) if run else DEFAULT
 
 
 def _device_alone(small: _Figures, power: Power | None, made: Costs) -> None:
@@ -267,7 +263,8 @@ def _same_device(
     elif large.range_ms is not None and large.ms is not None:
         about = price.milliseconds(*(1e3 * value for value in (large.ms, *large.range_ms)))
         made.notes.append(f"the global network's time is about {about}, {large.basis}")
-    made.basis["global"] = {"macs": macs, "ms": large.ms, "basis": large.basis}
+    told = GlobalFacts(macs=macs, ms=large.ms, basis=large.basis)
+    made.basis = replace(made.basis, global_=told)
     if small.instructions is not None and large.instructions is not None:
         made.known["instructions"] = settings.same_device(
             small.instructions, large.instructions, "instructions"

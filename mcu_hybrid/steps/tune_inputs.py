@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mcu_hybrid import json_text, manifest
+from mcu_hybrid import manifest
+from mcu_hybrid.artifacts import store
+from mcu_hybrid.artifacts.run import RunResult
 from mcu_hybrid.board.load import Board, load_board
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.export.agreement import run_int8
-from mcu_hybrid.graph.pixels import UNIT, PixelForm, pixels_from_json
+from mcu_hybrid.graph.pixels import PixelForm
 from mcu_hybrid.routing.link_costs import DEFAULT, LinkModel
 from mcu_hybrid.routing.outcomes import Outcomes, load_outcomes
 from mcu_hybrid.routing.tune import settings
 from mcu_hybrid.steps.build import MODEL, Build, Model, open_build, read_model
 from mcu_hybrid.steps.cloud import RunOptions, cloud_for, cloud_model, cloud_warnings
-from mcu_hybrid.steps.run import RESULT
-from mcu_hybrid.steps.run_table import CALIBRATION, EXPECTED_ANSWER_BYTES, OUTCOMES
+from mcu_hybrid.steps.run_table import CALIBRATION, OUTCOMES
 from mcu_hybrid.steps.split import calibration_split, export_of
 
 
@@ -65,7 +65,7 @@ class Query:
 
 @dataclass
 class Evidence:
-    """What the folders hold; ``run`` is run.json or empty, ``build`` None for a bare export.
+    """What the folders hold; ``run`` is run.json or None, ``build`` None for a bare export.
 
     ``notes`` say what of it was left out, ``warnings`` why it may not be what it seems.
     """
@@ -76,7 +76,7 @@ class Evidence:
     build: Build | None
     board: Board | None
     export: Path | None
-    run: dict[str, Any]
+    run: RunResult | None
     outcomes: Outcomes
     test: Outcomes | None
     query: Query
@@ -99,9 +99,9 @@ def gather(source: Path, options: CostOptions, on_event: OnEvent | None = None) 
         board = load_board(options.board, options.board_dirs)
     model = build.model if build else read_model(source / MODEL)
     export = options.export or (source if found.step == "export" else _export_of(build))
-    run = json_text.loads((source / RESULT).read_text()) if found.step == "run" else {}
+    run = store.result(RunResult, source) if found.step == "run" else None
     warnings: list[str] = []
-    if CALIBRATION in found.files:
+    if run is not None and CALIBRATION in found.files:
         if options.cloud_pixels is not None:
             raise InputError(
                 "has the cloud's answers already: what it is sent cannot be changed here",
@@ -109,8 +109,7 @@ def gather(source: Path, options: CostOptions, on_event: OnEvent | None = None) 
                 path=source,
             )
         outcomes = load_outcomes(source / CALIBRATION)
-        received = run.get("answer_bytes", EXPECTED_ANSWER_BYTES)
-        query = Query(run["query_bytes"], received, run["cloud_ms"] or 0.0)
+        query = Query(run.query_bytes, run.answer_bytes, run.cloud_ms or 0.0)
     else:
         outcomes, query, warnings = _on_host(model, export, options, on_event)
     kept = found.step == "run" and OUTCOMES in found.files
@@ -118,7 +117,7 @@ def gather(source: Path, options: CostOptions, on_event: OnEvent | None = None) 
     notes: list[str] = []
     if options.setting != settings.ABSTAIN:  # else the cloud has no say
         outcomes, test = _answered(source, outcomes, test, notes)
-        if CALIBRATION in found.files:
+        if run is not None and CALIBRATION in found.files:
             warnings = _warnings_of_run(run, outcomes, source)
     else:
         warnings = []
@@ -126,12 +125,12 @@ def gather(source: Path, options: CostOptions, on_event: OnEvent | None = None) 
     return Evidence(source, found.step, model, build, board, export, run, *known)
 
 
-def _warnings_of_run(run: dict[str, Any], outcomes: Outcomes, source: Path) -> list[str]:
+def _warnings_of_run(run: RunResult, outcomes: Outcomes, source: Path) -> list[str]:
     """As run itself says it, here of the calibration images; a run of old does not say the form."""
-    sent = run.get("cloud_pixels", UNIT.to_json())
-    pixels = None if sent is None else pixels_from_json(sent, str(source / RESULT))
+    sent = run.cloud_pixels
+    pixels = None if sent is None else PixelForm(sent.scale, sent.mean, sent.std)
     told = (outcomes.cloud, outcomes.device, outcomes.truth)
-    return cloud_warnings(pixels, *told, is_own=run.get("cloud_is_own", False))
+    return cloud_warnings(pixels, *told, is_own=run.cloud_is_own)
 
 
 def _answered(

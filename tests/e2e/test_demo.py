@@ -40,8 +40,8 @@ def test_demo_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert running is not None  # left running, like a board on the desk
     finally:
         state.stop("native")
-    assert set(KEYS) <= set(result)
-    shown = json.loads(json.dumps({key: result[key] for key in KEYS}))
+    assert list(result.told.to_json()) == ["schema", *KEYS]
+    shown = json.loads(json.dumps(result.told.to_json()))
     assert shown["exact"] is True
     assert (shown["board"], shown["instructions"]) == ("native", None)
     assert shown["arena_bytes"] > 0

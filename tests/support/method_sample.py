@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcu_hybrid.report.html import Methods
+from mcu_hybrid.artifacts.codec import to_json
+from mcu_hybrid.report.data import Methods
 from mcu_hybrid.routing import methods
 from mcu_hybrid.routing.link_costs import PRESETS
 from mcu_hybrid.routing.methods import SCORE, Run, UnitCosts
@@ -61,7 +62,7 @@ def sample() -> Methods:
         "samples": 4000,
         "calibration_samples": 2000,
         "seeds": 3,
-        "link": PRESETS["wifi"].to_json(),
+        "link": to_json(PRESETS["wifi"].facts()),
         "energy": "board (assumption: 120 mA at 216 MHz); the radio is not in it",
     }
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mcu_hybrid import manifest
-from mcu_hybrid.artifacts.export import ExportFacts
+from mcu_hybrid.artifacts import store
+from mcu_hybrid.artifacts.build import AotFacts, BuildFacts, Estimate
+from mcu_hybrid.artifacts.codec import to_json
+from mcu_hybrid.artifacts.export import Agreement, Compared, ExportFacts, NoiseRow
+from mcu_hybrid.artifacts.run import RunResult
+from mcu_hybrid.artifacts.table import Deployed
+from mcu_hybrid.artifacts.times import Latency
 from mcu_hybrid.artifacts.train import TrainFacts
+from mcu_hybrid.artifacts.tune import Estimated, TuneFacts, TuneResult
 from mcu_hybrid.routing.outcomes import Outcomes
 from tests.support import report_sample
 from tests.support.artefacts import example
@@ -45,19 +53,21 @@ def train(folder: Path, seed: int = 0) -> Path:
 
 def export(folder: Path, model: str = "m", source: Path | None = None) -> Path:
     """An export of ``model``, which was trained in ``source``."""
-    agreement = {
-        "layers": [{"name": f"{model}/conv", "op": "CONV_2D", "sqnr_db": 31.0}],
-        "accuracy_int8": 0.9,
-        "accuracy_float": 0.91,
-        "images": 100,
-        "first_that_hurts": None,
-        "hurts_below_db": 20.0,
-    }
+    compared = example(
+        Compared,
+        accuracy_int8=0.9,
+        accuracy_float=0.91,
+        images=100,
+        first_that_hurts=None,
+        hurts_below_db=20.0,
+    )
+    layers = (NoiseRow(name=f"{model}/conv", op="CONV_2D", sqnr_db=31.0),)
+    agreement = example(Agreement, compared=compared, layers=layers, losses=None)
     with manifest.writing(folder, "export") as draft:
         if source is not None:
             draft.sources["model"] = source
         (draft.folder / "model.tflite").write_bytes(model_bytes(model))
-        (draft.folder / "agreement.json").write_text(json.dumps(agreement))
+        store.write(agreement, draft.folder)
         draft.facts |= example(ExportFacts, labels=tuple(LABELS)).to_json()
     return folder
 
@@ -75,22 +85,29 @@ def build(
         if source is not None:
             draft.sources["model"] = source
         (draft.folder / "plan.json").write_text(json.dumps(report_sample.plan()))
-        draft.facts |= {
-            "model": f"{model}.tflite",
-            "model_sha256": model_sha256(model),
-            "board": board,
-            "core": "cortex-m7",
-            "engine": "aot",
-            "build_id": build_id(name),
-            "static_ram_bytes": 15_856,
-            "stack_bytes": 16_384,
-            "arena_bytes": 12_720,
-            "code_bytes": 21_316,
-            "weights_bytes": 14_832,
-            "macs": 580_000,
-            "estimate": {"instructions": 2_000_000, "latency_us": 4700.0, "latency_basis": "b"},
-            "notes": [],
-        } | changes
+        estimate = Estimate(
+            instructions=2_000_000, time=Latency(latency_us=4700.0, latency_basis="b")
+        )
+        facts = example(
+            BuildFacts,
+            untuned_sha256=None,
+            model=f"{model}.tflite",
+            model_sha256=model_sha256(model),
+            board=board,
+            core="cortex-m7",
+            engine="aot",
+            build_id=build_id(name),
+            static_ram_bytes=15_856,
+            stack_bytes=16_384,
+            arena_bytes=12_720,
+            code_bytes=21_316,
+            weights_bytes=14_832,
+            macs=580_000,
+            aot=example(AotFacts, front=(), requantise_forms={}, estimate=estimate),
+            routers=(),
+            notes=(),
+        )
+        draft.facts |= replace(facts, **changes).to_json()
     return folder
 
 
@@ -129,6 +146,10 @@ def run(folder: Path, name: str, board: str, **changes: Any) -> Path:
     }
     for key in ("operating", "confusion", "pictures"):
         result.pop(key, None)
+    rest = to_json(example(RunResult, labels=(), curves={}, cloud_missing=0, cloud_pixels=None))
+    for key in ("latency_kind", "left_out", "notes"):
+        rest.pop(key, None)
+    result = rest | result
     with manifest.writing(folder, "run") as draft:
         (draft.folder / "run.json").write_text(json.dumps(result | changes))
         outcomes().save(draft.folder / "results.npz")
@@ -143,25 +164,26 @@ def tune(
     model: str = "m",
 ) -> Path:
     """A threshold for the build ``name``, or for a bare model."""
-    share = {"value": 0.2, "low": 0.15, "high": 0.25}
-    result = {
-        "router": "entropy",
-        "threshold": 4321,
-        "coverage": 0.7,
-        "accuracy_of": "all inputs",
-        "calibration_samples": 300,
-        "targets": [],
-        "expected": {"query_rate": share},
-        "test": None,
-        "notes": [],
-        "applied": None,
-        "board": board,
-        "build_id": build_id(name) if name else None,
-        "deploy": {"router": 2, "threshold": 4321, "coverage": 0.7},
-    }
+    result = example(
+        TuneResult,
+        router="entropy",
+        threshold=4321,
+        coverage=0.7,
+        accuracy_of="all inputs",
+        calibration_samples=300,
+        targets=(),
+        expected={"query_rate": Estimated(value=0.2, low=0.15, high=0.25)},
+        test=None,
+        costs={},
+        notes=(),
+        applied=None,
+        board=board,
+        build_id=build_id(name) if name else None,
+        deploy=Deployed(router=2, threshold=4321, coverage=0.7),
+    )
     with manifest.writing(folder, "tune") as draft:
         if source is not None:
             draft.sources[manifest.read(source).step] = source
-        (draft.folder / "tune.json").write_text(json.dumps(result))
-        draft.facts["model_sha256"] = model_sha256(model)
+        store.write(result, draft.folder)
+        draft.facts |= example(TuneFacts, model_sha256=model_sha256(model)).to_json()
     return folder

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from mcu_hybrid.artifacts.codec import plain_to, to_json
 from mcu_hybrid.report import answers
-from mcu_hybrid.report.html import ReportData
+from mcu_hybrid.report.data import Report, ReportPart
 from mcu_hybrid.routing import evaluate
 from mcu_hybrid.routing.link_costs import PRESETS
 from mcu_hybrid.routing.outcomes import Outcomes
@@ -29,6 +30,13 @@ LAYERS = (
     ("router/hidden", "FULLY_CONNECTED", 384, 5.9, 32, 0),
     ("router/score", "FULLY_CONNECTED", 32, 9.0, 16, 0),
 )
+
+
+def report_of(data: dict[str, Any]) -> Report:
+    """The page of plain data as the steps write it: one build, or several ``parts``."""
+    head = {key: data.get(key, "") for key in ("title", "subtitle")}
+    parts = data.get("parts") or [data]
+    return Report(**head, parts=tuple(plain_to(ReportPart, part) for part in parts))
 
 
 def bench() -> dict[str, Any]:
@@ -130,10 +138,10 @@ def routing() -> dict[str, Any]:
         for name, s in scores.items()
     }
     return {
-        "rows": evaluate.table(labels, routers, costs),
-        "curves": {name: evaluate.curve(labels, name, costs) for name in scores},
-        "oracles": evaluate.oracles(labels, costs),
-        "link": link.to_json(),
+        "rows": to_json(evaluate.table(labels, routers, costs)),
+        "curves": to_json({name: evaluate.curve(labels, name, costs) for name in scores}),
+        "oracles": to_json(evaluate.oracles(labels, costs)),
+        "link": to_json(link.facts()),
         "edge_ms": edge_ms,
         "query_ms": costs.query_ms,
         "query_bytes": sent,
@@ -149,16 +157,21 @@ def routing() -> dict[str, Any]:
             "accuracy": 0.81,
             "latency_ms": 17.0,
         },
-        "confusion": answers.confusion(_answers(device[test], cloud[test], truth[test])),
-        "pictures": answers.pictures(
-            _answers(device[test], cloud[test], truth[test]),
-            np.arange(0, 2000, 3),
-            rng.integers(0, 256, (667, 32, 32, 3), np.uint8),
+        "confusion": to_json(answers.confusion(_answers(device[test], cloud[test], truth[test]))),
+        "pictures": to_json(
+            answers.pictures(
+                _answers(device[test], cloud[test], truth[test]),
+                np.arange(0, 2000, 3),
+                rng.integers(0, 256, (667, 32, 32, 3), np.uint8),
+            )
         ),
         "counters": {
+            "asked": 3000,
             "kept": 2391,
             "queried": 606,
             "fallbacks": {"timeout": 3},
+            "coverage": 0.797,
+            "bytes_sent": 606 * sent,
         },
     }
 
@@ -179,7 +192,7 @@ def schedules() -> list[dict[str, Any]]:
     ]
 
 
-def sample() -> ReportData:
+def sample() -> dict[str, Any]:
     rng = np.random.default_rng(3)
     quality = [
         {"name": name, "op": op, "sqnr_db": float(38 - 1.4 * i - 6 * (i > 5) + rng.normal())}
@@ -188,7 +201,7 @@ def sample() -> ReportData:
     return {
         "title": "Hybrid digits classifier",
         "subtitle": "Base and router on a Cortex-M7, global model in the cloud",
-        "routing": routing(),  # type: ignore[typeddict-item]
+        "routing": routing(),
         "bench": bench(),
         "plan": plan(),
         "schedules": schedules(),

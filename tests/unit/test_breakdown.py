@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mcu_hybrid.artifacts.codec import to_json
 from mcu_hybrid.report import html
+from mcu_hybrid.report.data import Quantisation, Report, ReportPart
 from mcu_hybrid.report.losses import loss_rows
 from mcu_hybrid.routing.breakdown import breakdown, hybrid_accuracy, integer_scores, side
 
@@ -56,13 +56,15 @@ def test_routing_never_beats_its_oracle():
 
 
 def test_the_report_shows_the_table():
-    rows = loss_rows(to_json(told()))
+    rows = loss_rows(told())
     assert [(r["what"], r["float"], r["int8"], r["difference"]) for r in rows] == [
         ("base alone", "70.00", "60.00", "-10.00"),
         ("hybrid", "90.00", "70.00", "-20.00"),
         ("best possible, as many queries", "90.00", "80.00", "-10.00"),
         ("lost by routing", "0.00 points", "10.00 points", ""),
     ]
-    page = html.render({"quantisation": {"losses": to_json(told()), "float_accuracy": 0.7}})
+    page = html.render(
+        Report(parts=(ReportPart(quantisation=Quantisation(losses=told(), float_accuracy=0.7)),))
+    )
     assert "lost by routing" in page and "80.0 % coverage, on 10 calibration inputs" in page
     assert loss_rows(None) == []

@@ -13,7 +13,8 @@ import pytest
 
 from mcu_hybrid.artifacts.bench import BenchResult, LayerMix, LayerTime, Mix, ModelMix
 from mcu_hybrid.artifacts.build import LayerRow
-from mcu_hybrid.artifacts.times import Latency
+from mcu_hybrid.artifacts.run import RunResult
+from mcu_hybrid.artifacts.times import Latency, Rests
 from mcu_hybrid.bench.timing import Timer, Work
 from mcu_hybrid.board.load import board_names, load_board
 from mcu_hybrid.cli.bench import print_bench
@@ -248,31 +249,18 @@ def test_a_run_without_a_time_has_empty_latencies(capsys: pytest.CaptureFixture[
     costs = evaluate.Costs(None, 40.0, 100)
     thresholds = {c: threshold_for(two, c) for c in evaluate.COVERAGES}
     rows = evaluate.table(labels, {"router": thresholds}, costs)
-    assert all(row["latency_ms"] is None for row in rows)
+    assert all(row.latency_ms is None for row in rows)
     curve = evaluate.curve(labels, "router", costs)
-    assert curve["latency_ms"] == [None] * len(curve["coverage"])
-    result = {
-        "rows": rows,
-        "dataset": "d",
-        "samples": 2,
-        "board": "mps2-an385",
-        "link": {"title": "a link"},
-        "deployed": {"coverage": 0.5},
-        "router": "learned",
-        "edge_ms": None,
-        "query_ms": 40.0,
-        "latency_kind": None,
-        "latency_basis": "no cycles per instruction are known",
-        "counters": {
-            "kept": 1,
-            "queried": 1,
-            "fallbacks": {},
-            "device_restarts": 0,
-            "device_disagrees": "",
-        },
-        "cloud_failed": {},
-        "exact": None,
-    }
+    assert curve.latency_ms == (None,) * len(curve.coverage)
+    result = example(
+        RunResult,
+        rows=rows,
+        board="mps2-an385",
+        edge_ms=None,
+        query_ms=40.0,
+        rests=Rests(latency_kind=None, latency_basis="no cycles per instruction are known"),
+        exact=None,
+    )
     print_run(result)
     told = capsys.readouterr().out
     assert "latency: none (no cycles per instruction are known); 40.00 ms per query" in told
@@ -280,8 +268,4 @@ def test_a_run_without_a_time_has_empty_latencies(capsys: pytest.CaptureFixture[
 
 def test_a_runs_estimate_has_a_range() -> None:
     costs = evaluate.Costs(6.0, 40.0, 100, 5.5, 7.0)
-    assert costs.latency_ms(0.5) == {
-        "latency_ms": 26.0,
-        "latency_low_ms": 25.5,
-        "latency_high_ms": 27.0,
-    }
+    assert costs.latency_ms(0.5) == (26.0, 25.5, 27.0)

@@ -6,13 +6,15 @@ import csv
 import io
 import re
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import pytest
 
+from mcu_hybrid.artifacts.codec import plain_to
 from mcu_hybrid.report import html, method_figures
 from mcu_hybrid.report.chart import Line
+from mcu_hybrid.report.data import Methods, Report, ReportPart, Routing
 from mcu_hybrid.report.figures import Figure
-from mcu_hybrid.report.html import Methods
 from mcu_hybrid.report.routing_figures import routing_figures
 from tests.support import method_sample
 from tests.support.report_sample import routing
@@ -65,7 +67,7 @@ def test_costs_are_those_of_the_coverage(sample: Methods, figures: list[Figure])
 
 def test_coverage_runs_the_same_way_on_every_page(figures: list[Figure]) -> None:
     """Left the cloud answers everything, right the device does; and the axis says what it is."""
-    one, other = figures[0], routing_figures(routing())[0]
+    one, other = figures[0], routing_figures(plain_to(Routing, routing()))[0]
     assert one.chart.x == other.chart.x
     assert (one.chart.x.low, one.chart.x.high) == (0.0, 1.0)
     for figure in (one, other):
@@ -88,7 +90,7 @@ def test_the_csv_holds_what_is_drawn(sample: Methods, figures: list[Figure]) -> 
 
 
 def test_the_page_names_methods_and_says_how_to_read(sample: Methods) -> None:
-    page = html.render({"title": "t", "methods": sample})
+    page = html.render(Report(title="t", parts=(ReportPart(title="t", methods=sample),)))
     assert "A higher line is better at the same cost" in page
     assert 'href="#methods"' in page and 'id="figure-methods-bytes"' in page
     assert (
@@ -97,12 +99,12 @@ def test_the_page_names_methods_and_says_how_to_read(sample: Methods) -> None:
     pressed = re.findall(r'data-method="(\w+)" aria-pressed="(\w+)"', page)
     assert pressed == [(f"m{i}", str(i < 4).lower()) for i in range(5)] + [("bound", "false")]
     assert page.count('download="methods-') == 4
-    assert "data-method=" not in html.render({"title": "t"})
+    assert "data-method=" not in html.render(Report(title="t", parts=(ReportPart(title="t"),)))
 
 
 def test_what_was_asked_of_the_method_is_not_for_readers(sample: Methods) -> None:
     asked = [{"what": "points over entropy", "value": 1.0, "least": 1, "met": True}]
-    data = {"title": "t", "methods": {**sample, "conditions": asked}}
-    page = html.render(data)  # type: ignore[arg-type]
+    methods: Any = {**sample, "conditions": asked}
+    page = html.render(Report(title="t", parts=(ReportPart(title="t", methods=methods),)))
     assert "points over entropy" not in page and "at least" not in page
     assert not re.search(r">(must|aim|met|least)<", page)

@@ -59,9 +59,9 @@ def test_no_score_beats_the_oracles(seed: int, noise: float) -> None:
     )
     bounds = methods.oracles(one)
     either = (one.test.device_right | one.test.cloud_right).mean()
-    assert bounds["margin"]["accuracy"] == pytest.approx(either)
-    assert bounds["margin_upper"]["accuracy"] == pytest.approx(either)
-    assert bounds["margin_upper"]["coverage"] <= bounds["margin"]["coverage"]
+    assert bounds.margin.accuracy == pytest.approx(either)
+    assert bounds.margin_upper.accuracy == pytest.approx(either)
+    assert bounds.margin_upper.coverage <= bounds.margin.coverage
     for coverage in np.linspace(0, 1, 21):
         row = methods.point(one, float(coverage))
         assert row["accuracy"] <= edge + min(1 - row["coverage"], worth) + 1e-12

@@ -16,6 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from mcu_hybrid.artifacts.bench import BenchResult
+from mcu_hybrid.artifacts.build import Plan, SchedulePoint
+from mcu_hybrid.artifacts.codec import plain_to
+from mcu_hybrid.artifacts.export import NoiseRow
+from mcu_hybrid.artifacts.table import Curve
+from mcu_hybrid.artifacts.tune import Estimated, TargetRow, TuneResult
 from mcu_hybrid.compiler.exact import requant
 from mcu_hybrid.compiler.select.dsp.depthwise import pack as dsp_depthwise
 from mcu_hybrid.compiler.select.mve import requant as mve_requant
@@ -23,11 +29,13 @@ from mcu_hybrid.report import html
 from mcu_hybrid.report.bar_tables import layers_table, sqnr_table
 from mcu_hybrid.report.board_figures import memory_figure
 from mcu_hybrid.report.chart import Box, Line, Mark
+from mcu_hybrid.report.data import Quantisation, Report, ReportPart, Routing
 from mcu_hybrid.report.forms import FORMS
 from mcu_hybrid.report.readme_figure import accuracy_coverage_svg, write_accuracy_coverage_svg
 from mcu_hybrid.report.schedule_figure import schedules_figure
 from tests.support import report_folders as made
-from tests.support.report_sample import LAYERS, bench, plan, routing, sample, schedules
+from tests.support.artefacts import example
+from tests.support.report_sample import LAYERS, bench, plan, report_of, routing, sample, schedules
 
 DRAWN = ("accuracy-coverage", "accuracy-latency", "memory", "schedules")
 FIGURES = (*DRAWN, "layers", "sqnr", "capacity")
@@ -79,7 +87,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page_text() -> str:
-    return html.render(sample())
+    return html.render(report_of(sample()))
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +131,7 @@ def test_a_large_network_on_much_data_makes_no_large_page() -> None:
     data["quantisation"]["layers"] *= 15
     ops, boxes = data["plan"]["ops"], data["plan"]["buffers"]
     data["plan"] |= {"ops": ops * 15, "buffers": boxes * 15}
-    assert len(html.render({"parts": [data, data]}).encode()) < 1_500_000
+    assert len(html.render(report_of({"parts": [data, data]})).encode()) < 1_500_000
 
 
 def test_a_page_is_made_without_any_drawing_package(tmp_path: Path) -> None:
@@ -173,7 +181,7 @@ def test_the_table_shows_the_rows(page: Page) -> None:
 
 def test_estimates_are_marked_and_measured_times_are_not() -> None:
     data = sample()
-    words = Page(html.render(data)).words
+    words = Page(html.render(report_of(data))).words
     assert re.search(r"latency estimate about 4\.5 ms", words)
     assert "mean latency estimate ms" in words and "device about 4.5 ms, estimate" in words
     data["bench"] |= {"latency_low_us": 4100.0, "latency_high_us": 5300.0}
@@ -181,12 +189,12 @@ def test_estimates_are_marked_and_measured_times_are_not() -> None:
         row | {"latency_us": 1000.0 + i, "latency_low_us": 900.0 + i, "latency_high_us": 1200.0}
         for i, row in enumerate(data["bench"]["layers"])
     ]
-    words = Page(html.render(data)).words
+    words = Page(html.render(report_of(data))).words
     assert "layer by layer: about 4.5 ms (4.1-5.3), estimate" in words
     assert "ms, estimate" in words and "1.0 0.9-1.2" in words
     data["bench"] |= {"latency_kind": "measured", "latency_basis": "DWT cycles"}
     data["routing"]["latency_is_estimate"] = False
-    words = Page(html.render(data)).words
+    words = Page(html.render(report_of(data))).words
     assert "latency measured 4.5 ms DWT cycles" in words
     assert "mean latency ms" in words and "device 4.5 ms, measured" in words
 
@@ -196,7 +204,7 @@ def test_a_virtual_board_measures_no_time_whatever_its_folder_says() -> None:
     data["bench"] |= {"latency_kind": "measured", "latency_is_estimate": False}
     data["routing"] |= {"latency_is_estimate": False}
     data["board"] = {"name": "mps2-an500", "is_known": True, "is_virtual": True}
-    words = Page(html.render(data)).words
+    words = Page(html.render(report_of(data))).words
     assert "latency estimate about 4.5 ms" in words and "measured 4.5" not in words
     assert "mean latency estimate ms" in words and "device about 4.5 ms, estimate" in words
 
@@ -211,7 +219,7 @@ def test_a_board_without_a_time_has_none() -> None:
         curve["latency_ms"] = [None] * len(curve["accuracy"])
     routing["oracles"]["random"] |= {"latency_ms": [None, None]}
     routing["operating"] |= {"latency_ms": None}
-    page = Page(html.render(data))
+    page = Page(html.render(report_of(data)))
     assert "figure-accuracy-latency" not in page.ids and "figure-accuracy-coverage" in page.ids
     assert "no time is known for this board" in page.words
     assert "None" not in page.words and "latency estimate" not in page.words
@@ -219,10 +227,10 @@ def test_a_board_without_a_time_has_none() -> None:
 
 def test_an_inexact_or_uncompared_model_is_not_called_exact() -> None:
     data = {"bench": bench() | {"exact": False, "differing_outputs": 12}}
-    words = Page(html.render(data)).words  # type: ignore[arg-type]
+    words = Page(html.render(report_of(data))).words
     assert "bit for bit 12 output values differ from TFLM's interpreter on 200 inputs" in words
     data = {"bench": bench() | {"exact": None, "differing_outputs": None}}
-    assert "not compared" in Page(html.render(data)).words  # type: ignore[arg-type]
+    assert "not compared" in Page(html.render(report_of(data))).words
 
 
 @pytest.mark.parametrize(
@@ -240,7 +248,7 @@ def test_an_inexact_or_uncompared_model_is_not_called_exact() -> None:
     ],
 )
 def test_any_subset_of_sections_makes_a_page(keys: list[str], figures: list[str]) -> None:
-    text = html.render({key: sample()[key] for key in keys})  # type: ignore[literal-required, misc]
+    text = html.render(report_of({key: sample()[key] for key in keys}))
     page = Page(text)
     assert [i.removeprefix("figure-") for i in page.ids if i.startswith("figure-")] == figures
     assert "<script" not in text
@@ -248,20 +256,23 @@ def test_any_subset_of_sections_makes_a_page(keys: list[str], figures: list[str]
 
 
 def test_the_tuned_threshold_is_a_section_of_its_own() -> None:
-    share = {"value": 0.2, "low": 0.15, "high": 0.25}
-    tuned = {
-        "router": "margin",
-        "threshold": 12345,
-        "coverage": 0.8,
-        "accuracy_of": "all inputs",
-        "calibration_samples": 300,
-        "targets": [{"metric": "query_rate", "text": "query rate <= 20 %", "guarantee": "mean"}],
-        "expected": {"accuracy": share, "query_rate": share},
-        "test": {"accuracy": share, "query_rate": share},
-        "notes": ["a note"],
-        "applied": None,
-    }
-    text = html.render({"tuned": tuned})
+    share = Estimated(value=0.2, low=0.15, high=0.25)
+    target = example(TargetRow, metric="query_rate", text="query rate <= 20 %", guarantee="mean")
+    tuned = example(
+        TuneResult,
+        router="margin",
+        threshold=12345,
+        coverage=0.8,
+        accuracy_of="all inputs",
+        calibration_samples=300,
+        targets=(target,),
+        expected={"accuracy": share, "query_rate": share},
+        test={"accuracy": share, "query_rate": share},
+        costs={},
+        notes=("a note",),
+        applied=None,
+    )
+    text = html.render(Report(parts=(ReportPart(tuned=tuned),)))
     page = Page(text)
     assert "tuned" in page.ids and 'href="#tuned"' in text
     for words in ("12,345", "300 calibration inputs", "query rate <= 20 %", "15.0 % .. 25.0 %"):
@@ -271,10 +282,10 @@ def test_the_tuned_threshold_is_a_section_of_its_own() -> None:
 
 @pytest.mark.parametrize("section", ["routing", "quantisation", "provenance"])
 def test_any_field_of_a_section_may_be_missing(section: str) -> None:
-    whole = sample()[section]  # type: ignore[literal-required]
+    whole = sample()[section]
     for key in whole:
         part = {k: v for k, v in whole.items() if k != key}
-        words = Page(html.render({section: part})).words  # type: ignore[misc]
+        words = Page(html.render(report_of({section: part}))).words
         assert "None" not in words, key
 
 
@@ -286,7 +297,7 @@ def test_names_from_models_cannot_break_out_of_the_page() -> None:
     data["plan"]["buffers"][0]["name"] = evil
     data["quantisation"]["first_hurt"] = evil
     data["provenance"]["commands"] = [evil]
-    text = html.render(data)
+    text = html.render(report_of(data))
     assert Page(text).loads == []
     assert "<script" not in text and 'onerror="' not in text and "<i>" not in text
 
@@ -325,7 +336,7 @@ def test_the_forms_of_requantisation(page_text: str) -> None:
     assert all(row[1] for row in rows)
     data = sample()
     data["requantise_forms"] = {}
-    assert "requantisation" not in html.render(data)
+    assert "requantisation" not in html.render(report_of(data))
 
 
 def test_every_form_of_the_code_generator_is_explained() -> None:
@@ -335,7 +346,7 @@ def test_every_form_of_the_code_generator_is_explained() -> None:
 
 
 def test_schedules_are_drawn_with_the_one_that_was_built() -> None:
-    figure = schedules_figure(schedules())
+    figure = schedules_figure([SchedulePoint(**point) for point in schedules()])
     marks = [item for item in figure.chart.items if isinstance(item, Mark)]
     assert [mark.x * 1024 for mark in marks] == [84_480, 41_088, 27_072]
     built = [mark for mark in marks if mark.label == "built"]
@@ -345,7 +356,7 @@ def test_schedules_are_drawn_with_the_one_that_was_built() -> None:
 
 
 def test_the_memory_map_is_the_plan() -> None:
-    figure = memory_figure(plan())
+    figure = memory_figure(plain_to(Plan, plan()))
     boxes = {item.x + item.y for item in figure.chart.items if isinstance(item, Box)}
     wanted = {
         (b["first_op"] - 0.5, b["last_op"] + 0.5, b["offset"], b["offset"] + b["bytes"])
@@ -361,24 +372,26 @@ def test_the_memory_map_is_the_plan() -> None:
 def test_boards_that_count_ticks_get_ticks() -> None:
     data = bench() | {"instructions": None}
     data["layers"] = [row | {"instructions": None} for row in data["layers"]]
-    table = layers_table(data["layers"])
+    table = layers_table(plain_to(BenchResult, data).layers)
     assert table.head[0] == "ticks"
     assert [cells[0].text for _, _, cells in table.rows] == [
         f"{row['ticks']:,}" for row in data["layers"]
     ]
-    words = Page(html.render({"bench": data})).words
+    words = Page(html.render(report_of({"bench": data}))).words
     assert "instructions exact" not in words and "Where the ticks go" in words
 
 
 def test_the_first_layer_that_hurts_is_marked(page: Page) -> None:
-    table = sqnr_table(sample()["quantisation"])
+    table = sqnr_table(plain_to(Quantisation, sample()["quantisation"]))
     colors = [cells[0].color for _, _, cells in table.rows]
     assert [i for i, color in enumerate(colors) if color != colors[0]] == [6]
     assert "The first layer that hurts is base/block3/pointwise (below 25.0 dB)" in page.words
     layers = [{"name": "a", "op": "ADD", "sqnr_db": None}]
     words = Page(
         html.render(
-            {"quantisation": {"layers": layers, "float_accuracy": 0.5, "int8_accuracy": 0.5}}
+            report_of(
+                {"quantisation": {"layers": layers, "float_accuracy": 0.5, "int8_accuracy": 0.5}}
+            )
         )
     ).words
     assert "No layer falls below the limit" in words
@@ -386,19 +399,19 @@ def test_the_first_layer_that_hurts_is_marked(page: Page) -> None:
 
 def test_infinite_values_are_no_numbers_in_the_page() -> None:
     layers = [{"name": n, "op": "ADD", "sqnr_db": v} for n, v in (("a", math.inf), ("b", 3.0))]
-    table = sqnr_table({"layers": layers})
+    table = sqnr_table(Quantisation(layers=tuple(NoiseRow(**row) for row in layers)))
     assert [cells[0].text for _, _, cells in table.rows] == ["no noise", "3.0"]
     assert table.csv.splitlines()[1:] == ["0,a,", "1,b,3"]
 
 
 def test_the_same_data_gives_the_same_page(page_text: str, tmp_path: Path) -> None:
-    html.write(sample(), tmp_path / "report.html")
+    html.write(report_of(sample()), tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == page_text
 
 
 def test_the_readme_figure(tmp_path: Path) -> None:
     data = routing()
-    write_accuracy_coverage_svg(data, tmp_path / "a.svg", "Demo <1>")
+    write_accuracy_coverage_svg(plain_to(Routing, data), tmp_path / "a.svg", "Demo <1>")
     root = ET.parse(tmp_path / "a.svg").getroot()
     space = "{http://www.w3.org/2000/svg}"
     texts = [node.text for node in root.iter(f"{space}text")]
@@ -418,7 +431,7 @@ def test_the_readme_figure(tmp_path: Path) -> None:
 
 def test_the_readme_figure_copes_with_a_flat_line() -> None:
     flat = {"coverage": [0.0, 1.0], "accuracy": [0.9, 0.9], "latency_ms": [1.0, 2.0]}
-    ET.fromstring(accuracy_coverage_svg({"curves": {"router": flat}}))
+    ET.fromstring(accuracy_coverage_svg(Routing(curves={"router": plain_to(Curve, flat)})))
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")

@@ -74,10 +74,10 @@ def test_where_the_cloud_was_silent_the_device_s_answer_stands() -> None:
     truth, device, cloud = np.array([0, 1, 2]), np.array([0, 1, 1]), np.array([-1, 0, -1])
     said = answers.Answers(Outcomes.of_two(device, cloud, truth), np.array([True, False, False]))
     assert said.hybrid.tolist() == [0, 0, 1]
-    assert answers.confusion(said)[0]["counts"] == [[1, 0, 0], [1, 0, 0], [0, 1, 0]]
+    assert answers.confusion(said)[0].counts == ((1, 0, 0), (1, 0, 0), (0, 1, 0))
     images = np.zeros((3, 2, 2, 1), np.uint8)
-    last = answers.pictures(said, np.arange(3), images)[1]["shown"][-1]
-    assert last["by"] == "device" and last["alt"].endswith("the cloud gave no answer")
+    last = answers.pictures(said, np.arange(3), images)[1].shown[-1]
+    assert last.by == "device" and last.alt.endswith("the cloud gave no answer")
 
 
 def test_many_classes_are_told_by_the_pairs_that_are_mixed_up() -> None:
@@ -87,8 +87,8 @@ def test_many_classes_are_told_by_the_pairs_that_are_mixed_up() -> None:
     device[truth == 7] = 9
     said = answers.Answers(Outcomes.of_two(device, truth, truth), np.ones(5000, bool))
     whole = answers.confusion(said)[0]
-    assert whole["counts"] is None and len(whole["pair_rows"]) == answers.MOST_PAIRS
-    assert whole["pair_rows"][0] == ("7", "9", f"{int((truth == 7).sum()):,}")
+    assert whole.counts is None and len(whole.pair_rows) == answers.MOST_PAIRS
+    assert whole.pair_rows[0] == ("7", "9", f"{int((truth == 7).sum()):,}")
 
 
 def test_pictures_are_of_queried_and_of_wrong_images(tmp_path: Path) -> None:
@@ -103,10 +103,10 @@ def test_pictures_are_of_queried_and_of_wrong_images(tmp_path: Path) -> None:
     assert (images == x[index][:, ::2, ::2]).all() and max(images.shape[1:3]) <= SIDE
     said = answers.Answers(seen, ~queried, made.LABELS)
     sent, mistaken = answers.pictures(said, index, images)
-    assert (sent["count"], mistaken["count"]) == (int(queried.sum()), int(wrong.sum()))
-    assert [p["right"] for p in mistaken["shown"]] == [False] * mistaken["count"]
-    assert all(p["by"] == "cloud" for p in sent["shown"])
-    assert sent["shown"][0]["alt"] == "Image 2, class ant; device: bee; cloud: ant"
+    assert (sent.count, mistaken.count) == (int(queried.sum()), int(wrong.sum()))
+    assert [p.right for p in mistaken.shown] == [False] * mistaken.count
+    assert all(p.by == "cloud" for p in sent.shown)
+    assert sent.shown[0].alt == "Image 2, class ant; device: bee; cloud: ant"
 
 
 def test_few_pictures_are_kept_whatever_there_is(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ pytest.importorskip("matplotlib")
 
 from benchmarks import device, device_table, readme, recorded
 from mcu_hybrid.artifacts.bench import BenchResult
+from mcu_hybrid.artifacts.codec import plain_to
+from mcu_hybrid.artifacts.run import RunResult
+from mcu_hybrid.artifacts.table import Row
+from mcu_hybrid.artifacts.times import Rests
 from mcu_hybrid.board.load import load_board
 from mcu_hybrid.machines import price
 from tests.support.artefacts import example
@@ -64,13 +69,14 @@ def test_the_readme_has_todays_estimates(root: Path, counted: dict[str, dict[str
 
 def test_the_demos_table_names_its_estimate() -> None:
     time = price.estimate(load_board("mps2-an500"), 62_536).said()
-    run = routing() | {"latency_kind": "estimate"}
+    table = [plain_to(Row, row) for row in routing()["rows"]]
+    run = example(RunResult, rows=table, rests=Rests(latency_kind="estimate"))
     told = readme.demo_table(run, example(BenchResult, time=time))
     assert "| mean latency, estimate |" in told
     assert f"edge about 0.15 ms (0.14-0.18), {price.MODELLED}" in told
-    rows = [row | {"latency_ms": None} for row in run["rows"]]
+    rows = [replace(row, latency_ms=None) for row in table]
     none = price.estimate(load_board("mps2-an385"), 62_536).said()
-    bare = run | {"rows": rows, "latency_kind": None}
+    bare = replace(run, rows=rows, rests=Rests(latency_kind=None))
     told = readme.demo_table(bare, example(BenchResult, time=none))
     assert "| mean latency |" in told and "| - |" in told and "estimate" not in told
 

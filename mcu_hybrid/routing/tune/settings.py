@@ -36,10 +36,6 @@ class Estimate:
     low: float
     high: float
 
-    def to_json(self) -> dict[str, float | None]:
-        """Plain data."""
-        return {"value": self.value, "low": self.low, "high": self.high}
-
 
 def measure(
     outcomes: Outcomes,

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from mcu_hybrid.artifacts.tune import TuneResult
 from mcu_hybrid.routing.tune.units import METRICS, Metric
 
 COLUMNS = ("target", "expected", "95 % interval", "guarantee", "on test")
 
 
-def table_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def table_rows(result: TuneResult) -> list[tuple[str, ...]]:
     """One row of ``COLUMNS`` per metric that is known; "" where nothing is to be said.
 
     Args:
         result: what tune writes, steps.tune.tune_step.
     """
-    bounds = {row["metric"]: row for row in result["targets"]}
+    bounds = {row.metric: row for row in result.targets}
     rows: list[tuple[str, ...]] = []
     for name, metric in METRICS.items():
-        if name not in result["expected"]:
+        if name not in result.expected:
             continue
-        row, expected = bounds.get(name), result["expected"][name]
-        test = (result["test"] or {}).get(name)
-        title = row["text"] if row else metric.title
-        if "edge_low" in result.get("costs", {}).get(name, {}):
+        row, expected = bounds.get(name), result.expected[name]
+        test = (result.test or {}).get(name)
+        title = row.text if row else metric.title
+        if name in result.costs and result.costs[name].range is not None:
             title += ", estimate"
         rows.append(
             (
                 title,
-                _text(metric, expected["value"]),
-                f"{_text(metric, expected['low'])} .. {_text(metric, expected['high'])}",
-                row["guarantee"] if row else "",
-                _text(metric, test["value"]) if test else "",
+                _text(metric, expected.value),
+                f"{_text(metric, expected.low)} .. {_text(metric, expected.high)}",
+                row.guarantee if row else "",
+                _text(metric, test.value) if test else "",
             )
         )
     return rows
