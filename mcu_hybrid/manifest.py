@@ -54,7 +54,7 @@ class Manifest:
     facts: Mapping[str, Any] = field(default_factory=dict)
     tool_version: str = __version__
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """A JSON-ready dict, stable in its order; ``digest`` is of all the rest."""
         content = {
             "format": FORMAT,
@@ -81,7 +81,7 @@ class Draft:
     """A step's folder while it is being written; fill ``facts`` and ``sources``."""
 
     folder: Path
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, object] = field(default_factory=dict)
     sources: dict[str, Path] = field(default_factory=dict)
 
 

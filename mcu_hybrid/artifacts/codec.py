@@ -34,8 +34,7 @@ class Artefact:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, keys in the order of the fields."""
-        found: dict[str, Any] = to_json(self)
-        return found
+        return dict(to_json(self))
 
 
 A = TypeVar("A")

@@ -55,7 +55,7 @@ class Table:
             raise self.error(key, f"must be a list of strings, is {values!r}")
         return tuple(values)
 
-    def table(self, key: str, default: dict[str, Any] | None = None) -> Table:
+    def table(self, key: str, default: Mapping[str, object] | None = None) -> Table:
         return Table(self.take(key, dict, default), self.path, f"{self.prefix}{key}.")
 
     def tables(self, key: str) -> list[Table]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from mcu_hybrid.board.clock_tree import ClockTree
 from mcu_hybrid.errors import BoardError
@@ -197,7 +196,7 @@ class Board:
         """Size of the region that holds code and weights (0 on a host)."""
         return self.placed("code").size if self.chip.regions else 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain data for ``boards --json`` and manifests; sizes in bytes, clocks in Hz."""
         return {
             "name": self.name,

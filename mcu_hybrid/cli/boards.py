@@ -23,21 +23,22 @@ def command(board_dirs: tuple[Path, ...], as_json: bool) -> None:
 
     boards = board_list(board_dirs)
     if as_json:
-        print_json(boards)
+        print_json([one.to_json() for one in boards])
         return
     rows = [
         (
-            b["name"],
-            b["title"],
-            " + ".join(b.get("cores", [b["core"]])),
-            f"{b['clock_hz'] / 1e6:g} MHz" if b["core"] != "host" else "",
-            f"{b['ram_bytes'] / 1024:,.0f} KiB" if b["ram_bytes"] else "",
-            f"{b['flash_bytes'] / 1024:,.0f} KiB" if b["flash_bytes"] else "",
-            ", ".join(b["flashers"]),
-            "virtual" if b["virtual"] else "real",
-            b["running"]["url"] if b["running"] else "",
+            b.name,
+            b.title,
+            " + ".join(core.name for core in b.chip.cores),
+            "" if b.is_host else f"{b.chip.clock_hz / 1e6:g} MHz",
+            f"{b.ram_bytes / 1024:,.0f} KiB" if b.ram_bytes else "",
+            f"{b.flash_bytes / 1024:,.0f} KiB" if b.flash_bytes else "",
+            ", ".join(b.flashers),
+            "virtual" if b.virtual else "real",
+            one.url,
         )
-        for b in boards
+        for one in boards
+        for b in [one.board]
     ]
     columns = ("board", "title", "core", "clock", "RAM", "flash", "flashers", "kind", "running at")
     table("Boards", columns, rows)

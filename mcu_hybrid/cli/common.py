@@ -206,6 +206,7 @@ def progress(as_json: bool = False) -> Iterator[OnEvent]:
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        TaskID,
         TextColumn,
         TimeElapsedColumn,
     )
@@ -213,7 +214,7 @@ def progress(as_json: bool = False) -> Iterator[OnEvent]:
     name = TextColumn("{task.description:<34}")
     columns = (name, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, Any] = {}
+        tasks: dict[str, TaskID] = {}
 
         def draw(label: str, done: int, total: int) -> None:
             if label not in tasks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,7 @@ def command(
     click.echo(f"device: {found.device}; router: {found.router}")
 
 
-def _range(ranges: dict[str, Any], prefix: str = "") -> PixelForm | None:
+def _range(ranges: Mapping[str, Any], prefix: str = "") -> PixelForm | None:
     """The range that the options of this prefix say."""
     scale, mean, std = (
         ranges[f"{prefix}{name}".replace("-", "_")] for name in ("input_scale", "mean", "std")

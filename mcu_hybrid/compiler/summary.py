@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import tflite
 
@@ -70,7 +69,7 @@ class Summary:
         """True where nothing is refused."""
         return not self.refusals
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain data."""
         return asdict(self) | {"runs": self.runs}
 

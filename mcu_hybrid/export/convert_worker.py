@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def _rename_edges(path: Path, inputs: list[str], outputs: list[str]) -> None:
     onnx.save(model, str(path))
 
 
-def _to_saved_model(folder: Path, job: dict[str, Any], rows: dict[str, np.ndarray]) -> None:
+def _to_saved_model(folder: Path, job: Mapping[str, Any], rows: dict[str, np.ndarray]) -> None:
     import onnx2tf
     from onnx2tf import onnx2tf as converter
 

@@ -80,7 +80,7 @@ class PixelForm:
         said += [f"--std {_list(self.std)}"] if self.std != UNIT.std else []
         return " ".join(said)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As the model's metadata holds it."""
         return {"scale": self.scale, "mean": list(self.mean), "std": list(self.std)}
 

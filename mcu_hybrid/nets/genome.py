@@ -49,7 +49,7 @@ class Genome:
     head: int = 0
     activation: str = "relu6"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain data; ``from_json`` reads it back."""
         return asdict(self) | {
             "size": list(self.size),

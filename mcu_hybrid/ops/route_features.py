@@ -69,7 +69,7 @@ class Attrs:
     multipliers: tuple[int, ...]
     shifts: tuple[int, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The dictionary that the model's metadata holds under ``features``."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 

@@ -7,6 +7,7 @@ switches a method on and off in all four figures at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mcu_hybrid.report.chart import Axis, Chart, Item, Line, Mark
@@ -56,31 +57,34 @@ _DASHES = (SOLID, DASHED, DOTTED, DASHDOT)
 _BOUND = "bound"
 
 
-def styles(methods: Mapping[str, Any]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Entry:
+    """A series in the legend; ``first``: shown at once."""
+
+    key: str
+    title: str
+    color: str
+    dash: str
+    first: bool = False
+    is_control: bool = False
+
+
+def styles(methods: Mapping[str, Any]) -> list[Entry]:
     """One entry of the legend per series: key, title, colour, dash, shown at first."""
     entries = [
-        {
-            "key": f"m{i}",
-            "title": str(series["title"]),
-            "color": _COLORS[i % len(_COLORS)],
-            "dash": _DASHES[i // len(_COLORS) % len(_DASHES)],
-            "first": bool(series["first"]),
-            "is_control": str(series["title"]).startswith("control"),
-        }
+        Entry(
+            f"m{i}",
+            str(series["title"]),
+            _COLORS[i % len(_COLORS)],
+            _DASHES[i // len(_COLORS) % len(_DASHES)],
+            bool(series["first"]),
+            str(series["title"]).startswith("control"),
+        )
         for i, series in enumerate(methods.get("series") or [])
     ]
     bound = methods.get("bound")
     if bound:
-        entries.append(
-            {
-                "key": _BOUND,
-                "title": bound["title"],
-                "color": "muted",
-                "dash": DOTTED,
-                "first": False,
-                "is_control": False,
-            }
-        )
+        entries.append(Entry(_BOUND, bound["title"], "muted", DOTTED))
     return entries
 
 
@@ -95,7 +99,7 @@ def _figure(methods: Mapping[str, Any], name: str, key: str, title: str, alt: st
     curves += [bound["curve"]] if bound else []
     pairs = list(zip(styles(methods), curves, strict=True))
     single = methods.get("single") or []
-    shown = [curve for entry, curve in pairs if entry["first"]] or curves
+    shown = [curve for entry, curve in pairs if entry.first] or curves
     # Bands first: no band may hide a line. The first method last: no other may hide it.
     items: list[Item] = [_band(entry, curve, key) for entry, curve in pairs if "low" in curve]
     items += [_line(entry, curve, key) for entry, curve in pairs[::-1]]
@@ -137,7 +141,7 @@ def _limits(
 
 
 def _csv_rows(
-    pairs: Sequence[tuple[dict[str, Any], Mapping[str, Any]]],
+    pairs: Sequence[tuple[Entry, Mapping[str, Any]]],
     single: Sequence[Mapping[str, Any]],
     key: str,
 ) -> list[tuple[Any, ...]]:
@@ -146,48 +150,48 @@ def _csv_rows(
         low, high = (curve.get(k, [None] * len(curve["accuracy"])) for k in ("low", "high"))
         for i, accuracy in enumerate(curve["accuracy"]):
             x = () if key == "coverage" else (curve[key][i],)
-            rows.append((entry["title"], curve["coverage"][i], *x, accuracy, low[i], high[i]))
+            rows.append((entry.title, curve["coverage"][i], *x, accuracy, low[i], high[i]))
     for row in single:
         x = () if key == "coverage" else (row[key],)
         rows.append((row["title"], row["coverage"], *x, row["accuracy"], *row["accuracy_ci"]))
     return rows
 
 
-def _line(entry: Mapping[str, Any], curve: Mapping[str, Any], key: str) -> Line:
+def _line(entry: Entry, curve: Mapping[str, Any], key: str) -> Line:
     columns = zip(
         column(curve, "accuracy"), column(curve, "coverage"), column(curve, key), strict=True
     )
     tips = [
-        f"{entry['title']}: accuracy {accuracy:.2%} at coverage {coverage:.1%}"
+        f"{entry.title}: accuracy {accuracy:.2%} at coverage {coverage:.1%}"
         + ("" if key == "coverage" else f", {x:,.4g} {_UNITS[key]}")
         for accuracy, coverage, x in columns
     ]
-    width = 3.0 if entry["key"] == "m0" else 1.5 if entry["key"] == _BOUND else 2.0
+    width = 3.0 if entry.key == "m0" else 1.5 if entry.key == _BOUND else 2.0
     return Line(
         list(zip(column(curve, key), column(curve, "accuracy"), strict=True)),
-        entry["color"],
-        entry["dash"],
+        entry.color,
+        entry.dash,
         width,
         tips,
-        group=entry["key"],
-        shown=entry["first"],
+        group=entry.key,
+        shown=entry.first,
     )
 
 
 _UNITS = {"latency_ms": "ms", "energy_mj": "mJ", "bytes": "bytes"}
 
 
-def _band(entry: Mapping[str, Any], curve: Mapping[str, Any], key: str) -> Line:
+def _band(entry: Entry, curve: Mapping[str, Any], key: str) -> Line:
     """The interval as a closed outline: there along the upper edge, back along the lower one."""
     x = column(curve, key)
     upper = list(zip(x, column(curve, "high"), strict=True))
     lower = list(zip(x, column(curve, "low"), strict=True))
     return Line(
         [*upper, *lower[::-1]],
-        entry["color"],
+        entry.color,
         is_area=True,
-        group=entry["key"],
-        shown=entry["first"],
+        group=entry.key,
+        shown=entry.first,
     )
 
 

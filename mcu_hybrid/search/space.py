@@ -6,14 +6,14 @@ fixed by the space, so that all genomes halve their maps at the same places.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mcu_hybrid import json_text
+from mcu_hybrid.artifacts.codec import to_json
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.nets.genome import KERNELS, Genome, Stage
 from mcu_hybrid.nets.genome import from_json as genome_from_json
@@ -47,9 +47,9 @@ class Space:
     heads: tuple[int, ...] = (0,)
     activation: str = "relu6"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain data; ``from_json`` reads it back."""
-        data: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        data: dict[str, object] = to_json(self)
         return data
 
     @property

@@ -190,9 +190,9 @@ def _check(study: Any, storage: str, question: Mapping[str, Any], may_join: bool
         )
 
 
-def _flat(data: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(data: Mapping[str, object]) -> dict[str, object]:
     """Keys of inner objects joined by a point, so that a message can name the one that differs."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for key, value in data.items():
         if isinstance(value, Mapping):
             found |= {f"{key}.{inner}": item for inner, item in value.items()}
@@ -201,7 +201,7 @@ def _flat(data: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _question_of(study: Any) -> dict[str, Any]:
+def _question_of(study: Any) -> dict[str, object]:
     """The stored question; its writer may be a moment behind its study."""
     for _ in range(50):
         found = study.user_attrs.get(_QUESTION)
@@ -239,7 +239,7 @@ def _unusable(storage: str, error: Exception) -> InputError:
     )
 
 
-def _me() -> dict[str, Any]:
+def _me() -> dict[str, object]:
     return {"host": platform.node(), "pid": os.getpid(), "process": identity(os.getpid())}
 
 

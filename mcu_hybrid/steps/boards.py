@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from mcu_hybrid.board.load import list_boards, load_board
+from mcu_hybrid.board.load import Board, list_boards, load_board
 from mcu_hybrid.errors import BoardError, InputError
 from mcu_hybrid.machines import state
 from mcu_hybrid.steps.build import Build, open_build
@@ -52,11 +52,24 @@ def stop_board(name: str, board_dirs: Sequence[Path] = ()) -> bool:
     return stopped
 
 
-def board_list(board_dirs: Sequence[Path] = ()) -> list[dict[str, Any]]:
-    """All boards as plain data, each with the machine's console where one runs it, or None."""
+@dataclass(frozen=True)
+class ListedBoard:
+    """A board, and the machine's console where one runs it."""
+
+    board: Board
+    url: str = ""
+    build_id: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data: the board's, and ``running``."""
+        console = {"url": self.url, "build_id": self.build_id} if self.url else None
+        return self.board.to_json() | {"running": console}
+
+
+def board_list(board_dirs: Sequence[Path] = ()) -> list[ListedBoard]:
+    """All boards, each with what runs it now."""
     rows = []
     for board in list_boards(board_dirs):
-        running = state.running(board.name)
-        console = {"url": running.url, "build_id": running.build_id} if running else None
-        rows.append(board.to_json() | {"running": console})
+        found = state.running(board.name)
+        rows.append(ListedBoard(board, found.url, found.build_id) if found else ListedBoard(board))
     return rows

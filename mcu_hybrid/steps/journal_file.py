@@ -56,11 +56,11 @@ def read(file: BinaryIO, path: Path) -> tuple[int, Mapping[str, object], list[Ke
         ) from error
 
 
-def _checked(line: bytes) -> dict[str, Any]:
+def _checked(line: bytes) -> Mapping[str, Any]:
     crc, _, text = line.partition(b" ")
     if int(crc, 16) != zlib.crc32(text):
         raise ValueError(f"a line's checksum is wrong: {line[:40]!r}")
-    found: dict[str, Any] = json_text.loads(text)
+    found: Mapping[str, Any] = json_text.loads(text)
     return found
 
 

@@ -108,7 +108,7 @@ def _registration(kind: str) -> dict[str, str]:
     return {"kind": kind, "add": known.add, "registration": registration}
 
 
-def _link(nets: Networks) -> dict[str, Any] | None:
+def _link(nets: Networks) -> dict[str, object] | None:
     """The parameters of our kernel between the networks, as C."""
     if nets.link is None:
         return None

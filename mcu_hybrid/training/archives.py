@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -82,7 +82,9 @@ def read(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     return data
 
 
-def read_arrays(path: Path, keys: tuple[str, ...], hint: str) -> tuple[dict[str, Any], list[str]]:
+def read_arrays(
+    path: Path, keys: tuple[str, ...], hint: str
+) -> tuple[dict[str, np.ndarray], list[str]]:
     """The arrays ``keys`` of an .npz, as far as they are there; and the names of all."""
     with opened(path, "cannot be read as .npz", hint) as archive:
         check_sizes(path, archive, hint)

@@ -12,6 +12,7 @@ from mcu_hybrid import json_text
 from mcu_hybrid.errors import InputError
 from mcu_hybrid.training.config import HybridConfig, from_json, typed
 
+Option = str | int | float | bool
 _ALIASES = {"global": "global_"}  # a word of Python's
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -37,7 +38,7 @@ def build_config(
     return from_json(values)
 
 
-def read_file(path: Path) -> dict[str, Any]:
+def read_file(path: Path) -> dict[str, Option]:
     """Options of a TOML or JSON file, checked one by one; InputErrors name the file and the key."""
     try:
         text = path.read_text("utf-8")

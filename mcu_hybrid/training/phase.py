@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -102,7 +102,7 @@ class Phase:
                 else:  # batch norm's counter
                     mean.copy_(now[name])
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """All that a step changes."""
         return {
             "net": self.net.state_dict(),
@@ -113,7 +113,7 @@ class Phase:
             "done": self.done,
         }
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: Mapping[str, Any]) -> None:
         """Take ``state`` back."""
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])

@@ -20,6 +20,9 @@ from mcu_hybrid.nets.checkpoint import saved
 _VERSION = 1
 
 
+Section = Mapping[str, Any]  # states of networks, optimisers and generators, by name
+
+
 class Journal:
     """Sections of plain values and tensors; ``path`` None keeps them in memory alone.
 
@@ -37,7 +40,7 @@ class Journal:
         resume: bool = False,
     ) -> None:
         self.path, self.identity = path, dict(identity or {})
-        self.sections: dict[str, Any] = {}
+        self.sections: dict[str, Section] = {}
         if resume:
             self.sections = self._read()
 
@@ -62,7 +65,7 @@ class Journal:
             part.unlink(missing_ok=True)
             raise
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> dict[str, Section]:
         if self.path is None or not self.path.is_file():
             raise InputError(
                 "there is no unfinished training to resume",
@@ -102,6 +105,6 @@ def set_rng_state(generator: torch.Generator, state: Mapping[str, torch.Tensor])
     torch.set_rng_state(state["torch"])
 
 
-def copied(state: Mapping[str, Any]) -> dict[str, Any]:
+def copied(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """A state dict whose tensors no longer follow the network."""
     return {key: value.detach().clone() for key, value in state.items()}

@@ -91,7 +91,7 @@ class _Emitter:
         self.tables: dict[tuple[str, bytes], str] = {}
         self.definitions: list[str] = []
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """The template's values that depend on operators and places."""
         if not self.program.layers:
             raise ModelError(

@@ -8,6 +8,7 @@ these only the cost is known, not the cloud's accuracy.
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +72,7 @@ def payload(
 
 
 def _compressed(
-    kind: str, images: np.ndarray, save: dict[str, Any], on_event: OnEvent | None
+    kind: str, images: np.ndarray, save: Mapping[str, Any], on_event: OnEvent | None
 ) -> np.ndarray:
     """Bytes int64 [N] of each image as Pillow writes it."""
     try:
