@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, ClassVar, Protocol, Self, get_type_hints
 
+from mcu_hybrid import plugins
 from mcu_hybrid.errors import ProtocolError
 
 FLASH_AGAIN = "flash the board again with this version of mcu-hybrid"
@@ -56,11 +57,15 @@ class Number:
         return f"{sign}{8 * self.size_bytes}_t"
 
     def read(self, data: bytes, at: int) -> tuple[object, int]:
-        """An int, or None; ValueError where it is none of the known ones."""
+        """An int, or None; ProtocolError where it is none of the known ones."""
         chunk = _chunk(data, at, self.size_bytes)
         value = int(struct.unpack("<" + self.code, chunk)[0])
         if self.known is not None and value not in self.known():
-            raise ValueError(f"{value} is not known")
+            names = ", ".join(f"{number} {name}" for number, name in self.known().items())
+            raise ProtocolError(
+                f"the board answers with number {value}, known here are {names}",
+                f"load the plug-in that it was built with ({plugins.VARIABLE}), or {FLASH_AGAIN}",
+            )
         return (None if value == self.none else value), at + len(chunk)
 
     def write(self, value: object) -> bytes:

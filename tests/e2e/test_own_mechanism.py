@@ -11,7 +11,8 @@ import pytest
 from mcu_hybrid import mechanisms, plugins
 from mcu_hybrid.cli.completion import router_names
 from mcu_hybrid.device.client import Device
-from mcu_hybrid.errors import UnsupportedOp
+from mcu_hybrid.device.inference import inference_of
+from mcu_hybrid.errors import ProtocolError, UnsupportedOp
 from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets.checkpoint import load_splits
 from mcu_hybrid.ops import route_features
@@ -21,6 +22,8 @@ from mcu_hybrid.report.palette import style_of
 from mcu_hybrid.steps.build import read_model
 from mcu_hybrid.tflm.networks import split
 from mcu_hybrid.wire import messages
+from mcu_hybrid.wire.messages import NO_OUTPUT, Decision, Engine
+from mcu_hybrid.wire.payloads import Hello, InferResult, Route
 from tests.support.cli_rig import call, fail, own_state  # noqa: F401 (own_state is used by all)
 from tests.support.tflite_builder import OpSpec, Spec
 from tests.support.tflite_builder import build as build_tflite
@@ -165,6 +168,23 @@ def test_without_the_folder_its_model_is_refused_by_name(
     monkeypatch.delenv(plugins.VARIABLE)
     told = fail("build", tmp_path / "export", "--board", "native", "--out", tmp_path / "build")
     assert "router 5" in told["message"] and plugins.VARIABLE in told["hint"]
+    with pytest.raises(
+        ProtocolError, match="number 5, known here are 0 none, 1 learned"
+    ) as refused:
+        Route.parse(b"\x05\0\0\0\0")
+    assert plugins.VARIABLE in refused.value.hint
+
+
+def test_another_number_of_scores_than_is_known_is_refused(folder: Path) -> None:
+    """A board whose build had no plug-in, or another one."""
+    digests, sizes = ("00" * 16, "00" * 32), (1, 1, 40, 1, 1, 1, 1, 1)
+    hello = Hello(3, 512, *digests, "b", "c", "d", *sizes, 0, NO_OUTPUT, 0, Engine.AOT, 0, 9, 1)
+    ran = InferResult(1, 2, 3, Decision.KEEP, 3, 0, 7, 12, b"")
+    with pytest.raises(
+        ProtocolError, match=r"3 scores of the logits, known here are entropy, .*gap"
+    ):
+        inference_of(ran, [bytes(12)], hello)
+    assert inference_of(ran, [bytes(range(16))], hello).scores[5] == 0x0F0E0D0C
 
 
 @pytest.mark.parametrize(
