@@ -62,7 +62,7 @@ def test_an_operator_of_a_folder_runs_and_equals_tflm(model: Path, tmp_path: Pat
     built = run(folder, "build", str(model), "--board", "native", "--out", str(out), "--json")
     assert built.returncode == 0, built.stderr
     text = next(out.rglob("model.c")).read_text("utf-8")
-    assert '#include "abs_s8.h"' in text and "own_abs_s8(&" in text
+    assert '#include "abs_s8.h"' in text and "mh_own_abs_s8(&" in text
     assert (next(out.rglob("abs_s8.c"))).read_text("utf-8") == (OWN / "kernels/abs_s8.c").read_text(
         "utf-8"
     )

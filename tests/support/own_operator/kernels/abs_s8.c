@@ -1,7 +1,7 @@
 /* ABS int8, see absolute.py. */
 #include "abs_s8.h"
 
-mh_status own_abs_s8(const own_abs_params *p, const int8_t *in, int8_t *out, void *scratch)
+mh_status mh_own_abs_s8(const own_abs_params *p, const int8_t *in, int8_t *out, void *scratch)
 {
     (void)scratch;
     for (int32_t i = 0; i < p->size; ++i) {

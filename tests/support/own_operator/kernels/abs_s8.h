@@ -12,6 +12,6 @@ typedef struct {
     int32_t shift;
 } own_abs_params;
 
-mh_status own_abs_s8(const own_abs_params *p, const int8_t *in, int8_t *out, void *scratch);
+mh_status mh_own_abs_s8(const own_abs_params *p, const int8_t *in, int8_t *out, void *scratch);
 
 #endif

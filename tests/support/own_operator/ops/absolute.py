@@ -7,7 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import CStruct, KernelCall, Operands, Operator, RawOp, Tflm, Traits
+from mcu_hybrid.ops.base import (
+    CStruct,
+    KernelCall,
+    KernelId,
+    Operands,
+    Operator,
+    RawOp,
+    Tflm,
+    Traits,
+)
 from mcu_hybrid.ops.checks import require_left_shift
 from mcu_hybrid.ops.lut import check_unary, inplace_unary, to_int8
 from mcu_hybrid.quant import multiplier_shift, multiply_by_quantized_multiplier
@@ -43,7 +52,7 @@ def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray
 
 
 def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
-    """The call of own_abs_s8."""
+    """The call of mh_own_abs_s8."""
     source, target = (graph.tensor(i).require_quant() for i in (*op.inputs, *op.outputs))
     mult, shift = _factor(graph, op)
     fields = (
@@ -54,7 +63,7 @@ def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
         ("shift", shift),
     )
     params = CStruct("own_abs_params", fields)
-    return KernelCall("own_abs_s8", params, "unary", op.inputs, op.outputs, "abs_s8")
+    return KernelCall(KernelId("own_abs"), params, "unary", op.inputs, op.outputs, "abs_s8")
 
 
 ABS = Operator(
