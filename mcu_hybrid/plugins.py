@@ -1,9 +1,9 @@
 """What users add from a folder of their own: one Python file a thing, as beside our own files.
 
 A folder named by ``MCU_HYBRID_PLUGINS`` (several, separated as in PATH) or by ``add_folder`` has
-subfolders called as the rooms here: ``machines/NAME.py``, ``ops/NAME.py``, ``kernels/NAME_s8.c``. A
-room's registry asks for the names that are known, and loads one where it is used: nothing runs
-before. What a thing must be able to do is the room's business.
+subfolders called as the rooms here: ``machines/NAME.py``, ``ops/NAME.py``, ``kernels/NAME_s8.c``,
+``mechanisms/NAME.py`` and ``.c``. A room's registry asks for the names that are known, and loads
+one where it is used: nothing runs before. What a thing must be able to do is the room's business.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def names(room: str) -> tuple[str, ...]:
     Raises:
         InputError: a folder is not there, or two things have one name.
     """
-    return (*OWN[room], *files(room))
+    return (*OWN[room], *_files(room))
 
 
 def load(room: str, name: str, attribute: str) -> object:
@@ -48,7 +48,7 @@ def load(room: str, name: str, attribute: str) -> object:
     if name in OWN.get(room, ()):
         found: object = getattr(importlib.import_module(f"mcu_hybrid.{room}.{name}"), attribute)
         return found
-    path = files(room)[name]
+    path = _files(room)[name]
     module = _module(path, f"set {attribute}")
     try:
         return getattr(module, attribute)
@@ -62,7 +62,7 @@ def modules(room: str, what: str) -> Iterator[tuple[Path, ModuleType]]:
     Raises:
         InputError: a folder is not there, two files have one name, or a file fails.
     """
-    for path in files(room).values():
+    for path in _files(room).values():
         yield path, _module(path, what)
 
 
@@ -84,7 +84,7 @@ def _folders() -> list[Path]:
     return [*_ADDED, *named]
 
 
-def files(room: str) -> dict[str, Path]:
+def _files(room: str) -> dict[str, Path]:
     """The users' files of this room by name; raises InputError as ``names``."""
     own = OWN.get(room, ())
     found: dict[str, Path] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,7 +28,7 @@ _BUILT_IN = tuple(
 
 def every() -> tuple[Mechanism, ...]:
     """All mechanisms by their ids; raises InputError where two of them cannot be together."""
-    return _checked(_added())
+    return tuple(_known(plugins.stamp()))
 
 
 def of_logits() -> tuple[Mechanism, ...]:
@@ -42,8 +43,8 @@ def of_model() -> Mechanism:
 
 def c_files() -> dict[str, Path]:
     """C function -> its file, of the scores of the logits that plug-ins add, in their order."""
-    files = {one.name: path.with_suffix(".c") for path, one in _added()}
-    return {one.c_function: files[one.name] for one in of_logits() if one.name in files}
+    known = _known(plugins.stamp())
+    return {one.c_function: path for one, path in known.items() if path is not None}
 
 
 def by_name(name: str) -> Mechanism:
@@ -76,43 +77,46 @@ def router_name(number: int) -> str:
     )
 
 
-def _added() -> tuple[tuple[Path, Mechanism], ...]:
-    """The mechanisms of plug-ins and their files; raises InputError where a file has none."""
-    found = []
-    for name, path in plugins.files(ROOM).items():
-        one = plugins.load(ROOM, name, _DECLARED)
-        if not isinstance(one, Mechanism):
-            raise InputError(
-                f"its {_DECLARED} is no Mechanism", "see mechanisms/base.py", path=path
-            )
-        found.append((path, one))
-    return tuple(sorted(found, key=lambda entry: entry[1].id))
-
-
 def names_by_id() -> dict[int, str]:
     """Number -> name, none ahead of the mechanisms."""
     return {NONE_ID: NONE} | {one.id: one.name for one in every()}
 
 
-@lru_cache(maxsize=8)
-def _checked(added: tuple[tuple[Path, Mechanism], ...]) -> tuple[Mechanism, ...]:
-    """The built-in mechanisms and those of plug-ins, by their ids."""
-    found = sorted(_BUILT_IN, key=lambda one: one.id)
-    for path, one in added:
-        following, beside = found[-1].id + 1, path.with_suffix(".c")
-        if one.scope != "logits" or not one.c_function:
-            why, hint = "is no score of the logits with a C function", "give it a c_function"
-        elif one.name in {NONE, *(other.name for other in found)}:
-            why, hint = f"has the name '{one.name}' of another", "choose another name"
-        elif one.id != following:
-            why, hint = f"has the id {one.id}", f"the next free id is {following}"
-        elif not beside.is_file():
-            why, hint = f"has no {beside.name} beside it", f"write {one.c_function} there"
-        else:
-            found.append(one)
-            continue
-        raise InputError(f"its mechanism {why}", hint, path=path)
-    return tuple(found)
+@lru_cache(maxsize=1)
+def _known(stamp: tuple[str, ...]) -> dict[Mechanism, Path | None]:
+    """Mechanism -> the file of its C function (None of ours), by their ids."""
+    found: dict[Mechanism, Path | None] = dict.fromkeys(sorted(_BUILT_IN, key=lambda one: one.id))
+    for path, one in sorted(_added(), key=lambda entry: entry[1].id):
+        beside = path.with_suffix(".c")
+        refused = _refused(one, beside, tuple(found))
+        if refused:
+            raise InputError(f"its mechanism {refused[0]}", refused[1], path=path)
+        found[one] = beside
+    return found
+
+
+def _added() -> Iterator[tuple[Path, Mechanism]]:
+    """The mechanisms of plug-ins and their files; raises InputError where a file has none."""
+    for path, module in plugins.modules(ROOM, f"set {_DECLARED}"):
+        one = getattr(module, _DECLARED, None)
+        if not isinstance(one, Mechanism):
+            hint = "see mechanisms/base.py of mcu-hybrid"
+            raise InputError(f"its {_DECLARED} is no Mechanism", hint, path=path)
+        yield path, one
+
+
+def _refused(one: Mechanism, beside: Path, others: tuple[Mechanism, ...]) -> tuple[str, str] | None:
+    """Why a plug-in's mechanism cannot stand beside the others, and what to do; None: it can."""
+    following = others[-1].id + 1
+    if one.scope != "logits" or not one.c_function:
+        return "is no score of the logits with a C function", "give it a c_function"
+    if one.name in {NONE, *(other.name for other in others)}:
+        return f"has the name '{one.name}' of another", "choose another name"
+    if one.id != following:
+        return f"has the id {one.id}", f"the next free id is {following}"
+    if not beside.is_file():
+        return f"has no {beside.name} beside it", f"write {one.c_function} there"
+    return None
 
 
 __all__ = [
