@@ -26,8 +26,8 @@ from mcu_hybrid.device.client import Device
 from mcu_hybrid.errors import InputError, LinkError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.reference.images import to_int8
+from mcu_hybrid.routing.cascade import of_route
 from mcu_hybrid.routing.outcomes import MISSING, Outcomes
-from mcu_hybrid.routing.thresholds import queries
 from mcu_hybrid.steps.attach import Way
 from mcu_hybrid.steps.build import Build
 from mcu_hybrid.steps.cloud import RunOptions, cloud_model
@@ -162,12 +162,8 @@ def _outcomes(build: Build, heard: Pass, data: TestSplit) -> Outcomes:
 
 def _keep_pictures(path: Path, data: TestSplit, outcomes: Outcomes, route: Deployed) -> None:
     """A few of the images that were queried or answered wrongly, for the report."""
-    name = mechanisms.router_name(route.router)
-    queried = np.zeros(outcomes.count, bool)
-    if name in outcomes.scores:
-        queried = queries(outcomes.score(name), route.threshold)
-    right = np.where(queried, outcomes.cloud_right, outcomes.device_right)
-    save_pictures(path, data.x, queried, ~right)
+    stages = outcomes.stages(of_route(route.router, route.threshold))
+    save_pictures(path, data.x, stages > 0, ~outcomes.right_at(stages))
 
 
 def _first(data: TestSplit, limit: int) -> TestSplit:
