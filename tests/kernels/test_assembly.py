@@ -22,7 +22,7 @@ _CC = "arm-none-eabi-gcc"
 _CORES = {
     "cortex_m_dsp": ("cortex-m4",),
     "cortex_m_mve": ("cortex-m55",),
-    "cortex_m_plain": ("cortex-m3", "cortex-m0plus"),
+    "cortex_m_scalar": ("cortex-m3", "cortex-m0plus"),
 }
 _OFFSET = re.compile(r"^#define (MH_\w+) (\d+)", re.MULTILINE)
 _CHECK = re.compile(r"^MH_FIELD\((\w+), (\w+), (MH_\w+)\);$", re.MULTILINE)

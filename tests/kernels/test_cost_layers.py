@@ -20,7 +20,7 @@ DEPENDS_ON_VALUES = ("route_features",)
 CORES = {
     "cortex-m7": ("mps2-an500", DSP),
     "cortex-m4": ("mps2-an386", DSP),
-    "cortex-m3": ("mps2-an385", ("cortex_m_plain", "ref")),
+    "cortex-m3": ("mps2-an385", ("cortex_m_scalar", "ref")),
     "cortex-m55": ("mps3-an547", ("cortex_m_mve", *DSP)),
 }
 

@@ -30,7 +30,7 @@ PAIRS = (1, 16, 16, 256)
 CORES = {
     "cortex_m_dsp": ("mps2-an500", "", ("add", "mul", "average_pool", "mean")),
     "cortex_m_mve": ("mps3-an547", "", ("add", "average_pool", "mean")),
-    "cortex_m_plain": ("mps2-an385", "cortex-m3", ("add", "average_pool")),
+    "cortex_m_scalar": ("mps2-an385", "cortex-m3", ("add", "average_pool")),
 }
 
 

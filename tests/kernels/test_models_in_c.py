@@ -29,7 +29,7 @@ IN_SEGMENTS = 12  # of a batch
 FIRST = random.SystemRandom().randrange(1 << 30) if EXAMPLES else 1000
 CORES = {
     "dsp": ("mps2-an500", "cortex-m7", ("cortex_m_dsp", "ref")),
-    "plain": ("mps2-an385", "cortex-m3", ("cortex_m_plain", "ref")),
+    "scalar": ("mps2-an385", "cortex-m3", ("cortex_m_scalar", "ref")),
     "mve": ("mps3-an547", "cortex-m55", ("cortex_m_mve", "cortex_m_dsp", "ref")),
 }
 

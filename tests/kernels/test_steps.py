@@ -122,13 +122,13 @@ def _mve() -> list[Layer]:
     return found
 
 
-def _plain() -> list[Layer]:
+def _scalar() -> list[Layer]:
     found = []
     for style in (ONE_LINE, TWO_LINES):
-        kernels = [KernelId("plain_gemm"), KernelId("plain_conv")]
-        found += _matrix(kernels, scalar_matrix.match, step_seams.PLAIN_MATRIX, style)
-        more = (scalar_depthwise.match, step_seams.PLAIN_DEPTHWISE)
-        wanted = KernelId("plain_depthwise")
+        kernels = [KernelId("scalar_gemm"), KernelId("scalar_conv")]
+        found += _matrix(kernels, scalar_matrix.match, step_seams.SCALAR_MATRIX, style)
+        more = (scalar_depthwise.match, step_seams.SCALAR_DEPTHWISE)
+        wanted = KernelId("scalar_depthwise")
         found.append(_depthwise(wanted, style, (3, 3), 1, 4, 1, *more))
         found.append(_depthwise(wanted, style, (2, 4), 2, 2, 2, *more))
     return found
@@ -138,7 +138,7 @@ FAMILIES = {
     "dsp_matrix": (_dsp_matrix, "mps2-an500", "", ("cortex_m_dsp", "ref")),
     "dsp_depthwise": (_dsp_depthwise, "mps2-an500", "", ("cortex_m_dsp", "ref")),
     "mve": (_mve, "mps3-an547", "", ("cortex_m_mve", "ref")),
-    "plain": (_plain, "mps2-an385", "cortex-m3", ("cortex_m_plain", "ref")),
+    "scalar": (_scalar, "mps2-an385", "cortex-m3", ("cortex_m_scalar", "ref")),
 }
 
 

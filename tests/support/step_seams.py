@@ -21,7 +21,7 @@ from mcu_hybrid.compiler.select.mve.requant import Requant
 from mcu_hybrid.compiler.select.scalar import requant
 from mcu_hybrid.compiler.select.scalar.depthwise import match as scalar_depthwise
 from mcu_hybrid.compiler.select.scalar.matrix import pack as scalar_matrix
-from mcu_hybrid.compiler.select.scalar.requant import PlainRequant
+from mcu_hybrid.compiler.select.scalar.requant import ScalarRequant
 from mcu_hybrid.quant import multiply_by_quantized_multiplier
 from tests.support.step_faults import Seam, with_delta
 
@@ -85,11 +85,11 @@ def _mve_outputs(found: Requant, args: tuple[Any, ...], acc: np.ndarray) -> np.n
     return np.clip(out + found.out_zp, found.lo, found.hi)
 
 
-def _plain_names(found: PlainRequant) -> tuple[str, ...]:
+def _scalar_names(found: ScalarRequant) -> tuple[str, ...]:
     return ("start", "mul") if found.form == LINE else ("start", "mul", "addend")
 
 
-def _plain_changed(found: PlainRequant, name: str, delta: np.ndarray) -> PlainRequant:
+def _scalar_changed(found: ScalarRequant, name: str, delta: np.ndarray) -> ScalarRequant:
     if name == "start":
         return with_delta(found, name, delta)
     words = found.words.copy()
@@ -97,7 +97,7 @@ def _plain_changed(found: PlainRequant, name: str, delta: np.ndarray) -> PlainRe
     return replace(found, words=words)
 
 
-def _plain_outputs(found: PlainRequant, args: tuple[Any, ...], acc: np.ndarray) -> np.ndarray:
+def _scalar_outputs(found: ScalarRequant, args: tuple[Any, ...], acc: np.ndarray) -> np.ndarray:
     asked = requant.channels_of(*args[:3], **args[3])
     return found.apply(acc - asked.offset)
 
@@ -108,5 +108,5 @@ DEPTHWISE = Seam(
 )
 MVE_MATRIX = Seam(mve_matrix, "requant_of", _mve_names, with_delta, _mve_outputs)
 MVE_DEPTHWISE = Seam(mve_depthwise, "requant_of", _mve_names, with_delta, _mve_outputs)
-PLAIN_MATRIX = Seam(scalar_matrix, "fit", _plain_names, _plain_changed, _plain_outputs)
-PLAIN_DEPTHWISE = Seam(scalar_depthwise, "fit", _plain_names, _plain_changed, _plain_outputs)
+SCALAR_MATRIX = Seam(scalar_matrix, "fit", _scalar_names, _scalar_changed, _scalar_outputs)
+SCALAR_DEPTHWISE = Seam(scalar_depthwise, "fit", _scalar_names, _scalar_changed, _scalar_outputs)

@@ -35,7 +35,7 @@ from mcu_hybrid.firmware.render import Project, render_project
 BOARDS = {
     "cortex_m_dsp": "mps2-an500",
     "cortex_m_mve": "mps3-an547",
-    "cortex_m_plain": "mps2-an385",
+    "cortex_m_scalar": "mps2-an385",
 }
 _ROOTS = ("vectors", "text.Reset_Handler", "text.mh_fault_report", "text.mh_unexpected")
 _PARAMS = re.compile(r"^} (mh_\w+_params);", re.MULTILINE)

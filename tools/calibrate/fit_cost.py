@@ -6,7 +6,7 @@
 
 Random layers (tests/support/cost_cases.py) run on the emulated core, with the reference kernels and
 with the core's own; each kernel's constants are the non-negative least squares of the relative
-errors. Needed where a kernel of kernels/ref or kernels/cortex_m_plain, or the compiler, changed.
+errors. Needed where a kernel of kernels/ref or kernels/cortex_m_scalar, or the compiler, changed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from tests.support import arm_rig, cost_cases
 
 CORES = {  # the machine that runs a core's instructions, and the folders that are fitted there
     "cortex-m7": ("mps2-an500", (("ref",), ("cortex_m_dsp", "ref"))),
-    "cortex-m3": ("mps2-an385", (("ref",), ("cortex_m_plain", "ref"))),
-    "cortex-m0plus": ("mps2-an385", (("ref",), ("cortex_m_plain", "ref"))),
+    "cortex-m3": ("mps2-an385", (("ref",), ("cortex_m_scalar", "ref"))),
+    "cortex-m0plus": ("mps2-an385", (("ref",), ("cortex_m_scalar", "ref"))),
     "cortex-m55": (
         "mps3-an547",
         (("ref",), ("cortex_m_dsp", "ref"), ("cortex_m_mve", "cortex_m_dsp", "ref")),

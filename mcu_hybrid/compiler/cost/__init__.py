@@ -31,7 +31,7 @@ from mcu_hybrid.ops.base import KernelCall
 
 MEASURED = Path(__file__).with_name("measured.json")
 # The cores that are measured.
-DSP, MVE, PLAIN, NARROW = "cortex-m7", "cortex-m55", "cortex-m3", "cortex-m0plus"
+DSP, MVE, SCALAR, NARROW = "cortex-m7", "cortex-m55", "cortex-m3", "cortex-m0plus"
 # Cores with the instructions of a core that was measured, by the name in boards/cores.toml.
 _SAME = {"cortex-m4": DSP, "cortex-m7-sp": DSP, "cortex-m33": DSP}
 _FAMILIES = (
@@ -54,7 +54,7 @@ _TERMS: dict[str, Callable[[KernelCall], Terms]] = {
     family: terms for module in _FAMILIES for family, terms in module.TERMS.items()
 }
 _NARROW_TERMS = _TERMS | ref.NARROW_TERMS | scalar_depthwise.NARROW_TERMS
-_OF_FOLDER = {"cortex_m_mve": MVE, "cortex_m_dsp": DSP, "cortex_m_plain": PLAIN}
+_OF_FOLDER = {"cortex_m_mve": MVE, "cortex_m_dsp": DSP, "cortex_m_scalar": SCALAR}
 
 
 def core_of(kernel_dirs: Sequence[str]) -> str:

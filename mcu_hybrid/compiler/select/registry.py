@@ -37,7 +37,7 @@ FAST: dict[str, tuple[Match, ...]] = {
         mve_add.match,
         mve_pool.match,
     ),
-    "cortex_m_plain": (
+    "cortex_m_scalar": (
         scalar_matrix.match,
         scalar_depthwise.match,
         scalar_add.match,

@@ -16,7 +16,7 @@
 #include "mh_nn_fast.h"        /* matrix kernels of the DSP extension */
 #include "mh_nn_fast_dw.h"     /* depthwise kernels of the DSP extension */
 #include "mh_nn_fast_ew.h"     /* elementwise kernels, pools, moving of bytes, likewise */
-#include "mh_nn_plain.h"       /* kernels of cores without the DSP extension */
+#include "mh_nn_scalar.h"      /* kernels of cores without the DSP extension */
 #include "mh_nn_mve.h"         /* kernels of the vector extension (Helium) */
 #include "mh_nn_route.h"       /* route features and entropy */
 

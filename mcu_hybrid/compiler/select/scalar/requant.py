@@ -1,4 +1,4 @@
-"""Requantisation of the plain kernels: a line per channel, or TFLite's own arithmetic.
+"""Requantisation of the scalar kernels: a line per channel, or TFLite's own arithmetic.
 
 line   out = sat8(((sum + start) * mul + low) >> (32 + shift)); 0 <= low < mul < 2^31, low a
        multiple of 2^16. ``start`` is where the accumulator begins, ``low`` the rest of the line's
@@ -7,7 +7,7 @@ line   out = sat8(((sum + start) * mul + low) >> (32 + shift)); 0 <= low < mul <
 exact  TFLite's own arithmetic, as in ``requant``.
 
 A layer uses the line where every step of every channel (``breakpoints``) is in its place over all
-reachable sums, else the exact form. ``mh_nn_plain.h`` has the C. Not here: layouts.
+reachable sums, else the exact form. ``mh_nn_scalar.h`` has the C. Not here: layouts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mcu_hybrid.ops.activation import activation_range
 from mcu_hybrid.ops.weighted import bias_of, factors
 from mcu_hybrid.quant import INT8_MAX, INT8_MIN
 
-FORMS = {LINE: 0, EXACT: 1}  # MH_PLAIN_LINE, MH_PLAIN_EXACT
+FORMS = {LINE: 0, EXACT: 1}  # MH_SCALAR_LINE, MH_SCALAR_EXACT
 GRAIN = 1 << 16  # of low: cores without a 64-bit product add it to a middle one
 SUM_LIMIT = 1 << 30
 MAX_SHIFT = 20
@@ -38,7 +38,7 @@ _CONSTANT_SLOPE = 2.0**-22  # of channels with one output: flat, yet 128 is with
 
 
 @dataclass(frozen=True)
-class PlainRequant:
+class ScalarRequant:
     """Constants [channels] of a layer: ``start`` and what else the C reads of a channel.
 
     ``clamp`` holds bounds tighter than those of int8, else these.
@@ -86,13 +86,13 @@ def channels_of(graph: Graph, op: Op, weights: np.ndarray, *, centred: bool) -> 
     return Channels(mult, shift, quant.zero_point, lo, hi, low, high, offset)
 
 
-def fit(graph: Graph, op: Op, weights: np.ndarray, *, centred: bool) -> PlainRequant | None:
+def fit(graph: Graph, op: Op, weights: np.ndarray, *, centred: bool) -> ScalarRequant | None:
     """The form of a layer, as ``channels_of`` describes it; None where none is exact."""
     asked = channels_of(graph, op, weights, centred=centred)
     clamp = (asked.lo, asked.hi)
     line = _line(asked)
     if line is not None:
-        return PlainRequant(LINE, *line, clamp, Counter({LINE: len(weights)}))
+        return ScalarRequant(LINE, *line, clamp, Counter({LINE: len(weights)}))
     exact = fit_layer(
         *(asked.mult, asked.shift, asked.zp, asked.lo, asked.hi),
         *(asked.acc_min - asked.offset, asked.acc_max - asked.offset, asked.offset),
@@ -101,7 +101,7 @@ def fit(graph: Graph, op: Op, weights: np.ndarray, *, centred: bool) -> PlainReq
     if exact is None:
         return None
     words = np.stack([exact.mul, exact.addend, exact.right], 1)
-    return PlainRequant(EXACT, exact.offset, words, clamp, exact.forms)
+    return ScalarRequant(EXACT, exact.offset, words, clamp, exact.forms)
 
 
 @by_content

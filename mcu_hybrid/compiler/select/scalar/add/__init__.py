@@ -1,1 +1,1 @@
-"""plain_add: ADD and SUB of equal shapes."""
+"""scalar_add: ADD and SUB of equal shapes."""

@@ -16,5 +16,5 @@ def _add(call: KernelCall) -> Terms:
 
 
 TERMS: dict[str, Callable[[KernelCall], Terms]] = {
-    "plain_add": _add,
+    "scalar_add": _add,
 }

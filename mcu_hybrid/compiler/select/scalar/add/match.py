@@ -15,7 +15,7 @@ from mcu_hybrid.ops.sub import is_sum
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
-    """The plain kernel of an addition or subtraction of equal shapes, or None."""
+    """The scalar kernel of an addition or subtraction of equal shapes, or None."""
     if not is_sum(op):
         return None
     a, b, out = (graph.tensor(i) for i in (*op.inputs, *op.outputs))
@@ -25,14 +25,14 @@ def match(graph: Graph, op: Op) -> Choice | None:
     lo, hi = activation_range(op.attrs.activation, out.require_quant())
     names = ("mul_a", "mul_b", "addend", "shift")
     fields = (("size", out.elements), *zip(names, line, strict=True), ("lo", lo), ("hi", hi))
-    params = CStruct("mh_plain_add_params", fields)
+    params = CStruct("mh_scalar_add_params", fields)
     call = KernelCall(
-        KernelId("plain_add"),
+        KernelId("scalar_add"),
         params,
         "binary",
         op.inputs,
         op.outputs,
-        "plain_add_s8",
-        ("plain_matrix_s8", "plain_dot_s8"),
+        "scalar_add_s8",
+        ("scalar_matrix_s8", "scalar_dot_s8"),
     )
     return Choice(call, 0, operator(op.kind).inplace(graph, op), None, {})

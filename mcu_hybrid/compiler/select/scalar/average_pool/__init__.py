@@ -1,1 +1,1 @@
-"""plain_average_pool: AVERAGE_POOL_2D."""
+"""scalar_average_pool: AVERAGE_POOL_2D."""

@@ -28,5 +28,5 @@ def _average_pool(call: KernelCall) -> Terms:
 
 
 TERMS: dict[str, Callable[[KernelCall], Terms]] = {
-    "plain_average_pool": _average_pool,
+    "scalar_average_pool": _average_pool,
 }

@@ -9,17 +9,17 @@ from mcu_hybrid.ops.base import CStruct, KernelCall, KernelId
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
-    """The plain kernel of an average pool."""
+    """The scalar kernel of an average pool."""
     if not average_pool2d.AVERAGE_POOL_2D.serves(op):
         return None
     fields = pooling.lower(graph, op, "average_pool2d").params.fields
-    params = CStruct("mh_plain_pool_params", fields)
+    params = CStruct("mh_scalar_pool_params", fields)
     call = KernelCall(
-        KernelId("plain_average_pool"),
+        KernelId("scalar_average_pool"),
         params,
         "unary",
         op.inputs,
         op.outputs,
-        "plain_average_pool_s8",
+        "scalar_average_pool_s8",
     )
     return Choice(call, 0, (), None, {})

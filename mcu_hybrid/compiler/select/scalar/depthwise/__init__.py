@@ -1,1 +1,1 @@
-"""plain_depthwise: DEPTHWISE_CONV_2D."""
+"""scalar_depthwise: DEPTHWISE_CONV_2D."""

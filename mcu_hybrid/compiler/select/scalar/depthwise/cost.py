@@ -91,8 +91,8 @@ def _narrow_depthwise(call: KernelCall) -> Terms:
 
 
 TERMS: dict[str, Callable[[KernelCall], Terms]] = {
-    "plain_depthwise": _wide_depthwise,
+    "scalar_depthwise": _wide_depthwise,
 }
 NARROW_TERMS: dict[str, Callable[[KernelCall], Terms]] = {
-    "plain_depthwise": _narrow_depthwise
+    "scalar_depthwise": _narrow_depthwise
 }  # Armv6-M: for want of registers

@@ -1,4 +1,4 @@
-"""DEPTHWISE_CONV_2D on the plain kernel: weights by channel, bands that fit a small scratch."""
+"""DEPTHWISE_CONV_2D on the scalar kernel: weights by channel, bands that fit a small scratch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PIXELS = 4  # computed at once: the last ones may read beyond a row's end
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
-    """The plain kernel of a depthwise convolution, or None (other operators, no exact form)."""
+    """The scalar kernel of a depthwise convolution, or None (other operators, no exact form)."""
     if not DEPTHWISE_CONV_2D.serves(op):
         return None
     weights = weights_of(graph, op)[0]
@@ -45,15 +45,15 @@ def match(graph: Graph, op: Op) -> Choice | None:
         ("in_zp", source.require_quant().zero_point),
         *zip(("band_rows", "row_width", "copy_rows"), band, strict=True),
     )
-    params = CStruct("mh_plain_depthwise_params", fields)
+    params = CStruct("mh_scalar_depthwise_params", fields)
     call = KernelCall(
-        KernelId("plain_depthwise"),
+        KernelId("scalar_depthwise"),
         params,
         "unary",
         op.inputs[:1],
         op.outputs,
-        "plain_depthwise_s8",
-        ("plain_matrix_s8", "plain_dot_s8"),
+        "scalar_depthwise_s8",
+        ("scalar_matrix_s8", "scalar_dot_s8"),
     )
     return Choice(call, 2 * band[1] * band[2], (), None, requant.forms)
 

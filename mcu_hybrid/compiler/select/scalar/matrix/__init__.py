@@ -1,1 +1,1 @@
-"""plain_gemm and plain_conv: CONV_2D and FULLY_CONNECTED."""
+"""scalar_gemm and scalar_conv: CONV_2D and FULLY_CONNECTED."""

@@ -15,7 +15,7 @@ GROUP = 4  # channels of a product
 
 
 def _products(v: Values, pixels: int) -> Terms:
-    """mh_plain_pixels2 for all pairs, mh_plain_pixel for the last of an odd number."""
+    """mh_scalar_pixels2 for all pairs, mh_scalar_pixel for the last of an odd number."""
     pairs, odd = divmod(pixels, 2)
     groups, rest = divmod(v["out_c"], GROUP)
     form, steps, every = v["form"], v["steps"], groups + (rest > 0)
@@ -86,6 +86,6 @@ def _gathered(v: Values, rows: Seen, columns: Seen) -> Terms:
 
 
 TERMS: dict[str, Callable[[KernelCall], Terms]] = {
-    "plain_gemm": _gemm,
-    "plain_conv": _conv,
+    "scalar_gemm": _gemm,
+    "scalar_conv": _conv,
 }

@@ -1,4 +1,4 @@
-"""CONV_2D and FULLY_CONNECTED on the plain tiles: weights in groups of 4 channels x 4 inputs."""
+"""CONV_2D and FULLY_CONNECTED on the scalar tiles: weights in groups of 4 channels x 4 inputs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mcu_hybrid.ops.fully_connected import FULLY_CONNECTED
 from mcu_hybrid.ops.padding import window_fields
 from mcu_hybrid.ops.weighted import weights_of
 
-_HELPERS = ("plain_dot_s8", "plain_matrix_s8")
+_HELPERS = ("scalar_dot_s8", "scalar_matrix_s8")
 
 
 def match(graph: Graph, op: Op) -> Choice | None:
-    """The plain kernel of a matrix layer, or None (other operators, groups, no exact form)."""
+    """The scalar kernel of a matrix layer, or None (other operators, groups, no exact form)."""
     if FULLY_CONNECTED.serves(op):
         return _dense(graph, op)
     if not CONV_2D.serves(op):
@@ -45,7 +45,7 @@ def _dense(graph: Graph, op: Op) -> Choice | None:
 
 
 def _gemm(op: Op, layer: Packed, pixels: int) -> Choice:
-    params = CStruct("mh_plain_gemm_params", (*layer.fields, ("pixels", pixels)))
+    params = CStruct("mh_scalar_gemm_params", (*layer.fields, ("pixels", pixels)))
     return _choice(op, layer, "gemm", params, 0)
 
 
@@ -60,7 +60,7 @@ def _conv(graph: Graph, op: Op, layer: Packed, kernel: tuple[int, int]) -> Choic
         *window_fields(graph, op, op.attrs.window, kernel, dilated=True),
         ("in_zp", source.require_quant().zero_point),
     )
-    params = CStruct("mh_plain_conv_params", (*layer.fields, *sizes))
+    params = CStruct("mh_scalar_conv_params", (*layer.fields, *sizes))
     return _choice(op, layer, "conv", params, 8 * layer.steps)
 
 
@@ -72,18 +72,18 @@ def _rows(graph: Graph, op: Op, layer: Packed, vectors: int) -> Choice:
     sizes = dict.fromkeys((*ones, *steps), 1)
     sizes |= {"in_w": vectors, "out_w": vectors, "in_c": source.elements // vectors}
     sizes |= {"pad_top": 0, "pad_left": 0, "in_zp": source.require_quant().zero_point}
-    params = CStruct("mh_plain_conv_params", (*layer.fields, *sizes.items()))
+    params = CStruct("mh_scalar_conv_params", (*layer.fields, *sizes.items()))
     return _choice(op, layer, "conv", params, 8 * layer.steps)
 
 
 def _choice(op: Op, layer: Packed, name: str, params: CStruct, scratch: int) -> Choice:
     call = KernelCall(
-        KernelId(f"plain_{name}"),
+        KernelId(f"scalar_{name}"),
         params,
         "unary",
         op.inputs[:1],
         op.outputs,
-        f"plain_{name}_s8",
+        f"scalar_{name}_s8",
         _HELPERS,
     )
     return Choice(call, scratch, (), None, layer.requant.forms)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mcu_hybrid.compiler.select.scalar.requant import FORMS, PlainRequant, fit
+from mcu_hybrid.compiler.select.scalar.requant import FORMS, ScalarRequant, fit
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.base import CTable, Field
 
@@ -19,7 +19,7 @@ class Packed:
 
     fields: tuple[Field, ...]
     steps: int
-    requant: PlainRequant
+    requant: ScalarRequant
 
 
 def pack_layer(graph: Graph, op: Op, weights: np.ndarray) -> Packed | None:

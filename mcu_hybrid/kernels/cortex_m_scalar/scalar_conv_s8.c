@@ -2,7 +2,7 @@
  * the zero point where it hangs over the map. */
 #include <string.h>
 
-#include "mh_plain.h"
+#include "mh_scalar.h"
 
 static inline int8_t *copy(int8_t *to, const int8_t *from, int32_t bytes)
 {
@@ -29,7 +29,7 @@ static inline int32_t clip(int32_t x, int32_t lo, int32_t hi)
 }
 
 /* One row of the window from column x0 of an input row. */
-static int8_t *window_row(const mh_plain_conv_params *p, const int8_t *row, int32_t x0, int8_t *to)
+static int8_t *window_row(const mh_scalar_conv_params *p, const int8_t *row, int32_t x0, int8_t *to)
 {
     const int32_t depth = p->in_c;
     if (p->dilation_w == 1) {
@@ -49,7 +49,7 @@ static int8_t *window_row(const mh_plain_conv_params *p, const int8_t *row, int3
     return to;
 }
 
-static void window(const mh_plain_conv_params *p, const int8_t *in, int32_t y0, int32_t x0,
+static void window(const mh_scalar_conv_params *p, const int8_t *in, int32_t y0, int32_t x0,
                    int8_t *to)
 {
     const int32_t row_bytes = p->in_w * p->in_c;
@@ -62,11 +62,11 @@ static void window(const mh_plain_conv_params *p, const int8_t *in, int32_t y0, 
     }
 }
 
-mh_status mh_plain_conv_s8(const mh_plain_conv_params *p, const int8_t *in, int8_t *out,
-                           void *scratch)
+mh_status mh_scalar_conv_s8(const mh_scalar_conv_params *p, const int8_t *in, int8_t *out,
+                            void *scratch)
 {
-    const mh_plain_layer layer = {p->weights, p->constants, p->steps, p->out_c,
-                                  p->form,    p->lo,        p->hi};
+    const mh_scalar_layer layer = {p->weights, p->constants, p->steps, p->out_c,
+                                   p->form,    p->lo,        p->hi};
     const int32_t length = 4 * p->steps;
     int8_t *const column0 = scratch;
     int8_t *const column1 = column0 + length;
@@ -79,14 +79,14 @@ mh_status mh_plain_conv_s8(const mh_plain_conv_params *p, const int8_t *in, int8
             window(p, in, y * p->stride_h - p->pad_top, x0, is_waiting ? column1 : column0);
             is_waiting ^= 1;
             if (!is_waiting) {
-                mh_plain_pixels2(&layer, column0, column1, at);
+                mh_scalar_pixels2(&layer, column0, column1, at);
                 at += 2 * p->out_c;
             }
         }
     }
     if (is_waiting) {
-        mh_plain_pixel(&layer, column0, at);
+        mh_scalar_pixel(&layer, column0, at);
     }
-    mh_plain_clamp(out, p->out_h * p->out_w * p->out_c, p->lo, p->hi);
+    mh_scalar_clamp(out, p->out_h * p->out_w * p->out_c, p->lo, p->hi);
     return MH_OK;
 }

@@ -1,9 +1,9 @@
 /* Sums of products of 4 channels by 2 pixels (or 1): the inner loops of the matrix kernels, for
- * Thumb-2 and for Armv6-M. Elsewhere they are C (plain_dot_s8.c), and this file is empty. Weights
+ * Thumb-2 and for Armv6-M. Elsewhere they are C (scalar_dot_s8.c), and this file is empty. Weights
  * lie as [steps][4 channels][4 inputs]. */
 #if defined(__thumb2__)
 
-#include "mh_plain_job.h"
+#include "mh_scalar_job.h"
 
 /* Thumb-2.
  *
@@ -36,12 +36,12 @@
     mla r4, r3, lr, r4; mla r8, r12, lr, r8
 .endm
 
-/* void mh_plain_dot2(const int8_t *x0, const int8_t *x1, const int8_t *weights, const int8_t *end,
+/* void mh_scalar_dot2(const int8_t *x0, const int8_t *x1, const int8_t *weights, const int8_t *end,
  *                    const int32_t *start, int32_t *sums) */
 #define DOT2_END 0 /* r3 as it was pushed */
 #define DOT2_START 40 /* arguments on the stack, behind ten registers */
 #define DOT2_SUMS 44
-FUNCTION mh_plain_dot2
+FUNCTION mh_scalar_dot2
     push {r3-r11, lr}
     ldr r4, [sp, #DOT2_START]
     ldm r4, {r4-r7}
@@ -54,10 +54,10 @@ FUNCTION mh_plain_dot2
     ldr r0, [sp, #DOT2_SUMS]
     stm r0, {r4-r11}
     pop {r3-r11, pc}
-END mh_plain_dot2
+END mh_scalar_dot2
 
-/* The frame of mh_plain_groups2: a copy of the job, and behind it where the group's weights end. */
-#define FRAME(field) MH_PLAIN_JOB_##field
+/* The frame of mh_scalar_groups2: a copy of the job, and behind it where the group's weights end. */
+#define FRAME(field) MH_SCALAR_JOB_##field
 #define FRAME_GROUP_END 36
 #define FRAME_BYTES 44
 
@@ -100,13 +100,13 @@ END mh_plain_dot2
     strb lr, [r0, r1]
 .endm
 
-/* void mh_plain_groups2(const mh_plain_job *job) */
-FUNCTION mh_plain_groups2
+/* void mh_scalar_groups2(const mh_scalar_job *job) */
+FUNCTION mh_scalar_groups2
     push {r4-r11, lr}
     sub sp, #FRAME_BYTES
-    FIELDS MH_PLAIN_JOB_ALL
+    FIELDS MH_SCALAR_JOB_ALL
     ldm r0, {r1-r9}
-    FIELDS MH_PLAIN_JOB_ALL
+    FIELDS MH_SCALAR_JOB_ALL
     stm sp, {r1-r9}
 1:
     FIELDS FRAME(WEIGHTS), FRAME(GROUP_BYTES)
@@ -144,9 +144,9 @@ FUNCTION mh_plain_groups2
     bne 1b
     add sp, #FRAME_BYTES
     pop {r4-r11, pc}
-END mh_plain_groups2
+END mh_scalar_groups2
 
-/* void mh_plain_dot1(const int8_t *x, const int8_t *weights, const int8_t *end,
+/* void mh_scalar_dot1(const int8_t *x, const int8_t *weights, const int8_t *end,
  *                    const int32_t *start, int32_t *sums)
  *
  *   r0      inputs
@@ -164,7 +164,7 @@ END mh_plain_groups2
     MLA1 3, \input, r7; MLA1 2, \input, r6; MLA1 1, \input, r5; MLA1 0, \input, r4
 .endm
 #define DOT1_SUMS 24 /* argument on the stack, behind six registers */
-FUNCTION mh_plain_dot1
+FUNCTION mh_scalar_dot1
     push {r4-r8, lr}
     ldm r3, {r4-r7}
 1:
@@ -178,7 +178,7 @@ FUNCTION mh_plain_dot1
     ldr r0, [sp, #DOT1_SUMS]
     stm r0, {r4-r7}
     pop {r4-r8, pc}
-END mh_plain_dot1
+END mh_scalar_dot1
 
 #elif defined(__ARM_ARCH_6M__)
 
@@ -215,12 +215,12 @@ END mh_plain_dot1
     adds r4, #1
 .endm
 
-/* void mh_plain_half2(const int8_t *x0, const int8_t *x1, const int8_t *weights,
+/* void mh_scalar_half2(const int8_t *x0, const int8_t *x1, const int8_t *weights,
  *                     const int8_t *end, const int32_t *start, int32_t *sums)
  * Two channels of a group. r12 = end. */
 #define HALF2_START 36 /* arguments on the stack, behind nine registers */
 #define HALF2_SUMS 40
-FUNCTION mh_plain_half2
+FUNCTION mh_scalar_half2
     PUSH_HIGH
     mov r12, r3
     ldr r5, [sp, #HALF2_START]
@@ -249,7 +249,7 @@ FUNCTION mh_plain_half2
     mov r6, r11
     str r6, [r5, #20]
     POP_HIGH
-END mh_plain_half2
+END mh_scalar_half2
 
 /* One input (r4: its number) with the weights of four channels. */
 .macro CHANNEL1 weights, sum
@@ -263,11 +263,11 @@ END mh_plain_half2
     adds r4, #1
 .endm
 
-/* void mh_plain_dot1(const int8_t *x, const int8_t *weights, const int8_t *end,
+/* void mh_scalar_dot1(const int8_t *x, const int8_t *weights, const int8_t *end,
  *                    const int32_t *start, int32_t *sums)
  * r12 = end. */
 #define DOT1_SUMS 36 /* argument on the stack, behind nine registers */
-FUNCTION mh_plain_dot1
+FUNCTION mh_scalar_dot1
     PUSH_HIGH
     mov r12, r2
     ldm r3!, {r4-r7}
@@ -292,6 +292,6 @@ FUNCTION mh_plain_dot1
     mov r4, r8; mov r5, r9; mov r6, r10; mov r7, r11
     stm r0!, {r4-r7}
     POP_HIGH
-END mh_plain_dot1
+END mh_scalar_dot1
 
 #endif

@@ -1,9 +1,9 @@
 /* ADD and SUB of operands of the same shape, as one line in both. The sum fits 32 bits, but not
  * every part of it: unsigned arithmetic wraps round to the same. */
-#include "mh_plain.h"
+#include "mh_scalar.h"
 
-mh_status mh_plain_add_s8(const mh_plain_add_params *p, const int8_t *a, const int8_t *b,
-                          int8_t *out, void *scratch)
+mh_status mh_scalar_add_s8(const mh_scalar_add_params *p, const int8_t *a, const int8_t *b,
+                           int8_t *out, void *scratch)
 {
     const uint32_t mul_a = (uint32_t)p->mul_a, mul_b = (uint32_t)p->mul_b;
     const uint32_t addend = (uint32_t)p->addend;
@@ -12,8 +12,8 @@ mh_status mh_plain_add_s8(const mh_plain_add_params *p, const int8_t *a, const i
 #pragma GCC unroll 4
     for (int32_t left = p->size; left > 0; left--) {
         const uint32_t sum = (uint32_t)*a++ * mul_a + (uint32_t)*b++ * mul_b + addend;
-        *out++ = (int8_t)mh_plain_sat8((int32_t)sum >> shift);
+        *out++ = (int8_t)mh_scalar_sat8((int32_t)sum >> shift);
     }
-    mh_plain_clamp(out - p->size, p->size, p->lo, p->hi);
+    mh_scalar_clamp(out - p->size, p->size, p->lo, p->hi);
     return MH_OK;
 }

@@ -1,4 +1,4 @@
-"""Random layers of every kind that the plain kernels take, as cases for both rigs.
+"""Random layers of every kind that the scalar kernels take, as cases for both rigs.
 
 Matrix layers are those of matrix_cases.py. Not here: running them.
 """
@@ -23,7 +23,7 @@ from mcu_hybrid.quant import QuantParams
 from tests.support import matrix_cases
 from tests.support.arm_rig import ArmCase
 
-FOLDERS = ("cortex_m_plain", "ref")
+FOLDERS = ("cortex_m_scalar", "ref")
 MATCHERS = (
     scalar_matrix.match,
     scalar_depthwise.match,
@@ -42,7 +42,7 @@ def random_graph(rng: np.random.Generator) -> Graph:
 
 
 def choice_of(graph: Graph) -> Choice | None:
-    """What the plain modules make of the operator."""
+    """What the scalar modules make of the operator."""
     found = (match(graph, graph.ops[0]) for match in MATCHERS)
     return next((choice for choice in found if choice is not None), None)
 

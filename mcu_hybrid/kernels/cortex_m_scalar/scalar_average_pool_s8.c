@@ -1,6 +1,6 @@
 /* AVERAGE_POOL_2D, four channels at a time: the mean of the values inside the map, rounded half
  * away from zero. */
-#include "mh_plain.h"
+#include "mh_scalar.h"
 
 static inline int32_t max_of(int32_t a, int32_t b)
 {
@@ -19,13 +19,13 @@ typedef struct {
     int32_t pixel_step, row_step;
 } area;
 
-static inline int8_t mean(int32_t sum, int32_t count, const mh_plain_pool_params *p)
+static inline int8_t mean(int32_t sum, int32_t count, const mh_scalar_pool_params *p)
 {
     const int32_t half = sum > 0 ? count / 2 : -(count / 2);
-    return (int8_t)mh_plain_bounded((sum + half) / count, p->lo, p->hi);
+    return (int8_t)mh_scalar_bounded((sum + half) / count, p->lo, p->hi);
 }
 
-static void mean4(const mh_plain_pool_params *p, const area *window, int32_t c, int8_t *out)
+static void mean4(const mh_scalar_pool_params *p, const area *window, int32_t c, int8_t *out)
 {
     const int8_t *row = window->first + c;
     const int32_t step = window->pixel_step, count = window->rows * window->columns;
@@ -45,7 +45,7 @@ static void mean4(const mh_plain_pool_params *p, const area *window, int32_t c, 
     out[3] = mean(s3, count, p);
 }
 
-static void mean1(const mh_plain_pool_params *p, const area *window, int32_t c, int8_t *out)
+static void mean1(const mh_scalar_pool_params *p, const area *window, int32_t c, int8_t *out)
 {
     const int8_t *row = window->first + c;
     int32_t sum = 0;
@@ -57,8 +57,8 @@ static void mean1(const mh_plain_pool_params *p, const area *window, int32_t c, 
     *out = mean(sum, window->rows * window->columns, p);
 }
 
-mh_status mh_plain_average_pool_s8(const mh_plain_pool_params *p, const int8_t *in, int8_t *out,
-                                   void *scratch)
+mh_status mh_scalar_average_pool_s8(const mh_scalar_pool_params *p, const int8_t *in, int8_t *out,
+                                    void *scratch)
 {
     (void)scratch;
     for (int32_t oy = 0; oy < p->out_h; oy++) {

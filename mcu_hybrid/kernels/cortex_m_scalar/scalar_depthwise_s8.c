@@ -4,7 +4,7 @@
  * The copy holds values minus the zero point: columns of padding are zeros, and rows above or below
  * the map are left out of the sums.
  */
-#include "mh_plain.h"
+#include "mh_scalar.h"
 
 #if defined(__ARM_ARCH_6M__)
 #define PIXELS 2 /* for want of registers */
@@ -15,7 +15,7 @@
 
 /* One channel of a band of output rows. */
 typedef struct {
-    const mh_plain_depthwise_params *p;
+    const mh_scalar_depthwise_params *p;
     const int16_t *copy;
     int32_t copied_from; /* input row at which the copy begins */
     const int8_t *weights;
@@ -82,7 +82,7 @@ static inline __attribute__((always_inline)) void sum_pixels(row_window window, 
 }
 
 /* Which rows of the window at input row y0 lie inside the map. */
-static inline void clip_rows(const mh_plain_depthwise_params *p, int32_t y0, int32_t *first,
+static inline void clip_rows(const mh_scalar_depthwise_params *p, int32_t y0, int32_t *first,
                              int32_t *end)
 {
     const int32_t step = p->dilation_h;
@@ -99,11 +99,11 @@ static inline void clip_rows(const mh_plain_depthwise_params *p, int32_t y0, int
 static inline __attribute__((always_inline)) void channel(const channel_job *job, int32_t kernel_w,
                                                           int32_t stride)
 {
-    const mh_plain_depthwise_params *p = job->p;
+    const mh_scalar_depthwise_params *p = job->p;
     const int32_t step = stride != 0 ? stride : p->stride_w, out_step = job->out_step;
     const int32_t start = job->constants[0], form = p->form;
     const int32_t k[3] = {job->constants[1], job->constants[2],
-                          job->constants[mh_plain_words(form)]};
+                          job->constants[mh_scalar_words(form)]};
     row_window window = {
         .x_step = p->dilation_h * p->row_width,
         .kernel_w = p->kernel_w,
@@ -127,15 +127,15 @@ static inline __attribute__((always_inline)) void channel(const channel_job *job
                 sums[n] = start;
             }
             sum_pixels(window, x, kernel_w, stride, PIXELS, sums);
-            if (form == MH_PLAIN_LINE) {
+            if (form == MH_SCALAR_LINE) {
 #pragma GCC unroll 4
                 for (int32_t n = 0; n < PIXELS; n++) {
-                    sums[n] = mh_plain_line_s8(sums[n], k);
+                    sums[n] = mh_scalar_line_s8(sums[n], k);
                 }
             } else {
 #pragma GCC unroll 4
                 for (int32_t n = 0; n < PIXELS; n++) {
-                    sums[n] = mh_plain_exact_s8(sums[n], k);
+                    sums[n] = mh_scalar_exact_s8(sums[n], k);
                 }
             }
 #pragma GCC unroll 4
@@ -149,8 +149,8 @@ static inline __attribute__((always_inline)) void channel(const channel_job *job
         if (left == 1) {
             int32_t sum = start;
             sum_pixels(window, x, kernel_w, stride, 1, &sum);
-            *out = (int8_t)(form == MH_PLAIN_LINE ? mh_plain_line_s8(sum, k)
-                                                  : mh_plain_exact_s8(sum, k));
+            *out = (int8_t)(form == MH_SCALAR_LINE ? mh_scalar_line_s8(sum, k)
+                                                   : mh_scalar_exact_s8(sum, k));
             out += out_step;
         }
     }
@@ -181,7 +181,7 @@ static void channel_any(const channel_job *job)
     channel(job, 0, 0);
 }
 
-static channel_function function_of(const mh_plain_depthwise_params *p)
+static channel_function function_of(const mh_scalar_depthwise_params *p)
 {
     if (p->dilation_w != 1 || p->stride_w > 2) {
         return channel_any;
@@ -193,7 +193,7 @@ static channel_function function_of(const mh_plain_depthwise_params *p)
 }
 
 /* Rows y .. end of one channel into the copy. */
-static void copy_channel(const mh_plain_depthwise_params *p, const int8_t *in, int32_t y,
+static void copy_channel(const mh_scalar_depthwise_params *p, const int8_t *in, int32_t y,
                          int32_t end, int16_t *copy)
 {
     const int32_t depth = p->in_c, zero_point = p->in_zp;
@@ -207,7 +207,7 @@ static void copy_channel(const mh_plain_depthwise_params *p, const int8_t *in, i
     }
 }
 
-static void band(const mh_plain_depthwise_params *p, const int8_t *in, int8_t *out, int16_t *copy,
+static void band(const mh_scalar_depthwise_params *p, const int8_t *in, int8_t *out, int16_t *copy,
                  int32_t oy, int32_t rows)
 {
     const int32_t out_c = p->in_c * p->multiplier, taps_count = p->kernel_h * p->kernel_w;
@@ -222,14 +222,14 @@ static void band(const mh_plain_depthwise_params *p, const int8_t *in, int8_t *o
         for (int32_t m = 0; m < p->multiplier; m++) {
             function(&job);
             job.weights += taps_count;
-            job.constants += 1 + mh_plain_words(p->form);
+            job.constants += 1 + mh_scalar_words(p->form);
             job.out++;
         }
     }
 }
 
-mh_status mh_plain_depthwise_s8(const mh_plain_depthwise_params *p, const int8_t *in, int8_t *out,
-                                void *scratch)
+mh_status mh_scalar_depthwise_s8(const mh_scalar_depthwise_params *p, const int8_t *in, int8_t *out,
+                                 void *scratch)
 {
     int16_t *const copy = scratch;
     if (p->multiplier < 1 || p->band_rows < 1) {
@@ -242,6 +242,6 @@ mh_status mh_plain_depthwise_s8(const mh_plain_depthwise_params *p, const int8_t
         const int32_t left = p->out_h - oy;
         band(p, in, out, copy, oy, left < p->band_rows ? left : p->band_rows);
     }
-    mh_plain_clamp(out, p->out_h * p->out_w * p->in_c * p->multiplier, p->lo, p->hi);
+    mh_scalar_clamp(out, p->out_h * p->out_w * p->in_c * p->multiplier, p->lo, p->hi);
     return MH_OK;
 }
