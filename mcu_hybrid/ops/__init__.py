@@ -8,16 +8,21 @@ ops/<name>.py, and kernels/<name>_s8.c with the header <name>_s8.h that declares
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache, wraps
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from mcu_hybrid import plugins
-from mcu_hybrid.errors import InputError, UnsupportedOp
+from mcu_hybrid.errors import InputError, McuHybridError, UnsupportedOp
 from mcu_hybrid.graph.types import Op
 from mcu_hybrid.ops.base import Operator, Traits
+
+# What runs when the file of a model is read already, and no fault of it can be meant.
+_RUN_LATER = ("reference", "lower", "ties", "macs", "scratch_bytes", "inplace")
 
 
 def known() -> Mapping[str, Operator[Any]]:
@@ -59,13 +64,36 @@ def _known(stamp: tuple[str, ...]) -> Mapping[str, Operator[Any]]:
                 path=path,
             )
         for kind, made in own.items():
-            if found.setdefault(kind, made) is not made:
+            if found.get(kind) is made:
+                continue  # one of ours that the file imports
+            if kind in found:
                 raise InputError(
                     f"serves {kind}, which another file serves already",
                     "take the file away, or give its operator another kind",
                     path=path,
                 )
+            told: dict[str, Any] = {n: _told(path, getattr(made, n)) for n in _RUN_LATER}
+            found[kind] = replace(made, **told)
     return found
+
+
+def _told(path: Path, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The user's function; what it raises by a fault of its own names its file."""
+
+    @wraps(function)
+    def run(*args: Any) -> Any:
+        try:
+            return function(*args)
+        except McuHybridError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"{function.__name__} fails: {type(error).__name__}: {error}",
+                "mend the operator's file; -v says what led to it",
+                path=path,
+            ) from error
+
+    return run
 
 
 def _operators(module: ModuleType) -> dict[str, Operator[Any]]:

@@ -74,7 +74,12 @@ def test_an_operator_of_a_folder_runs_and_equals_tflm(model: Path, tmp_path: Pat
 
 
 def test_an_operator_of_a_folder_is_told_and_has_its_resolver(model: Path, tmp_path: Path) -> None:
-    told = run(OWN, "summarize", str(model), "--json")
+    folder = tmp_path / "operators"
+    shutil.copytree(OWN, folder)
+    second = (OWN / "ops/absolute.py").read_text("utf-8").replace("ABS", "NEG")
+    second += "\nfrom mcu_hybrid.ops.tanh import TANH  # one of ours, which it only reads\n"
+    (folder / "ops/negate.py").write_text(second, encoding="utf-8")
+    told = run(folder, "summarize", str(model), "--json")
     assert told.returncode == 0, told.stderr
     assert [row["op"] for row in json.loads(told.stdout)["layers"]] == ["CONV_2D", "ABS", "CONV_2D"]
     code = (
@@ -112,6 +117,23 @@ def test_faults_in_the_folder_are_told_with_the_file(words: str, tmp_path: Path,
     assert done.returncode == 1 and words in done.stderr and "next step" in done.stderr
     assert str(folder / "ops/x.py" if files else folder) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("function", ["reference", "lower"])
+def test_a_fault_of_the_operator_is_told_with_its_file(
+    function: str, tmp_path: Path, model: Path
+) -> None:
+    folder = tmp_path / "operators"
+    shutil.copytree(OWN, folder)
+    own = folder / "ops/absolute.py"
+    named = f"{function}={function}"
+    assert named in own.read_text("utf-8")
+    broken = own.read_text("utf-8").replace(named, f"{function}=lambda *args: args[9]")
+    own.write_text(broken, encoding="utf-8")
+    out = tmp_path / "build"
+    done = run(folder, "build", str(model), "--board", "native", "--out", str(out))
+    assert done.returncode == 1 and "absolute.py: <lambda> fails: IndexError" in done.stderr
+    assert "Traceback" not in done.stderr and not out.exists()
 
 
 def test_a_kernel_with_the_name_of_ours_is_refused(tmp_path: Path, model: Path) -> None:
