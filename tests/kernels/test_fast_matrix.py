@@ -24,7 +24,7 @@ def test_random_layers(machine: str, tmp_path: Path) -> None:
     kernels = [case.call.kernel for case in cases]
     seen = Counter((kernel.family, kernel.form) for kernel in kernels)
     small = {kernel for kernel in kernels if kernel.variant == "small"}
-    for kernel in ("gemm", "conv", "convb"):
+    for kernel in ("gemm", "conv", "conv_band"):
         for form in ("line", "fine", "exact", "plain"):
             assert seen[kernel, form], (kernel, form, seen)
         assert any(one.family == kernel for one in small), small

@@ -51,11 +51,11 @@ class Layer:
 def _matrix(
     kernels: Iterable[KernelId], match: Match, seam: Seam, style: Style, wide: bool = False
 ) -> list[Layer]:
-    """gemm, conv and convb: by the number of input channels and the window."""
-    windows = {"gemm": ((1, 1), 8), "conv": ((1, 2), 4), "convb": ((2, 2), 3)}
+    """gemm, conv and conv_band: by the number of input channels and the window."""
+    windows = {"gemm": ((1, 1), 8), "conv": ((1, 2), 4), "conv_band": ((2, 2), 3)}
     found = []
     for wanted in kernels:
-        kernel, in_c = windows[wanted.family.rpartition("_")[2]]
+        kernel, in_c = windows[wanted.family.removeprefix("mve_").removeprefix("scalar_")]
         digits = {"digits": WIDE_DIGITS} if wide else {}
         found.append(
             Layer(
@@ -89,9 +89,9 @@ def _depthwise(
 def _dsp_matrix() -> list[Layer]:
     found = []
     for form, style in (("line", ONE_LINE), ("exact", TWO_LINES), ("fine", ONCE)):
-        kernels = [KernelId(family, form=form) for family in ("gemm", "conv", "convb")]
+        kernels = [KernelId(family, form=form) for family in ("gemm", "conv", "conv_band")]
         found += _matrix(kernels, dsp_matrix.match, step_seams.MATRIX, style)
-    kernels = [KernelId(family, form="plain") for family in ("gemm", "conv", "convb")]
+    kernels = [KernelId(family, form="plain") for family in ("gemm", "conv", "conv_band")]
     return found + _matrix(kernels, dsp_matrix.match, step_seams.MATRIX, TWO_LINES, wide=True)
 
 

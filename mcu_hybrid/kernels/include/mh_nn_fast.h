@@ -39,7 +39,8 @@ typedef struct {
 typedef struct {
     const uint32_t *stream; /* as above */
     const mh_gemm_form *form;
-    int32_t band_bytes; /* convb: kernel_h rows with all their padding, and up to 3 bytes more */
+    int32_t
+        band_bytes; /* conv_band: kernel_h rows with all their padding, and up to 3 bytes more */
     int16_t steps, out_c, pair_words, shift;
     int16_t in_h, in_w, in_c;
     int16_t out_h, out_w;
@@ -57,7 +58,8 @@ mh_status mh_gemm_s8(const mh_gemm_params *p, const int8_t *in, int8_t *out, voi
 /* Any window, in_c a multiple of 4. scratch: 24 * steps + in_c bytes */
 mh_status mh_conv_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out, void *scratch);
 /* Any window, any in_c. scratch: 36 * steps + band_bytes */
-mh_status mh_convb_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out, void *scratch);
+mh_status mh_conv_band_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out,
+                          void *scratch);
 
 /* A form for each shift of the line forms, so that shifts are immediates. Those that end with
  * _small take less code and some more instructions. */

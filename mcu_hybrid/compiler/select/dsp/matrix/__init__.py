@@ -1,1 +1,1 @@
-"""gemm, conv and convb: CONV_2D, FULLY_CONNECTED and what else is a matrix product."""
+"""gemm, conv and conv_band (any channels, from a band): CONV_2D, FULLY_CONNECTED and the like."""

@@ -1,4 +1,4 @@
-"""Calls of the matrix kernels (gemm, conv, convb) for whatever operator is a matrix product.
+"""Calls of the matrix kernels (gemm, conv, conv_band) for whatever operator is a matrix product.
 
 Here: names, params and scratch of the kernels in mh_nn_fast.h. Not here: which operator is which
 (match.py) and how constants are packed (pack.py).
@@ -91,7 +91,7 @@ def sliding(op: Op, packed: Packed, geometry: Geometry) -> Choice | None:
     names = tuple(geometry.__dataclass_fields__)
     band = ("band_bytes", geometry.band_bytes)
     is_aligned = geometry.in_c % 4 == 0
-    kernel = packed.kernel("conv" if is_aligned else "convb")
+    kernel = packed.kernel("conv" if is_aligned else "conv_band")
     sizes = zip(names, astuple(geometry), strict=True)
     extra = geometry.in_c if is_aligned else 12 * packed.steps + geometry.band_bytes
     scratch = 24 * packed.steps + extra

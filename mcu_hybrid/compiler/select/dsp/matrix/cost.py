@@ -103,7 +103,7 @@ def _whole_windows(v: Values) -> np.ndarray:
     return (rows[:, None] & columns[None, :]).reshape(-1)
 
 
-def _convb(call: KernelCall) -> Terms:
+def _conv_band(call: KernelCall) -> Terms:
     v, tile = numbers(call), _tile(call)
     pixels = v["out_h"] * v["out_w"]
     triples, singles = divmod(pixels, 3)
@@ -164,5 +164,5 @@ def _kept(v: Values, pixels: int) -> Terms:
 TERMS: dict[str, Callable[[KernelCall], Terms]] = {
     "gemm": _gemm,
     "conv": _conv,
-    "convb": _convb,
+    "conv_band": _conv_band,
 }

@@ -117,7 +117,8 @@ static int32_t output_row(gather *g, const mh_gemm_layer *layer, int32_t waiting
     return waiting;
 }
 
-mh_status mh_convb_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out, void *scratch)
+mh_status mh_conv_band_s8(const mh_conv_fast_params *p, const int8_t *in, int8_t *out,
+                          void *scratch)
 {
     const mh_gemm_head head = {p->stream, p->steps, p->out_c, p->pair_words, p->shift};
     mh_gemm_layer layer;
