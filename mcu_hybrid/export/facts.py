@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from mcu_hybrid.nets.checkpoint import Splits
 from mcu_hybrid.routing.thresholds import threshold_for
 
 MODEL, GLOBAL = "model.tflite", "global.onnx"
+ReadGraph = Callable[[bytes, str], Graph]  # a .tflite with its metadata, and its name
 COVERAGES = (0.9, 0.8, 0.7, 0.5)  # thresholds that the model brings: those of the tables
 
 

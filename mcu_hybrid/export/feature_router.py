@@ -10,7 +10,6 @@ put behind are TFLite's own operators, quantised by TFLite's rules:
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.export import link
 from mcu_hybrid.export import metadata as flat
+from mcu_hybrid.export.facts import ReadGraph
 from mcu_hybrid.export.link import Band
 from mcu_hybrid.export.tflite import PROBES, Converted, convert
 from mcu_hybrid.graph.types import Graph
@@ -32,7 +32,6 @@ from mcu_hybrid.reference import interp
 from mcu_hybrid.reference.images import to_int8
 from mcu_hybrid.tflite_file import builtin_code
 
-ReadGraph = Callable[[bytes, str], Graph]
 JOINED, HIDDEN, SCORE = "router/concatenation_0", "router/fully_connected_1", "route_score"
 FEATURES = "route_features"
 _LEAST_CORRELATION = 0.9  # of z in both orders: rounding costs a hundredth

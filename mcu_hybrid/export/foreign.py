@@ -8,21 +8,15 @@ into ``warnings``: nothing is left out without a word. The cloud's network is in
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mcu_hybrid import mechanisms
-from mcu_hybrid.artifacts.codec import to_json
-from mcu_hybrid.artifacts.export import Agreement, Routes
-from mcu_hybrid.artifacts.table import Deployed
+from mcu_hybrid.artifacts.export import Agreement
 from mcu_hybrid.errors import InputError, ModelError
 from mcu_hybrid.events import OnEvent
+from mcu_hybrid.export import facts as facts_of
 from mcu_hybrid.export import (
-    agreement,
     global_file,
     link,
     onnx_edit,
@@ -30,57 +24,20 @@ from mcu_hybrid.export import (
     onnx_file,
     suspicion,
 )
-from mcu_hybrid.export import facts as facts_of
 from mcu_hybrid.export import metadata as flat
-from mcu_hybrid.export.ends import find_logits
-from mcu_hybrid.export.facts import MODEL
+from mcu_hybrid.export.facts import MODEL, ReadGraph
 from mcu_hybrid.export.onnx_prepare import Prepared, prepare
 from mcu_hybrid.export.onnx_run import FloatNet
 from mcu_hybrid.export.onnx_words import in_the_users_words
+from mcu_hybrid.export.pack import Made, Route, checked, pack, repack
 from mcu_hybrid.export.tflite import PROBES, Converted, convert
 from mcu_hybrid.graph.pixels import UNIT, PixelForm
 from mcu_hybrid.graph.types import Graph
-from mcu_hybrid.mechanisms import entropy
-from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.nets.checkpoint import Splits
 from mcu_hybrid.ops.route_features import link_of
 from mcu_hybrid.reference.images import to_int8
 
-ReadGraph = Callable[[bytes, str], Graph]
-_COVERAGE = 0.8  # deployed where none is asked for: training's default target
-_NOT_OURS = "a .tflite and an .onnx have no learned router"
 _ENOUGH = 0.02  # of the output's range: float rounding and the order of sums stay far below
-
-
-@dataclass
-class _Made:
-    """What is known of a model on its way into the export folder."""
-
-    path: Path
-    data: bytes
-    pixels: PixelForm
-    classes_float: np.ndarray | None = None
-    converted: Converted | None = None
-    notes: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Route:
-    """The deployed router and coverage; "" and None: as usual, where the model has logits."""
-
-    router: str = ""
-    coverage: float | None = None
-
-    @property
-    def is_asked(self) -> bool:
-        """True where the user wants a router, so that none is an error."""
-        return self.router != "none" and (bool(self.router) or self.coverage is not None)
-
-    @property
-    def is_given(self) -> bool:
-        """True where the user said anything of it."""
-        return bool(self.router) or self.coverage is not None
 
 
 def export_onnx(
@@ -104,7 +61,7 @@ def export_onnx(
     Raises:
         ModelError: the file is no ONNX classifier for these images, or cannot be converted.
     """
-    route = _checked(Route(router, coverage))
+    route = checked(Route(router, coverage))
     tell = on_event or (lambda label, done, total: None)
     shape, count = splits.x_fit.shape[1:], len(splits.labels)
     form = (pixels or UNIT).check(shape[-1])
@@ -118,7 +75,7 @@ def export_onnx(
 
     tell("float network", 0, 1)
     classes = classes_of(splits.x_calibration, form)
-    made = _Made(path, b"", form, classes)
+    made = Made(path, b"", form, classes)
     if classes is not None:
         x, y = splits.x_calibration, splits.y_calibration
         other = suspicion.better_form(classes_of, x, y, form)
@@ -133,7 +90,7 @@ def export_onnx(
     with in_the_users_words(model, path):
         read(made.data, MODEL)
     made.warnings += _converter_errors(told, made.converted, path)
-    return _pack(made, splits, out_dir, read, route, (global_onnx, global_pixels), on_event)
+    return pack(made, splits, out_dir, read, route, (global_onnx, global_pixels), on_event)
 
 
 def export_tflite(
@@ -167,12 +124,12 @@ def export_tflite(
     route = Route(router, coverage)
     cloud = global_onnx, global_pixels
     if link_of(graph) is not None:
-        return _repack(path, data, out_dir, read, splits, route, pixels, cloud, on_event)
-    _checked(route)
+        return repack(path, data, out_dir, read, splits, route, pixels, cloud, on_event)
+    checked(route)
     if splits is not None:
-        made = _Made(path, data, UNIT)
+        made = Made(path, data, UNIT)
         _choose_pixels(made, graph, pixels, splits.x_fit.shape[-1])
-        return _pack(made, splits, out_dir, read, route, cloud, on_event)
+        return pack(made, splits, out_dir, read, route, cloud, on_event)
     if route.is_asked:
         raise InputError("a router's threshold is chosen on images", "give --data", key="router")
     if pixels is not None:
@@ -188,15 +145,6 @@ def export_tflite(
     )
     facts_of.write(out_dir, data, facts)
     return facts
-
-
-def _checked(route: Route) -> Route:
-    """The route itself; said before the conversion where it cannot be."""
-    if route.router == mechanisms.of_model().name:
-        names = ", ".join(one.name for one in mechanisms.of_logits())
-        raise InputError(_NOT_OURS, f"give --router {names} or none", key="router")
-    facts_of.check_coverage(_COVERAGE if route.coverage is None else route.coverage)
-    return route
 
 
 def _convert(told: Prepared, path: Path, shape: tuple[int, ...]) -> Converted:
@@ -248,7 +196,7 @@ def _converter_errors(told: Prepared, converted: Converted, path: Path) -> list[
     ]
 
 
-def _choose_pixels(made: _Made, graph: Graph, asked: PixelForm | None, channels: int) -> None:
+def _choose_pixels(made: Made, graph: Graph, asked: PixelForm | None, channels: int) -> None:
     """The asked range, or that which the file's input was quantised for; doubts are said."""
     quant = graph.tensor(graph.inputs[0]).require_quant()
     low, high = ((q - quant.zero_point) * float(quant.scale) for q in (-128, 127))
@@ -262,155 +210,3 @@ def _choose_pixels(made: _Made, graph: Graph, asked: PixelForm | None, channels:
         pixels = np.broadcast_to(ramp[:, :, None, None], (256, *shape))
         used = to_int8(graph.with_(pixels=made.pixels), np.ascontiguousarray(pixels))[:, 0, 0, 0]
         made.warnings += suspicion.of_levels(low, high, used, made.pixels)
-
-
-def _pack(
-    made: _Made,
-    splits: Splits,
-    out_dir: Path,
-    read: ReadGraph,
-    route: Route,
-    cloud: tuple[Path | None, PixelForm | None],
-    on_event: OnEvent | None,
-) -> Agreement:
-    """A simple router where the model has logits; what is known of accuracy and layers."""
-    given = {"input": link.input_metadata(made.pixels)}
-    content = _with_router(made, read(made.data, MODEL), splits, route)
-    if content is not None or not made.pixels.is_unit:
-        content = (content or {"version": 1, "labels": list(splits.labels)}) | given
-        made.data = flat.with_metadata(made.data, content)
-    graph = read(made.data, MODEL)
-    seen = agreement.run_int8(graph, splits.x_calibration, on_event=on_event)
-    routes: Routes | None = None
-    if content is not None and "features" in content:
-        coverage = _COVERAGE if route.coverage is None else route.coverage
-        routes = facts_of.thresholds(seen, coverage, route.router or entropy.MECHANISM.name)
-        made.data = flat.with_metadata(made.data, {**content, **to_json(routes)})
-        graph = read(made.data, MODEL)
-    quant = graph.tensor(graph.outputs[0]).require_quant()
-    real = (seen.logits.astype(np.float64) - quant.zero_point) * float(quant.scale)
-    classes = onnx_ends.predictions(
-        seen.logits if seen.logits.shape[1] > 1 else real, len(splits.labels)
-    )
-    layers = facts_of.noise(graph, made.converted, splits)
-    made.warnings += _int8_doubts(made, classes, splits.y_calibration)
-    told = global_file.write(cloud[0], out_dir, splits, cloud[1], classes, on_event)
-    facts = Agreement(
-        routes=routes,
-        compared=facts_of.compare(splits, layers, classes, made.classes_float),
-        layers=layers,
-        labels=tuple(splits.labels),
-        tflite_bytes=len(made.data),
-        input=given["input"],
-        accuracy_global=told.accuracy,
-        notes=tuple(made.notes),
-        warnings=(*made.warnings, *told.warnings),
-    )
-    facts_of.write(out_dir, made.data, facts)
-    splits.save(out_dir / checkpoint.SPLITS)
-    return facts
-
-
-def _with_router(made: _Made, graph: Graph, splits: Splits, route: Route) -> dict[str, Any] | None:
-    """Metadata of the simple routers, the logits among the file's outputs; None without them."""
-    end = find_logits(graph, splits.labels)
-    content, reason = None, end.reason
-    if end.logits is not None:
-        try:
-            content = link.plain_metadata(graph, end.logits, splits.labels)
-        except ModelError as error:
-            reason = error.message
-    if content is None:
-        if route.is_asked:
-            raise ModelError(
-                f"cannot be routed: it {reason}",
-                "end the network in one logit for each class, or export with --router none",
-                path=made.path,
-            )
-        if route.router != "none":
-            made.warnings.append(f"no router, everything stays on the board: {made.path} {reason}")
-        return None
-    if end.note:
-        made.notes.append(end.note)
-    assert end.logits is not None
-    if end.logits not in graph.outputs:
-        made.data = flat.with_output(made.data, end.logits)
-    return content
-
-
-def _int8_doubts(made: _Made, classes: np.ndarray | None, truth: np.ndarray) -> list[str]:
-    if classes is None:
-        return []
-    if made.classes_float is not None:
-        return suspicion.of_int8(classes, made.classes_float, truth)
-    return suspicion.of_float("the int8 network", classes, truth, made.pixels)
-
-
-def _repack(
-    path: Path,
-    data: bytes,
-    out_dir: Path,
-    read: ReadGraph,
-    splits: Splits | None,
-    route: Route,
-    pixels: PixelForm | None,
-    cloud: tuple[Path | None, PixelForm | None],
-    on_event: OnEvent | None,
-) -> Agreement:
-    """A file with our metadata: as it is, or with another route or range in its metadata."""
-    routes: Routes | None = None
-    content = flat.metadata_of(data)
-    if pixels is not None:
-        form = pixels.check(read(data, MODEL).tensor(0).shape[-1])
-        content["input"] = link.input_metadata(form)
-        data = flat.with_metadata(data, content)
-    if route.is_given:
-        routes = _another_route(content, read(data, path.name), splits, route, path, on_event)
-        content |= to_json(routes)
-        data = flat.with_metadata(data, content)
-    told = global_file.write(cloud[0], out_dir, splits, cloud[1], None, on_event)
-    facts = Agreement(
-        routes=routes,
-        layers=None,
-        tflite_bytes=len(data),
-        accuracy_global=told.accuracy,
-        notes=(),
-        warnings=told.warnings,
-    )
-    facts_of.write(out_dir, data, facts)
-    if splits is not None:
-        splits.save(out_dir / checkpoint.SPLITS)
-    return facts
-
-
-def _another_route(
-    content: Mapping[str, Any],
-    graph: Graph,
-    splits: Splits | None,
-    route: Route,
-    path: Path,
-    on_event: OnEvent | None,
-) -> Routes:
-    """Thresholds and deployed route: chosen on the images, else of the file's own table."""
-    old = content.get("deployed") or {}
-    router = route.router or mechanisms.router_name(old.get("router", 0))
-    coverage = route.coverage or old.get("coverage", _COVERAGE)
-    facts_of.check_coverage(coverage if router != "none" else _COVERAGE)
-    if splits is not None:
-        seen = agreement.run_int8(graph, splits.x_calibration, on_event=on_event)
-        return facts_of.thresholds(seen, coverage if router != "none" else _COVERAGE, router)
-    table = content.get("thresholds") or {}
-    if router == "none":
-        deployed = Deployed(router=mechanisms.NONE_ID, coverage=1.0, threshold=0)
-    elif f"{coverage:g}" in table.get(router, {}):
-        threshold = table[router][f"{coverage:g}"]
-        number = mechanisms.router_id(router)
-        deployed = Deployed(router=number, coverage=coverage, threshold=threshold)
-    else:
-        raise InputError(
-            f"holds no '{router}' threshold for coverage {coverage:g}",
-            "give --data: it is chosen on the images",
-            path=path,
-            key="router",
-        )
-    return Routes(thresholds=table, deployed=deployed)

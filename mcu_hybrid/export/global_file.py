@@ -11,7 +11,7 @@ import numpy as np
 
 from mcu_hybrid.errors import InputError, ModelError
 from mcu_hybrid.events import OnEvent
-from mcu_hybrid.export import onnx_edit, onnx_ends, onnx_file, suspicion
+from mcu_hybrid.export import onnx_ends, onnx_file, onnx_pixels, suspicion
 from mcu_hybrid.export.facts import GLOBAL
 from mcu_hybrid.export.onnx_file import ImageInput
 from mcu_hybrid.export.onnx_run import FloatNet, open_session
@@ -86,7 +86,7 @@ def _put_in(model: Any, path: Path, image: ImageInput, form: PixelForm) -> None:
             path=path,
             key=_RANGE,
         )
-    onnx_edit.embed_pixels(model, image, form)
+    onnx_pixels.embed_pixels(model, image, form)
 
 
 def _facts(

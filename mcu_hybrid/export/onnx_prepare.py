@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mcu_hybrid.export import onnx_edit, onnx_ends, onnx_gelu, onnx_pools
+from mcu_hybrid.export import onnx_edit, onnx_ends, onnx_gelu, onnx_pixels, onnx_pools
 from mcu_hybrid.export.onnx_file import ImageInput, one_file
 from mcu_hybrid.export.onnx_run import FloatNet
 from mcu_hybrid.graph.pixels import PixelForm
@@ -50,7 +50,7 @@ def prepare(
     model = onnx_edit.simplified(model, path)
     model, names = onnx_gelu.fuse(model)
     notes += [f"GELU of '{name}' as one operator" for name in names]
-    pixels = onnx_edit.fold_pixels(model, image, form, shape[-1])
+    pixels = onnx_pixels.fold_pixels(model, image, form, shape[-1])
     look = _Look(model, path, image, pixels.real(splits.x_fit))
     for name in onnx_pools.tame_pools(model, look.shape, look.least):
         notes.append(f"the padding of '{name}' is its smallest real value, not minus infinity")

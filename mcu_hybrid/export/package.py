@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +21,13 @@ from mcu_hybrid.events import OnEvent
 from mcu_hybrid.export import agreement, feature_router, int8_losses, link, suspicion
 from mcu_hybrid.export import facts as facts_of
 from mcu_hybrid.export import metadata as flat
-from mcu_hybrid.export.facts import COVERAGES, GLOBAL, MODEL
+from mcu_hybrid.export.facts import COVERAGES, GLOBAL, MODEL, ReadGraph
 from mcu_hybrid.export.foreign import export_onnx, export_tflite
 from mcu_hybrid.export.link import Band
 from mcu_hybrid.export.tflite import Converted, convert
-from mcu_hybrid.graph.types import Graph
 from mcu_hybrid.nets import checkpoint
 from mcu_hybrid.nets.checkpoint import Hybrid
 
-ReadGraph = Callable[[bytes, str], Graph]
 __all__ = [
     "COVERAGES",
     "GLOBAL",

@@ -17,7 +17,7 @@ import numpy as np
 from mcu_hybrid.errors import DataError
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.training import archives, file_kinds, image_decode, image_tree
-from mcu_hybrid.training.image_tree import Found
+from mcu_hybrid.training.image_folders import Found
 
 SUFFIXES = file_kinds.SUFFIXES
 _NO_ZIP = "is not a zip file, or is damaged"

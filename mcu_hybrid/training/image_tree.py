@@ -7,10 +7,8 @@ that could be read in two ways is refused. Names only: no file is opened here.
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from mcu_hybrid.errors import DataError
@@ -22,60 +20,10 @@ from mcu_hybrid.training.file_kinds import (
     is_hidden_folder,
     kind_of,
 )
+from mcu_hybrid.training.image_folders import STRAY, Folder, Found, Tree, descend, label_of
 from mcu_hybrid.training.split_names import are_stages, is_part_name, sides, split_of
 
 _LAYOUT = "expected CLASS/image.png, or train/CLASS/image.png and test/CLASS/image.png"
-STRAY = "in no class folder"
-
-
-@dataclass(frozen=True)
-class Found:
-    """An image file, its class and its split: "train", "test", "val" (beside "test") or ""."""
-
-    name: str
-    label: str
-    split: str
-
-
-@dataclass(frozen=True)
-class Tree:
-    """The images in the order of their names, how many files were left out and why, and remarks."""
-
-    files: tuple[Found, ...]
-    left_out: Mapping[str, int]
-    notes: tuple[str, ...]
-
-
-@dataclass
-class _Folder:
-    """Images directly in a folder, the folders below, and what else lies here."""
-
-    path: str
-    images: list[str] = field(default_factory=list)
-    below: dict[str, _Folder] = field(default_factory=dict)
-    unread: int = 0
-    others: int = 0
-
-    def every_image(self) -> list[str]:
-        return self.images + [i for folder in self.below.values() for i in folder.every_image()]
-
-    def everything(self) -> Iterator[_Folder]:
-        yield self
-        for folder in self.below.values():
-            yield from folder.everything()
-
-    def filled(self) -> dict[str, _Folder]:
-        """The folders here with images somewhere below."""
-        return {name: f for name, f in self.below.items() if f.every_image()}
-
-    def bare(self) -> list[_Folder]:
-        """Folders here that a person takes for a class and that hold no image that is read."""
-        return [
-            f
-            for f in self.below.values()
-            if not f.every_image()
-            and (any(g.unread for g in f.everything()) or not any(g.others for g in f.everything()))
-        ]
 
 
 def read_tree(source: Path, names: Iterable[str], folders: Iterable[str] = ()) -> Tree:
@@ -119,13 +67,13 @@ class _Reader:
     def refuse(self, fact: str, hint: str = _LAYOUT) -> DataError:
         return DataError(fact, hint, path=self.source)
 
-    def _sorted_in(self, names: Iterable[str], folders: Iterable[str]) -> _Folder:
+    def _sorted_in(self, names: Iterable[str], folders: Iterable[str]) -> Folder:
         """The tree of what is visible; hidden and foreign files are counted."""
-        root = _Folder("")
+        root = Folder("")
         for name in folders:
             parts = PurePosixPath(name).parts
             if not any(is_hidden_folder(part) for part in parts):
-                _descend(root, parts)
+                descend(root, parts)
         for name in names:
             *parents, last = PurePosixPath(name).parts
             hidden = next((part for part in parents if is_hidden_folder(part)), None)
@@ -135,15 +83,15 @@ class _Reader:
             elif kind == HIDDEN:
                 self.left_out["hidden files"] += 1
             elif kind == IMAGE:
-                _descend(root, parents).images.append(name)
+                descend(root, parents).images.append(name)
             else:
                 self.left_out[f"not read as images ({suffix or 'without a suffix'})"] += 1
-                folder = _descend(root, parents)
+                folder = descend(root, parents)
                 folder.others += kind == TEXT
                 folder.unread += kind == UNREAD
         return root
 
-    def _unwrapped(self, root: _Folder) -> _Folder:
+    def _unwrapped(self, root: Folder) -> Folder:
         """Down through folders that only wrap the data set (as zips have one)."""
         while len(root.filled()) == 1 and not root.bare():
             only = next(iter(root.filled().values()))
@@ -162,7 +110,7 @@ class _Reader:
             self.notes.append(f"the classes are the folders in '{root.path}'")
         return root
 
-    def _splits(self, root: _Folder) -> list[tuple[_Folder, str]]:
+    def _splits(self, root: Folder) -> list[tuple[Folder, str]]:
         """The split folders and what each is; none where the folders are classes."""
         filled = root.filled()
         kinds = {name: split_of(name) for name in filled}
@@ -204,7 +152,7 @@ class _Reader:
                 self.notes.append(note)
         return roles
 
-    def _inside(self, folder: _Folder, kind: str) -> _Folder:
+    def _inside(self, folder: Folder, kind: str) -> Folder:
         """``train/train/CLASS`` and ``train/images/CLASS``: down to the classes."""
         filled = folder.filled()
         if not filled:
@@ -217,7 +165,7 @@ class _Reader:
                 return self._inside(only, kind)
         return folder
 
-    def _no_disguised_splits(self, filled: Mapping[str, _Folder], flat: bool) -> None:
+    def _no_disguised_splits(self, filled: Mapping[str, Folder], flat: bool) -> None:
         """Refuse cat_train, cat_test and part1, part2, where a class is hidden in the splits."""
         seen: dict[tuple[str, ...], dict[str, str]] = {}
         for name in filled:
@@ -240,7 +188,7 @@ class _Reader:
                 "give the folder that holds the class folders, and nothing else",
             )
 
-    def _classes(self, root: _Folder, split: str) -> list[Found]:
+    def _classes(self, root: Folder, split: str) -> list[Found]:
         """All images of the class folders in ``root``."""
         filled = root.filled()
         if split:
@@ -255,7 +203,7 @@ class _Reader:
         sub = Counter[str]()
         for name, folder in filled.items():
             self._no_splits_below(folder)
-            found += [Found(i, _label(name), split) for i in folder.every_image()]
+            found += [Found(i, label_of(name), split) for i in folder.every_image()]
             for nested, images in folder.filled().items():
                 sub[nested] += len(images.every_image())
         if sub:
@@ -265,7 +213,7 @@ class _Reader:
             )
         return found
 
-    def _split_inside(self, filled: Mapping[str, _Folder], inner: list[str]) -> list[Found]:
+    def _split_inside(self, filled: Mapping[str, Folder], inner: list[str]) -> list[Found]:
         """CLASS/train/x.png and CLASS/test/x.png, in all classes alike."""
         found: list[Found] = []
         roles: dict[str, str] = {}
@@ -282,17 +230,17 @@ class _Reader:
         for name, folder in filled.items():
             for below, part in folder.filled().items():
                 self._no_splits_below(part)
-                found += [Found(i, _label(name), roles[below]) for i in part.every_image()]
+                found += [Found(i, label_of(name), roles[below]) for i in part.every_image()]
         self._same_classes(found)
         return found
 
-    def _no_splits_among(self, filled: Mapping[str, _Folder]) -> None:
+    def _no_splits_among(self, filled: Mapping[str, Folder]) -> None:
         named = [name for name in filled if split_of(name)]
         flat = not any(folder.filled() for folder in filled.values())
         if named and not (flat and len(named) == 1 and len(filled) > 2):
             raise self.refuse(f"'{filled[named[0]].path}' is a split inside a split")
 
-    def _no_splits_below(self, folder: _Folder) -> None:
+    def _no_splits_below(self, folder: Folder) -> None:
         for deep in folder.everything():
             named = deep is not folder and split_of(PurePosixPath(deep.path).name)
             if named and deep.every_image():
@@ -315,7 +263,7 @@ class _Reader:
                 told = ", ".join(f"'{label}'" for label in sorted(trained - there))
                 self.notes.append(f"no {images} of {told}")
 
-    def _no_bare(self, folder: _Folder) -> None:
+    def _no_bare(self, folder: Folder) -> None:
         for bare in folder.bare():
             unread = sum(f.unread for f in bare.everything())
             what = f"{unread} files of kinds that are not read" if unread else "nothing"
@@ -338,16 +286,3 @@ class _Reader:
     def _stray(self, images: list[str]) -> None:
         if images:
             self.left_out[STRAY] += len(images)
-
-
-def _descend(root: _Folder, parts: Iterable[str]) -> _Folder:
-    """The folder at ``parts``, made where it is not there."""
-    for part in parts:
-        path = f"{root.path}/{part}" if root.path else part
-        root = root.below.setdefault(part, _Folder(path))
-    return root
-
-
-def _label(name: str) -> str:
-    """The class's name; macOS writes accents as characters of their own."""
-    return unicodedata.normalize("NFC", name)

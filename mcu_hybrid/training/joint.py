@@ -43,13 +43,11 @@ from mcu_hybrid.training.augment import Views, random_view, to_float
 from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.crossfit import Fold, held_out_logits
 from mcu_hybrid.training.fit import predict
-from mcu_hybrid.training.phase import Phase
+from mcu_hybrid.training.phase import ORDER, phases_of
 from mcu_hybrid.training.state import Journal, copied
 
-ORDER = {1: ("router",), 2: ("router", "base"), 3: ("router", "global", "base")}
 SECTION = "rounds"  # of the journal
 _AROUND = (-0.2, -0.1, 0.0, 0.1, 0.2)  # the target coverage: what selects a round; docstring
-_ROUTER_STEPS = 50  # least of a phase: one pass over few images is 1 to 5 steps, which move nothing
 GLOBAL_SMOOTHING = 0.1  # of the labels, as the published code's CE_ls; also in the bootstrap
 
 
@@ -90,9 +88,9 @@ class Rounds:
             feature_count(base, self.shape) if self.features else 0,
             config.router_dropout,
         )
-        self.phases = self._phases(
-            *(accelerate.channels_last(accelerate.place(net)) for net in (base, global_))
-        )
+        placed = (accelerate.channels_last(accelerate.place(net)) for net in (global_, base))
+        counts = len(material.y_router), len(material.y_fit)
+        self.phases = phases_of(config, (self.head, *placed), *counts)
         self.sight = self._sight(self.phases["base"].net)
         self.fold_sight: np.ndarray | None = None
         self.fold_global: np.ndarray | None = None
@@ -245,33 +243,6 @@ class Rounds:
             gate_coverage=float((~asked).mean()),  # at the router's own zero
             both_wrong_asked=float((~base & ~cloud)[asked].mean()) if asked.any() else 0.0,
         )
-
-    def _phases(self, base: nn.Module, global_: nn.Module) -> dict[str, Phase]:
-        """Router, global and base; what the mode leaves out gets a phase that never steps."""
-        config, sizes = self.config, self.material
-        trained, nets = ORDER[config.parts], (self.head, global_, base)
-        rates = config.round_router_lr, config.round_global_lr, config.round_base_lr
-        caps = config.router_iterations, config.global_iterations, config.base_iterations
-        examples = len(sizes.y_router) + (len(sizes.y_fit) if config.parts == 1 else 0)
-        once = max(_ROUTER_STEPS, examples // config.router_batch)
-        passes = once, *[max(1, len(sizes.y_fit) // config.batch)] * 2
-        last = 0, config.global_last_layers, config.base_last_layers
-        return {
-            name: Phase(
-                nets[i],
-                lr=rates[i],
-                weight_decay=config.weight_decay if i else config.router_weight_decay,
-                iterations=caps[i] or passes[i],
-                phases=config.rounds + (i == 0),
-                warm_up=config.warm_up,
-                ema=config.ema if name in trained else 0.0,
-                seed=config.seed + 3 + i,
-                last_layers=last[i],
-                freeze_norm=config.freeze_batch_norm and i > 0,
-                name=name,
-            )
-            for i, name in enumerate(ORDER[3])
-        }
 
     def _look(self, part: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         """Base logits, the router's inputs, global logits and classes of router images' views."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from mcu_hybrid.training import finite
+from mcu_hybrid.training.config import HybridConfig
 from mcu_hybrid.training.fit import random_batches, weight_groups
 from mcu_hybrid.training.state import rng_state, set_rng_state
 
@@ -18,6 +19,9 @@ _WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Linear)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 # Of the learning rate, where the cosine ends: the published code goes from 1e-4 to 1e-6 (hybrid 3).
 _LAST_RATE = 0.01
+
+ORDER = {1: ("router",), 2: ("router", "base"), 3: ("router", "global", "base")}
+_ROUTER_STEPS = 50  # least of a phase: one pass over few images is 1 to 5 steps, which move nothing
 
 
 class Phase:
@@ -148,3 +152,37 @@ def freeze(net: nn.Module, last_layers: int, freeze_norm: bool) -> list[nn.Modul
         for parameter in module.parameters():
             parameter.requires_grad_(False)
     return still
+
+
+def phases_of(
+    config: HybridConfig, nets: Sequence[nn.Module], router_images: int, fit_images: int
+) -> dict[str, Phase]:
+    """Router, global and base; what the mode leaves out gets a phase that never steps.
+
+    Args:
+        nets: in the order of ORDER[3].
+        router_images, fit_images: sizes of the two splits that are trained on.
+    """
+    trained = ORDER[config.parts]
+    rates = config.round_router_lr, config.round_global_lr, config.round_base_lr
+    caps = config.router_iterations, config.global_iterations, config.base_iterations
+    examples = router_images + (fit_images if config.parts == 1 else 0)
+    once = max(_ROUTER_STEPS, examples // config.router_batch)
+    passes = once, *[max(1, fit_images // config.batch)] * 2
+    last = 0, config.global_last_layers, config.base_last_layers
+    return {
+        name: Phase(
+            nets[i],
+            lr=rates[i],
+            weight_decay=config.weight_decay if i else config.router_weight_decay,
+            iterations=caps[i] or passes[i],
+            phases=config.rounds + (i == 0),
+            warm_up=config.warm_up,
+            ema=config.ema if name in trained else 0.0,
+            seed=config.seed + 3 + i,
+            last_layers=last[i],
+            freeze_norm=config.freeze_batch_norm and i > 0,
+            name=name,
+        )
+        for i, name in enumerate(ORDER[3])
+    }

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mcu_hybrid.errors import DataError
-from mcu_hybrid.training.image_tree import Tree, read_tree
+from mcu_hybrid.training.image_folders import Tree
+from mcu_hybrid.training.image_tree import read_tree
 
 
 def tree(*names: str, folders: tuple[str, ...] = ()) -> Tree:
