@@ -52,19 +52,19 @@ def _rows_outputs(
 def _depthwise_outputs(found: Form, args: tuple[Any, ...], acc: np.ndarray) -> np.ndarray:
     layer, prescale = args[:2]
     out = _rows_outputs(found.rows, found.shift, layer, prescale, acc)
-    if found.redo is not None:
-        out[:, found.redo.channels] = _rows_outputs(found.redo, None, layer, prescale, acc)
+    if found.fixup is not None:
+        out[:, found.fixup.channels] = _rows_outputs(found.fixup, None, layer, prescale, acc)
     ch = layer.channels
     return np.clip(np.clip(out, -128, 127), ch.lo, ch.hi)
 
 
 def _depthwise_names(found: Form) -> tuple[str, ...]:
     own = ("mul", "start", "addend")[: 3 if found.name == "exact" else 2]
-    return own if found.redo is None else (*own, "redo mul", "redo start", "redo addend")
+    return own if found.fixup is None else (*own, "fixup mul", "fixup start", "fixup addend")
 
 
 def _depthwise_changed(found: Form, name: str, delta: np.ndarray) -> Form:
-    where = "redo" if name.startswith("redo") else "rows"
+    where = "fixup" if name.startswith("fixup") else "rows"
     rows: Rows = getattr(found, where)
     constants = rows.constants.copy()
     column = ("mul", "start", "addend").index(name.split()[-1])

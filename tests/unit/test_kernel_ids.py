@@ -86,8 +86,8 @@ def test_reading_a_name_is_found(code: str, wrong: bool) -> None:
 def test_an_id_says_its_function_and_reads_well() -> None:
     small = KernelId("conv", form="line", shift=16, variant="small")
     assert (small.symbol, str(small)) == ("mh_conv_s8", "conv line16 small")
-    poly = KernelId("dwp", (2, 0, 1), "slope", 8, "redo")
-    assert (poly.symbol, str(poly)) == ("mh_dwp_s8", "dwp 2x0x1 slope8 redo")
+    poly = KernelId("dwp", (2, 0, 1), "slope", 8, "fixup")
+    assert (poly.symbol, str(poly)) == ("mh_dwp_s8", "dwp 2x0x1 slope8 fixup")
     assert str(KernelId("lut")) == "lut"
 
 

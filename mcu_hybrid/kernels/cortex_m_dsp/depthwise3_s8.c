@@ -10,7 +10,7 @@ typedef void (*dw3_core)(const mh_dw3_job *job);
 struct mh_dw3_form {
     dw3_core core;
     mh_code even, odd;
-    const mh_dw3_form *exact; /* for the channels of redo, where there are such */
+    const mh_dw3_form *exact; /* for the channels of fixup, where there are such */
     void (*gather)(const mh_gather_job *job);
     int32_t row_bytes, stride;
     int32_t words; /* of stream per channel */
@@ -25,10 +25,10 @@ typedef struct {
     mh_dw3_job job;
     uint8_t *planes;
     int32_t row_bytes, stride;
-    int32_t words;        /* of stream per channel */
-    int32_t is_odd;       /* number of pairs */
-    int is_whole;         /* one strip: what is gathered where is the same for all channels */
-    const uint16_t *redo; /* of the next channels */
+    int32_t words;         /* of stream per channel */
+    int32_t is_odd;        /* number of pairs */
+    int is_whole;          /* one strip: what is gathered where is the same for all channels */
+    const uint16_t *fixup; /* of the next channels */
 } dw3_layer;
 
 #define EXACT_WORDS 7 /* three of weights, mul, start, addend, right */
@@ -58,18 +58,18 @@ static int32_t prepare(dw3_layer *l, int32_t oy, int32_t rows)
 }
 
 /* The channels of the group that no slope fits; the planes still hold them. */
-static void redo(const dw3_layer *l, int32_t first, int32_t channels)
+static void fixup(const dw3_layer *l, int32_t first, int32_t channels)
 {
     const mh_dw_params *p = l->p;
     mh_dw3_job job = l->job;
     job.channels = 1;
     job.entry = l->is_odd ? l->exact->odd : l->exact->even;
-    for (const uint16_t *r = l->redo; *r < first + channels; r++) {
+    for (const uint16_t *r = l->fixup; *r < first + channels; r++) {
         const int32_t plane = (*r / p->multiplier - first / p->multiplier) * (l->row_bytes / 4);
         job.in = l->job.in + plane;
         job.in_end = l->job.in_end + plane;
         job.out = l->job.out + (*r - first);
-        job.stream = p->redo_stream + (r - p->redo) * EXACT_WORDS;
+        job.stream = p->fixup_stream + (r - p->fixup) * EXACT_WORDS;
         l->exact->core(&job);
     }
 }
@@ -99,8 +99,8 @@ static void strip(dw3_layer *l, int8_t *out, int32_t first, int32_t plane, int32
             part.stream += p->multiplier * l->words;
         }
     }
-    if (l->redo != NULL) {
-        redo(l, first, (4 - plane) * p->multiplier);
+    if (l->fixup != NULL) {
+        fixup(l, first, (4 - plane) * p->multiplier);
     }
 }
 
@@ -109,7 +109,7 @@ static void tile(dw3_layer *l, const int8_t *in, int8_t *out)
 {
     const mh_dw_params *p = l->p;
     int32_t from = prepare(l, 0, (p->strip - 1) * l->stride + 3);
-    l->redo = p->redo;
+    l->fixup = p->fixup;
     for (int32_t c = 0; c < p->in_c; c += 4) {
         /* The last group reaches back, and leaves out what is done. */
         const int32_t plane = c + 4 > p->in_c ? c + 4 - p->in_c : 0, first = c * p->multiplier;
@@ -124,8 +124,8 @@ static void tile(dw3_layer *l, const int8_t *in, int8_t *out)
             }
             strip(l, out + oy * p->out_row, first, plane, rows);
         }
-        while (l->redo != NULL && *l->redo < first + (4 - plane) * p->multiplier) {
-            l->redo++;
+        while (l->fixup != NULL && *l->fixup < first + (4 - plane) * p->multiplier) {
+            l->fixup++;
         }
     }
 }

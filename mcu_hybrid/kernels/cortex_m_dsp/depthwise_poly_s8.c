@@ -47,7 +47,7 @@ typedef struct {
     int is_tabulated;     /* the table holds for the next group, too */
     uint32_t padding;     /* a word of padding */
     int is_clipped;       /* padding is 0: its rows are left out */
-    const uint16_t *redo;
+    const uint16_t *fixup;
 } dwp_layer;
 
 static int32_t max_of(int32_t a, int32_t b)
@@ -147,17 +147,17 @@ static void channels(dwp_layer *l, int8_t *out, int32_t first, int32_t count, in
 }
 
 /* The channels of the group that no slope fits; the planes still hold them. */
-static const uint16_t *redo(dwp_layer *l, int8_t *out, int32_t oy, int32_t rows, int32_t plane,
-                            int32_t end)
+static const uint16_t *fixup(dwp_layer *l, int8_t *out, int32_t oy, int32_t rows, int32_t plane,
+                             int32_t end)
 {
     const mh_dw_params *p = l->p;
     const int32_t words = l->stream_words - l->form->form_words + EXACT_WORDS;
-    const uint16_t *r = l->redo;
+    const uint16_t *r = l->fixup;
     tabulate(l, l->form->exact_loop, oy, rows);
     l->is_tabulated = 0;
     for (; *r < end; r++) {
         channels(l, out, *r, 1, plane + *r / p->multiplier, 0, l->form->exact,
-                 p->redo_stream + (r - p->redo) * words);
+                 p->fixup_stream + (r - p->fixup) * words);
     }
     return r;
 }
@@ -169,7 +169,7 @@ static void group(dwp_layer *l, const int8_t *in, int8_t *out, int32_t first, in
     const mh_dw_params *p = l->p;
     const mh_dwp_form *form = l->form;
     const int32_t end = (first + count) * p->multiplier, words = l->stream_words;
-    const uint16_t *next = l->redo;
+    const uint16_t *next = l->fixup;
     l->end = -p->in_h - p->kernel_h; /* nothing is there */
     for (int32_t oy = 0; oy < p->out_h; oy += p->strip) {
         const int32_t rows = min_of(p->out_h - oy, p->strip);
@@ -188,11 +188,11 @@ static void group(dwp_layer *l, const int8_t *in, int8_t *out, int32_t first, in
                 channels(l, to, c, p->multiplier, plane + i, 0, form->core, p->stream + c * words);
             }
         }
-        if (p->redo != NULL && *l->redo < end) {
-            next = redo(l, to, oy, rows, plane - first, end);
+        if (p->fixup != NULL && *l->fixup < end) {
+            next = fixup(l, to, oy, rows, plane - first, end);
         }
     }
-    l->redo = next;
+    l->fixup = next;
 }
 
 static void tile(dwp_layer *l, const int8_t *in, int8_t *out, int32_t x, int32_t width)
@@ -210,7 +210,7 @@ static void tile(dwp_layer *l, const int8_t *in, int8_t *out, int32_t x, int32_t
     mh_fill_words(l->planes, l->padding, (int32_t)((uint8_t *)l->table - l->planes));
     l->columns = span.count;
     l->is_tabulated = 0;
-    l->redo = p->redo;
+    l->fixup = p->fixup;
     for (int32_t c = 0; c < p->in_c; c += 4) {
         /* The last group reaches back, and leaves out what is done. */
         const int32_t plane = c + 4 > p->in_c && p->in_c >= 4 ? c + 4 - p->in_c : 0;

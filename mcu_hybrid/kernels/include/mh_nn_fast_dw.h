@@ -7,10 +7,11 @@
  *   exact  mul, start, addend, right   the exact form of compiler/exact/requant.py, start = 2 *
  * offset
  *
- * A form whose name ends with x computes the output channels of ``redo``, which no slope fits,
- * again with the exact form. Scratch is aligned to 4 bytes. Four channels at a time (or what is
- * left of them) are spread over planes with a border of padding, ``strip`` output rows and ``tile``
- * output columns at a time. The output may lie on the input where the match says so.
+ * A form whose name ends with x has a fix-up: it computes the output channels of ``fixup``,
+ * which no slope fits, again with the exact form. Scratch is aligned to 4 bytes. Four channels at a
+ * time (or what is left of them) are spread over planes with a border of padding, ``strip`` output
+ * rows and ``tile`` output columns at a time. The output may lie on the input where the match says
+ * so.
  */
 #ifndef MH_NN_FAST_DW_H
 #define MH_NN_FAST_DW_H
@@ -30,8 +31,8 @@ typedef struct {
         const mh_dwp_form *poly;
     } form; /* of the function that is called */
     const uint32_t *stream;
-    const uint32_t *redo_stream;                  /* exact form, one row per entry of redo */
-    const uint16_t *redo;                         /* rising, ended by 0xffff; or NULL */
+    const uint32_t *fixup_stream;                 /* exact form, one row per entry of fixup */
+    const uint16_t *fixup;                        /* rising, ended by 0xffff; or NULL */
     int32_t in_pixel, in_row, out_pixel, out_row; /* bytes from pixel to pixel, from row to row */
     int16_t in_h, in_w, in_c; /* as the kernel walks: maps may lie the other way round */
     int16_t out_h, out_w;

@@ -16,7 +16,7 @@ from mcu_hybrid.graph.types import Op
 from mcu_hybrid.ops.base import CStruct, CSymbol, CTable, Field, KernelCall, KernelId
 
 ANY_WIDTH = 0  # of dwp's tile: rows of any width
-REDO = "redo"  # the variant that computes some channels again
+FIXUP = "fixup"  # the variant that computes some channels again, with the exact form
 _END = 0xFFFF
 _SOURCES = {
     "dw3": ("depthwise3_s8", ("gather_s8",)),
@@ -35,11 +35,11 @@ class Cut:
 
 def kernel_id(family: str, tile: tuple[int, ...], form: Form) -> KernelId:
     """Tiles: dw3 (stride, bytes of a plane's row), dwp (words, width of rows, phases)."""
-    return KernelId(family, tile, form.name, form.shift, "" if form.redo is None else REDO)
+    return KernelId(family, tile, form.name, form.shift, "" if form.fixup is None else FIXUP)
 
 
 def _form_field(kernel: KernelId) -> Field:
-    end = f"{kernel.form_name}{'x' if kernel.variant == REDO else ''}"
+    end = f"{kernel.form_name}{'x' if kernel.variant == FIXUP else ''}"
     source = _SOURCES[kernel.family][0]
     if kernel.family == "dw3":
         stride, row = kernel.tile
@@ -59,17 +59,17 @@ def kernel_call(
     again: np.ndarray,
 ) -> KernelCall:
     """The call of a kernel; ``words`` and ``again`` are the packed weights of the form's rows."""
-    redo: tuple[Field, ...] = (("redo_stream", None), ("redo", None))
-    if form.redo is not None:
-        numbers = np.append(form.redo.channels, _END).astype(np.uint16)
-        redo = (
-            ("redo_stream", _stream("redo_stream", again, form.redo)),
-            ("redo", CTable("redo", "uint16_t", numbers)),
+    fixup: tuple[Field, ...] = (("fixup_stream", None), ("fixup", None))
+    if form.fixup is not None:
+        numbers = np.append(form.fixup.channels, _END).astype(np.uint16)
+        fixup = (
+            ("fixup_stream", _stream("fixup_stream", again, form.fixup)),
+            ("fixup", CTable("fixup", "uint16_t", numbers)),
         )
     fields = (
         _form_field(kernel),
         ("stream", _stream("stream", words, form.rows)),
-        *redo,
+        *fixup,
         *zip(("in_h", "in_w", "in_c"), layer.in_shape, strict=True),
         *zip(("out_h", "out_w"), layer.out_shape[:2], strict=True),
         *zip(("in_pixel", "in_row"), layer.steps(layer.in_shape), strict=True),

@@ -18,8 +18,8 @@ from mcu_hybrid.quant import INT8_MIN
 def _shape(
     call: KernelCall, stride_w: int, *, is_clipped: bool = False, in_blocks: bool = False
 ) -> counts.Shape:
-    v, redo = numbers(call), dict(call.params.fields)["redo"]
-    redone = redo.data[:-1].astype(int) if isinstance(redo, CTable) else np.zeros(0, int)
+    v, fixup = numbers(call), dict(call.params.fields)["fixup"]
+    fixed = fixup.data[:-1].astype(int) if isinstance(fixup, CTable) else np.zeros(0, int)
     return counts.Shape(
         (v["in_h"], v["in_w"], v["in_c"]),
         (v["out_h"], v["out_w"], v["in_c"] * v["multiplier"]),
@@ -30,8 +30,8 @@ def _shape(
         v["strip"],
         v["tile"],
         call.kernel.form == "exact",
-        redone.size,
-        tuple(int(n) for n in np.unique(redone // v["multiplier"] // 4)),
+        fixed.size,
+        tuple(int(n) for n in np.unique(fixed // v["multiplier"] // 4)),
         is_clipped,
         in_blocks,
     )

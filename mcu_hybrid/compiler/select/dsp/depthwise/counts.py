@@ -24,8 +24,8 @@ class Shape:
     strip: int
     tile: int
     is_exact: bool
-    redone: int  # output channels
-    redone_groups: tuple[int, ...]  # those of up to four input channels that they lie in
+    fixups: int  # output channels
+    fixup_groups: tuple[int, ...]  # those of up to four input channels that they lie in
     is_clipped: bool = False  # rows of padding are left out
     in_blocks: bool = False  # rows of 3 and 5 outputs, too
 
@@ -129,8 +129,8 @@ def counts3(shape: Shape, row_bytes: int) -> tuple[float, ...]:
                 cut += count
                 asm += count * (copy_words(kept * row_bytes) if kept else 0)
                 asm += count * fill_words(padded * row_bytes)
-            asm += shape.redone * sum(core3(replace(shape, is_exact=True), part.width, rows))
-            cores += shape.redone + (count if shape.redone else 0)
+            asm += shape.fixups * sum(core3(replace(shape, is_exact=True), part.width, rows))
+            cores += shape.fixups + (count if shape.fixups else 0)
     return asm, 1, tiles, strips_, cut, cores
 
 
@@ -168,14 +168,14 @@ def counts_poly(shape: Shape, words: int) -> tuple[float, ...]:
             asm += calls * once + channels * each
             strips_, cores = strips_ + count, cores + calls
             tabled += rows if is_whole else count * rows
-            if shape.redone:
-                asm += shape.redone * sum(
+            if shape.fixups:
+                asm += shape.fixups * sum(
                     core_poly(replace(shape, is_exact=True), part.width, segments, words)
                 )
-                cores += shape.redone
+                cores += shape.fixups
                 # The exact core has a table of its own; the next group needs the first again.
-                after = sum(group + 1 < count for group in shape.redone_groups)
-                tabled += (len(shape.redone_groups) + is_whole * after) * rows
+                after = sum(group + 1 < count for group in shape.fixup_groups)
+                tabled += (len(shape.fixup_groups) + is_whole * after) * rows
             y += rows
     return asm, 1, tiles, strips_, tabled, cores, copied
 

@@ -88,7 +88,7 @@ def _choice3(op: Op, layer: Layer, form: Form, row: int, scratch: int) -> Choice
     strip = _even(layer.out_shape[0], most)
     cut = Cut(strip, tile, 4 * row * ((strip - 1) * stride + 3))
     pack = pack1 if stride == 1 else pack2
-    again = pack((form.redo or form.rows).weights)
+    again = pack((form.fixup or form.rows).weights)
     kernel = kernel_id("dw3", (stride, row), form)
     call = kernel_call(op, layer, form, cut, kernel, pack(form.rows.weights), again)
     found = cost.instructions(call, cost.DSP)
@@ -142,7 +142,7 @@ def _choice_poly(op: Op, layer: Layer, form: Form, width: int, scratch: int) -> 
     if phases not in (1, 2) or words > 4:
         return None
     cut = _cut_poly(layer, words, scratch)
-    again = pack_poly((form.redo or form.rows).weights, phases, words)
+    again = pack_poly((form.fixup or form.rows).weights, phases, words)
     packed = pack_poly(form.rows.weights, phases, words)
     kernel = kernel_id("dwp", (words, width, phases), form)
     call = kernel_call(op, layer, form, cut, kernel, packed, again)

@@ -18,7 +18,7 @@ from mcu_hybrid.compiler.exact.slope import Slope, fit_slope
 from mcu_hybrid.compiler.select.dsp.depthwise.layer import Layer
 
 SLOPE, EXACT = "slope", "exact"
-_REDO_SHARE = 4  # at most one of so many channels is computed twice
+_FIXUP_SHARE = 4  # at most one of so many channels is computed twice
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Form:
     name: str
     shift: int | None
     rows: Rows
-    redo: Rows | None
+    fixup: Rows | None
     counts: Mapping[str, int]
 
     def turned(self) -> Form:
         """The form of the layer with rows and columns exchanged."""
-        redo = None if self.redo is None else self.redo.turned()
-        return replace(self, rows=self.rows.turned(), redo=redo)
+        fixup = None if self.fixup is None else self.fixup.turned()
+        return replace(self, rows=self.rows.turned(), fixup=fixup)
 
 
 def find_form(layer: Layer, prescale: int) -> Form | None:
@@ -62,7 +62,7 @@ def find_form(layer: Layer, prescale: int) -> Form | None:
     if exact is None:
         return Form(SLOPE, slope.shift, _slope_rows(layer, slope), None, counts)
     everything = np.arange(fits.size)
-    if missed.size * _REDO_SHARE > fits.size:
+    if missed.size * _FIXUP_SHARE > fits.size:
         rows = _exact_rows(layer, exact, everything)
         return Form(EXACT, None, rows, None, {EXACT: fits.size})
     again = _exact_rows(layer, exact, missed)
