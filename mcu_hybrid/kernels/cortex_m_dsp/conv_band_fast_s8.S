@@ -24,7 +24,7 @@
 .endm
 
 /* void name(const int8_t *from, int8_t *to, int32_t step, int32_t pixels) */
-.macro TURN name, pixel
+.macro TRANSPOSE3 name, pixel
     FUNCTION \name
     subs r3, #4
     blo 2f
@@ -47,5 +47,5 @@
     END \name
 .endm
 
-TURN mh_turn3_words, WORD
-TURN mh_turn3_exact, EXACT
+TRANSPOSE3 mh_transpose3_words, WORD
+TRANSPOSE3 mh_transpose3_exact, EXACT

@@ -1,9 +1,9 @@
 /* Convolution with any window and any number of channels (first layers, odd ones).
  *
- * The rows of the map that an output row sees lie in a band, padded and turned: [x][ky][channel].
- * A window is then one run of bytes, in the order [kx][ky][channel] that its weights have too.
- * Pixels go in threes across the ends of rows; windows that wait for the next row are copied, as
- * are windows with gaps.
+ * The rows of the map that an output row sees lie in a band, padded and transposed:
+ * [x][ky][channel]. A window is then one run of bytes, in the order [kx][ky][channel] that its
+ * weights have too. Pixels go in threes across the ends of rows; windows that wait for the next row
+ * are copied, as are windows with gaps.
  */
 #include "mh_small.h" /* before all others */
 #include <string.h>
@@ -20,14 +20,15 @@ typedef struct {
 } gather;
 
 /* Pixels of three bytes, pixel by pixel ``step`` bytes apart: as words, four at a time, or exactly
- * (mh_turn3_exact). Four bytes to four bytes of a word are a store less, but the fourth is right
- * only when its own row is written after this one, which the last row of a window cannot promise.
+ * (mh_transpose3_exact). Four bytes to four bytes of a word are a store less, but the fourth is
+ * right only when its own row is written after this one, which the last row of a window cannot
+ * promise.
  */
-void mh_turn3_words(const int8_t *from, int8_t *to, int32_t step, int32_t pixels);
-void mh_turn3_exact(const int8_t *from, int8_t *to, int32_t step, int32_t pixels);
+void mh_transpose3_words(const int8_t *from, int8_t *to, int32_t step, int32_t pixels);
+void mh_transpose3_exact(const int8_t *from, int8_t *to, int32_t step, int32_t pixels);
 
 /* A row of the map to places step bytes apart. */
-static void turn_row(const gather *g, const int8_t *from, int32_t ky)
+static void transpose_row(const gather *g, const int8_t *from, int32_t ky)
 {
     const int32_t in_c = g->p->in_c, step = g->column_bytes;
     const int8_t *const end = from + g->p->in_w * in_c;
@@ -39,8 +40,8 @@ static void turn_row(const gather *g, const int8_t *from, int32_t ky)
     } else if (in_c == 3) {
         /* Behind the map's last pixel there may be nothing to read. */
         const int32_t words = ky == g->p->kernel_h - 1 ? 0 : g->p->in_w - 1;
-        mh_turn3_words(from, to, step, words);
-        mh_turn3_exact(from + 3 * words, to + words * step, step, g->p->in_w - words);
+        mh_transpose3_words(from, to, step, words);
+        mh_transpose3_exact(from + 3 * words, to + words * step, step, g->p->in_w - words);
     } else {
         for (; from < end; from += in_c, to += step) {
             memcpy(to, from, (size_t)in_c);
@@ -65,7 +66,7 @@ static void load_band(const gather *g, int32_t oy)
     int32_t y = oy * p->stride_h - p->pad_top;
     for (int32_t ky = 0; ky < p->kernel_h; ky++, y += p->dilation_h) {
         if ((uint32_t)y < (uint32_t)p->in_h) {
-            turn_row(g, g->in + y * p->in_w * p->in_c, ky);
+            transpose_row(g, g->in + y * p->in_w * p->in_c, ky);
         } else {
             clear_row(g, ky);
         }

@@ -106,7 +106,7 @@ def inplace(layer: Layer, cut: Cut) -> tuple[tuple[int, int], ...]:
     (in_h, in_w, _), (out_h, out_w, _) = layer.in_shape, layer.out_shape
     if layer.multiplier != 1 or cut.tile < out_w:
         return ()
-    if layer.is_turned and cut.strip < out_h and (in_h, in_w) != (out_h, out_w):
+    if layer.is_transposed and cut.strip < out_h and (in_h, in_w) != (out_h, out_w):
         return ()
     for end in range(cut.strip, out_h + cut.strip, cut.strip):
         rows = (min(end, out_h) - 1) * layer.stride[0] - layer.pad[0] + layer.kernel[0]

@@ -28,9 +28,9 @@ class Layer:
     stride: tuple[int, int]
     pad: tuple[int, int]
     in_zp: int
-    is_turned: bool = False  # rows of the kernel's walk are columns of the map
+    is_transposed: bool = False  # rows of the kernel's walk are columns of the map
 
-    def turned(self) -> Layer:
+    def transposed(self) -> Layer:
         """The same layer with rows and columns exchanged; the maps stay where they lie."""
         return replace(
             self,
@@ -39,13 +39,13 @@ class Layer:
             out_shape=(self.out_shape[1], self.out_shape[0], self.out_shape[2]),
             stride=(self.stride[1], self.stride[0]),
             pad=(self.pad[1], self.pad[0]),
-            is_turned=not self.is_turned,
+            is_transposed=not self.is_transposed,
         )
 
     def steps(self, shape: tuple[int, int, int]) -> tuple[int, int]:
         """Bytes from pixel to pixel and from row to row, as the kernel walks."""
         height, width, channels = shape
-        return (height * channels, channels) if self.is_turned else (channels, width * channels)
+        return (height * channels, channels) if self.is_transposed else (channels, width * channels)
 
     @property
     def kernel(self) -> tuple[int, int]:

@@ -74,7 +74,7 @@ def _match3(op: Op, layer: Layer, scratch: int) -> Choice | None:
     form = find_form(layer, PRESCALE3)
     if form is None:
         return None
-    ways = ((layer, form), (layer.turned(), form.turned()))
+    ways = ((layer, form), (layer.transposed(), form.transposed()))
     return _cheapest(_choice3(op, *way, row, scratch) for way in ways for row in ROWS3)
 
 
@@ -126,7 +126,7 @@ def _match_poly(op: Op, layer: Layer, scratch: int) -> Choice | None:
         form = replace(form, rows=replace(form.rows, constants=form.rows.constants + flip))
     ways = [(layer, form)]
     if layer.in_shape[2] >= 4:
-        ways.append((layer.turned(), form.turned()))
+        ways.append((layer.transposed(), form.transposed()))
     found = []
     for way in ways:
         widths = {ANY_WIDTH, *(n for n in NARROW if n == way[0].out_shape[1])}

@@ -29,7 +29,7 @@ class Rows:
     constants: np.ndarray
     weights: np.ndarray
 
-    def turned(self) -> Rows:
+    def transposed(self) -> Rows:
         """The same with rows and columns of the weights exchanged."""
         return replace(self, weights=self.weights.transpose(0, 2, 1))
 
@@ -44,10 +44,10 @@ class Form:
     fixup: Rows | None
     counts: Mapping[str, int]
 
-    def turned(self) -> Form:
+    def transposed(self) -> Form:
         """The form of the layer with rows and columns exchanged."""
-        fixup = None if self.fixup is None else self.fixup.turned()
-        return replace(self, rows=self.rows.turned(), fixup=fixup)
+        fixup = None if self.fixup is None else self.fixup.transposed()
+        return replace(self, rows=self.rows.transposed(), fixup=fixup)
 
 
 def find_form(layer: Layer, prescale: int) -> Form | None:

@@ -129,20 +129,20 @@ def _band(v: Values) -> Terms:
         "outside byte": outside * width * v["in_c"],
     }
     if v["in_c"] == 1:
-        return terms | {"turned 1 row": rows.total, "turned 1": rows.total * width}
+        return terms | {"transposed 1 row": rows.total, "transposed 1": rows.total * width}
     if v["in_c"] == 3:
         first = np.arange(v["out_h"]) * v["stride_h"] - v["pad_top"]
         end = first + (v["kernel_h"] - 1) * v["dilation_h"]
         last = int(((end >= 0) & (end < v["in_h"])).sum())
         more = rows.total - last
         return terms | {
-            "turned 3 row": rows.total,
-            "turned 3 turns": more * sum(divmod(width - 1, 4)) + last * sum(divmod(width, 4)),
-            "turned 3 words": more * (width - 1),
-            "turned 3 exact": more + last * width,
+            "transposed 3 row": rows.total,
+            "transposed 3 turns": more * sum(divmod(width - 1, 4)) + last * sum(divmod(width, 4)),
+            "transposed 3 words": more * (width - 1),
+            "transposed 3 exact": more + last * width,
         }
     inside = rows.total * width
-    return terms | {"turned row": rows.total, **_copies("turned", inside, v["in_c"])}
+    return terms | {"transposed row": rows.total, **_copies("transposed", inside, v["in_c"])}
 
 
 def _copies(name: str, calls: int, size: int) -> Terms:
