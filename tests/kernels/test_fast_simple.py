@@ -57,7 +57,7 @@ def test_random_depthwise_layers(machine: str, tmp_path: Path) -> None:
     seen = _kernels(found)
     wanted = [
         *(KernelId("dw3", (stride, 64), "slope") for stride in (1, 2)),
-        *(KernelId("dwp", (words,)) for words in (2, 3, 4)),
+        *(KernelId("dwk", (words,)) for words in (2, 3, 4)),
         KernelId("dw_any"),
     ]
     for kernel in wanted:
@@ -123,7 +123,7 @@ def test_channels_without_a_slope_are_done_again(tmp_path: Path) -> None:
         drawn = as_cases(graph, rng, f"case {n}")
         if drawn is not None and len(drawn[1].forms) == 2 and drawn[1].call.kernel.form == "slope":
             found += [(case, drawn[1]) for case in drawn[0]]
-    assert {case.call.source for case, _ in found} == {"depthwise3_s8", "depthwise_poly_s8"}
+    assert {case.call.source for case, _ in found} == {"depthwise3_s8", "depthwise_kronecker_s8"}
     _run(found, tmp_path)
 
 

@@ -102,10 +102,10 @@ def _dsp_depthwise() -> list[Layer]:
         _depthwise(KernelId("dw3", (1, 128), "exact"), TWO_LINES, (3, 3), 1, 4, 2),
         _depthwise(KernelId("dw3", (2, 128), "exact"), TWO_LINES, (3, 3), 2),
         _depthwise(KernelId("dw3", (1,), "slope", variant="fixup"), MIXED, (3, 3), 1, 8),
-        _depthwise(KernelId("dwp", (3, 0, 1), "slope"), CLIPPED, (2, 5), 1),
-        _depthwise(KernelId("dwp", (2, 0, 2), "slope"), ONE_LINE, (3, 4), 2, 3),
-        _depthwise(KernelId("dwp", (4, 0, 1), "exact"), TWO_LINES, (1, 7), 1),
-        _depthwise(KernelId("dwp", (2,), "slope", variant="fixup"), MIXED, (2, 3), 1, 8),
+        _depthwise(KernelId("dwk", (3, 0, 1), "slope"), CLIPPED, (2, 5), 1),
+        _depthwise(KernelId("dwk", (2, 0, 2), "slope"), ONE_LINE, (3, 4), 2, 3),
+        _depthwise(KernelId("dwk", (4, 0, 1), "exact"), TWO_LINES, (1, 7), 1),
+        _depthwise(KernelId("dwk", (2,), "slope", variant="fixup"), MIXED, (2, 3), 1, 8),
     ]
 
 

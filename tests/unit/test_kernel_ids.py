@@ -34,7 +34,7 @@ def test_a_family_is_one_function() -> None:
         "mh_gemm_s8",
         "mh_conv_band_s8",
         "mh_dw3_s8",
-        "mh_dwp_s8",
+        "mh_dwk_s8",
         "mh_mve_depthwise_s8",
     } <= set(functions)
 
@@ -86,14 +86,14 @@ def test_reading_a_name_is_found(code: str, wrong: bool) -> None:
 def test_an_id_says_its_function_and_reads_well() -> None:
     small = KernelId("conv", form="line", shift=16, variant="small")
     assert (small.symbol, str(small)) == ("mh_conv_s8", "conv line16 small")
-    poly = KernelId("dwp", (2, 0, 1), "slope", 8, "fixup")
-    assert (poly.symbol, str(poly)) == ("mh_dwp_s8", "dwp 2x0x1 slope8 fixup")
+    packed = KernelId("dwk", (2, 0, 1), "slope", 8, "fixup")
+    assert (packed.symbol, str(packed)) == ("mh_dwk_s8", "dwk 2x0x1 slope8 fixup")
     assert str(KernelId("lut")) == "lut"
 
 
 def test_a_symbol_is_printed_as_its_address() -> None:
-    params = CStruct("p", (("form.poly", CSymbol("mh_form_x", "x_s8")), ("size", 3)))
+    params = CStruct("p", (("form.kronecker", CSymbol("mh_form_x", "x_s8")), ("size", 3)))
     text = ctext.struct_text(params, "op0", {})
-    assert ".form.poly = &mh_form_x, .size = 3" in text
+    assert ".form.kronecker = &mh_form_x, .size = 3" in text
     with pytest.raises(ValueError, match="not a C identifier"):
         ctext.struct_text(CStruct("p", (("a", CSymbol("x; y", "x")),)), "op0", {})

@@ -93,7 +93,7 @@ def struct_text(struct: CStruct, name: str, tables: dict[str, str]) -> str:
             text = f"&{identifier(value.name)}"
         else:
             text = number(int(value), "uint32_t" if value > (1 << 31) - 1 else "int32_t")
-        # "form.poly" is a member of a union
+        # "form.kronecker" is a member of a union
         cells.append(f".{'.'.join(map(identifier, field.split('.')))} = {text}")
     return f"static const {struct.ctype} {identifier(name)} = {{\n{lines(cells)}\n}};"
 

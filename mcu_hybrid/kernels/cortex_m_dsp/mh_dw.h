@@ -16,8 +16,8 @@ typedef struct {
     int32_t pad; /* columns of padding in front */
 } mh_span;
 
-/* In mh_gather_poly2 the units are quads: lead and tail are masks of the pixels that the first and
- * the last quad have (0: no such quad), quad_bytes covers the first and the full ones. */
+/* In mh_gather_kronecker2 the units are quads: lead and tail are masks of the pixels that the first
+ * and the last quad have (0: no such quad), quad_bytes covers the first and the full ones. */
 
 void mh_gather_w64(const mh_gather_job *job);
 void mh_gather_w128(const mh_gather_job *job);
@@ -32,12 +32,12 @@ void mh_gather_begin(mh_gather_job *job, const mh_dw_params *p, const mh_span *s
                      int32_t row_bytes);
 
 /* Words x0 + x1 * 2^21 of (value + 128); stride 2: of the even columns, then of the odd ones. */
-void mh_gather_poly1(const mh_gather_job *job);
-void mh_gather_poly2(const mh_gather_job *job);
-void mh_gather_poly1_begin(mh_gather_job *job, const mh_dw_params *p, const mh_span *span,
-                           int32_t segment_bytes);
-void mh_gather_poly2_begin(mh_gather_job *job, const mh_dw_params *p, const mh_span *span,
-                           int32_t segment_bytes);
+void mh_gather_kronecker1(const mh_gather_job *job);
+void mh_gather_kronecker2(const mh_gather_job *job);
+void mh_gather_kronecker1_begin(mh_gather_job *job, const mh_dw_params *p, const mh_span *span,
+                                int32_t segment_bytes);
+void mh_gather_kronecker2_begin(mh_gather_job *job, const mh_dw_params *p, const mh_span *span,
+                                int32_t segment_bytes);
 
 /* mh_requantize in a few instructions: both roundings as sums before shifts. */
 static inline int32_t mh_requantize_quick(int32_t x, int32_t mult, int32_t shift)

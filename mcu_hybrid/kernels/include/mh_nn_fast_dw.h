@@ -23,12 +23,12 @@ extern "C" {
 #endif
 
 typedef struct mh_dw3_form mh_dw3_form;
-typedef struct mh_dwp_form mh_dwp_form;
+typedef struct mh_dwk_form mh_dwk_form;
 
 typedef struct {
     union {
         const mh_dw3_form *three;
-        const mh_dwp_form *poly;
+        const mh_dwk_form *kronecker;
     } form; /* of the function that is called */
     const uint32_t *stream;
     const uint32_t *fixup_stream;                 /* exact form, one row per entry of fixup */
@@ -49,10 +49,10 @@ typedef struct {
  * bytes, 2 per column of the window's reach. scratch: 4 * row bytes * ((strip - 1) * stride + 3) */
 mh_status mh_dw3_s8(const mh_dw_params *p, const int8_t *in, int8_t *out, void *scratch);
 /* Any kernel whose rows (every stride_w-th weight of them) take 2, 3 or 4 words of 2 weights;
- * prescale 11; mh_form_dwp<words><width>_s<stride_w>_*: output rows of any width, of 5 and of 3.
+ * prescale 11; mh_form_dwk<words><width>_s<stride_w>_*: output rows of any width, of 5 and of 3.
  * Rows take 64 bytes per plane and phase. scratch: 256 * stride_w * rows + 16 * strip + 4 * words
  * of weights, and 4 * in_w where in_c < 4 */
-mh_status mh_dwp_s8(const mh_dw_params *p, const int8_t *in, int8_t *out, void *scratch);
+mh_status mh_dwk_s8(const mh_dw_params *p, const int8_t *in, int8_t *out, void *scratch);
 
 #define MH_DW_FORMS(type, head)                                                                    \
     extern const type mh_form_##head##_slope8, mh_form_##head##_slope8x;                           \
@@ -62,17 +62,17 @@ MH_DW_FORMS(mh_dw3_form, dw3s1w64)
 MH_DW_FORMS(mh_dw3_form, dw3s1w128)
 MH_DW_FORMS(mh_dw3_form, dw3s2w64)
 MH_DW_FORMS(mh_dw3_form, dw3s2w128)
-#define MH_DWP_FORMS(words)                                                                        \
-    MH_DW_FORMS(mh_dwp_form, dwp##words##any_s1)                                                   \
-    MH_DW_FORMS(mh_dwp_form, dwp##words##any_s2)                                                   \
-    MH_DW_FORMS(mh_dwp_form, dwp##words##w5_s1)                                                    \
-    MH_DW_FORMS(mh_dwp_form, dwp##words##w5_s2)                                                    \
-    MH_DW_FORMS(mh_dwp_form, dwp##words##w3_s1)                                                    \
-    MH_DW_FORMS(mh_dwp_form, dwp##words##w3_s2)
-MH_DWP_FORMS(2)
-MH_DWP_FORMS(3)
-MH_DWP_FORMS(4)
-#undef MH_DWP_FORMS
+#define MH_DWK_FORMS(words)                                                                        \
+    MH_DW_FORMS(mh_dwk_form, dwk##words##any_s1)                                                   \
+    MH_DW_FORMS(mh_dwk_form, dwk##words##any_s2)                                                   \
+    MH_DW_FORMS(mh_dwk_form, dwk##words##w5_s1)                                                    \
+    MH_DW_FORMS(mh_dwk_form, dwk##words##w5_s2)                                                    \
+    MH_DW_FORMS(mh_dwk_form, dwk##words##w3_s1)                                                    \
+    MH_DW_FORMS(mh_dwk_form, dwk##words##w3_s2)
+MH_DWK_FORMS(2)
+MH_DWK_FORMS(3)
+MH_DWK_FORMS(4)
+#undef MH_DWK_FORMS
 #undef MH_DW_FORMS
 
 /* Any window and any factors, multiplier 1, at least 4 channels; no scratch. */

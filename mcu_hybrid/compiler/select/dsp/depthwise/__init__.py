@@ -1,1 +1,1 @@
-"""dw3, dwp and dw_any: DEPTHWISE_CONV_2D."""
+"""dw3 (3x3), dwk (Kronecker-packed) and dw_any: DEPTHWISE_CONV_2D."""

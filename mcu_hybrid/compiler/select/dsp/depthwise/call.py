@@ -15,12 +15,12 @@ from mcu_hybrid.compiler.select.dsp.limits import bound_sources
 from mcu_hybrid.graph.types import Op
 from mcu_hybrid.ops.base import CStruct, CSymbol, CTable, Field, KernelCall, KernelId
 
-ANY_WIDTH = 0  # of dwp's tile: rows of any width
+ANY_WIDTH = 0  # of dwk's tile: rows of any width
 FIXUP = "fixup"  # the variant that computes some channels again, with the exact form
 _END = 0xFFFF
 _SOURCES = {
     "dw3": ("depthwise3_s8", ("gather_s8",)),
-    "dwp": ("depthwise_poly_s8", ("gather_poly_s8", "gather_s8")),
+    "dwk": ("depthwise_kronecker_s8", ("gather_kronecker_s8", "gather_s8")),
 }
 
 
@@ -34,7 +34,7 @@ class Cut:
 
 
 def kernel_id(family: str, tile: tuple[int, ...], form: Form) -> KernelId:
-    """Tiles: dw3 (stride, bytes of a plane's row), dwp (words, width of rows, phases)."""
+    """Tiles: dw3 (stride, bytes of a plane's row), dwk (words, width of rows, phases)."""
     return KernelId(family, tile, form.name, form.shift, "" if form.fixup is None else FIXUP)
 
 
@@ -46,7 +46,7 @@ def _form_field(kernel: KernelId) -> Field:
         return "form.three", CSymbol(f"mh_form_dw3s{stride}w{row}_{end}", source)
     words, width, phases = kernel.tile
     rows = "any" if width == ANY_WIDTH else f"w{width}"
-    return "form.poly", CSymbol(f"mh_form_dwp{words}{rows}_s{phases}_{end}", source)
+    return "form.kronecker", CSymbol(f"mh_form_dwk{words}{rows}_s{phases}_{end}", source)
 
 
 def kernel_call(

@@ -49,11 +49,11 @@ def _three(call: KernelCall) -> Terms:
     return dict(zip(names, parts, strict=True)) | _outputs(call)
 
 
-def _poly(call: KernelCall) -> Terms:
+def _kronecker(call: KernelCall) -> Terms:
     words, width, phases = call.kernel.tile
     is_clipped = numbers(call)["in_zp"] == INT8_MIN
     shape = _shape(call, phases, is_clipped=is_clipped, in_blocks=width == 0)
-    parts = counts.counts_poly(shape, words)
+    parts = counts.counts_kronecker(shape, words)
     names = ("assembly", "call", "tile", "strip", "table", "core", "copied")
     return dict(zip(names, parts, strict=True)) | _outputs(call)
 
@@ -76,6 +76,6 @@ def _any(call: KernelCall) -> Terms:
 
 TERMS: dict[str, Callable[[KernelCall], Terms]] = {
     "dw3": _three,
-    "dwp": _poly,
+    "dwk": _kronecker,
     "dw_any": _any,
 }

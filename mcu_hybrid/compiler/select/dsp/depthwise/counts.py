@@ -83,7 +83,7 @@ def gather1(columns: int, pad: int, extra: int) -> int:
 
 
 def gather2(columns: int, pad: int) -> int:
-    """A row of mh_gather_poly2."""
+    """A row of mh_gather_kronecker2."""
     lead = pad & 3
     first = min(4 - lead, columns) if lead else 0
     quads, tail = divmod(columns - first, 4)
@@ -134,7 +134,7 @@ def counts3(shape: Shape, row_bytes: int) -> tuple[float, ...]:
     return asm, 1, tiles, strips_, cut, cores
 
 
-def counts_poly(shape: Shape, words: int) -> tuple[float, ...]:
+def counts_kronecker(shape: Shape, words: int) -> tuple[float, ...]:
     """Instructions in assembly; calls, tiles, strips of groups, rows of tables, cores,
     bytes of a last row.
     """
@@ -164,13 +164,13 @@ def counts_poly(shape: Shape, words: int) -> tuple[float, ...]:
             asm += count * (copy_words(kept * row_bytes) if kept else 0)
             asm += count * (fill_words(padded * row_bytes) if padded else 0)
             segments = [_seen(shape, y + i) * phases for i in range(rows)]
-            once, each = core_poly(shape, part.width, segments, words)
+            once, each = core_kronecker(shape, part.width, segments, words)
             asm += calls * once + channels * each
             strips_, cores = strips_ + count, cores + calls
             tabled += rows if is_whole else count * rows
             if shape.fixups:
                 asm += shape.fixups * sum(
-                    core_poly(replace(shape, is_exact=True), part.width, segments, words)
+                    core_kronecker(replace(shape, is_exact=True), part.width, segments, words)
                 )
                 cores += shape.fixups
                 # The exact core has a table of its own; the next group needs the first again.
@@ -188,7 +188,9 @@ def _seen(shape: Shape, y: int) -> int:
     return min(top + shape.kernel[0], shape.in_size[0]) - max(top, 0)
 
 
-def core_poly(shape: Shape, width: int, segments: Sequence[int], words: int) -> tuple[float, float]:
+def core_kronecker(
+    shape: Shape, width: int, segments: Sequence[int], words: int
+) -> tuple[float, float]:
     """(once, per channel) of a core whose rows sum so many segments."""
     packed = -(-shape.kernel[0] * shape.stride[1] * words // 4) * 2
     exact = shape.is_exact

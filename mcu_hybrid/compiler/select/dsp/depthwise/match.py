@@ -1,9 +1,9 @@
 """DEPTHWISE_CONV_2D on the DSP kernels: which one takes a layer, in which parts it is computed.
 
-3x3 with stride 1 or 2 has kernels with all weights in registers; any other kernel with a horizontal
-stride of 1 or 2 is summed as polynomials (kernels/cortex_m_dsp/depthwise_poly_s8.c); the rest goes
-straight from the map. Kernels walk along rows or along columns, whichever is cheaper. Not here: the
-arithmetic of the outputs (pack.py) and what a call costs (cost.py).
+3x3 with stride 1 or 2 has kernels with all weights in registers (dw3); any other kernel with a
+horizontal stride of 1 or 2 is Kronecker-packed (dwk); the rest goes straight from the map (dw_any).
+Kernels walk along rows or along columns, whichever is cheaper. Not here: the arithmetic of the
+outputs (pack.py) and what a call costs (cost.py).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from mcu_hybrid.compiler.select.dsp.depthwise.pack import (
     find_form,
     pack1,
     pack2,
-    pack_poly,
+    pack_kronecker,
 )
 from mcu_hybrid.compiler.select.dsp.limits import fit_int16
 from mcu_hybrid.graph.types import Graph, Op
@@ -44,11 +44,11 @@ from mcu_hybrid.ops.depthwise_conv2d import DEPTHWISE_CONV_2D
 from mcu_hybrid.quant import INT8_MIN
 
 SCRATCH = 8192
-PRESCALE3, PRESCALE_POLY = 8, 11
+PRESCALE3, PRESCALE_KRONECKER = 8, 11
 SEGMENT_BYTES = 256
 ROWS3 = (64, 128)  # bytes of a row in a plane
 NARROW = (3, 5)  # widths of rows that have kernels of their own
-_FIELD = 1 << 20  # sums of polynomials stay within +- this
+_FIELD = 1 << 20  # sums of Kronecker-packed products stay within +- this
 
 
 def match(graph: Graph, op: Op, scratch: int = SCRATCH) -> Choice | None:
@@ -62,7 +62,7 @@ def match(graph: Graph, op: Op, scratch: int = SCRATCH) -> Choice | None:
     sizes = (*layer.in_shape, *layer.out_shape, *layer.kernel, *layer.stride, *layer.pad)
     is_simple = op.attrs.window.dilation == (1, 1) and fit_int16(sizes)
     if is_simple and all_windows_meet_the_map(layer):
-        found = _match3(op, layer, scratch) or _match_poly(op, layer, scratch)
+        found = _match3(op, layer, scratch) or _match_kronecker(op, layer, scratch)
         if found is not None:
             return found
     return _match_any(graph, op, layer)
@@ -115,10 +115,10 @@ def _tile3(layer: Layer, row: int) -> int:
     return tile if tile == out_w else tile + tile % 2
 
 
-def _match_poly(op: Op, layer: Layer, scratch: int) -> Choice | None:
+def _match_kronecker(op: Op, layer: Layer, scratch: int) -> Choice | None:
     if not _fits_fields(layer.weights):
         return None
-    form = find_form(_from_minus_128(layer), PRESCALE_POLY)
+    form = find_form(_from_minus_128(layer), PRESCALE_KRONECKER)
     if form is None:
         return None
     if form.name != EXACT:
@@ -130,21 +130,21 @@ def _match_poly(op: Op, layer: Layer, scratch: int) -> Choice | None:
     found = []
     for way in ways:
         widths = {ANY_WIDTH, *(n for n in NARROW if n == way[0].out_shape[1])}
-        found += [_choice_poly(op, *way, width, scratch) for width in sorted(widths)]
+        found += [_choice_kronecker(op, *way, width, scratch) for width in sorted(widths)]
     return _cheapest(found)
 
 
-def _choice_poly(op: Op, layer: Layer, form: Form, width: int, scratch: int) -> Choice | None:
+def _choice_kronecker(op: Op, layer: Layer, form: Form, width: int, scratch: int) -> Choice | None:
     """With the kernel for rows of this width."""
     phases = layer.stride[1]
     taps = -(-layer.kernel[1] // phases)
     words = max(-(-taps // 2), 2)
     if phases not in (1, 2) or words > 4:
         return None
-    cut = _cut_poly(layer, words, scratch)
-    again = pack_poly((form.fixup or form.rows).weights, phases, words)
-    packed = pack_poly(form.rows.weights, phases, words)
-    kernel = kernel_id("dwp", (words, width, phases), form)
+    cut = _cut_kronecker(layer, words, scratch)
+    again = pack_kronecker((form.fixup or form.rows).weights, phases, words)
+    packed = pack_kronecker(form.rows.weights, phases, words)
+    kernel = kernel_id("dwk", (words, width, phases), form)
     call = kernel_call(op, layer, form, cut, kernel, packed, again)
     found = cost.instructions(call, cost.DSP)
     return Choice(call, cut.scratch, inplace(layer, cut), found, form.counts)
@@ -163,7 +163,7 @@ def _from_minus_128(layer: Layer) -> Layer:
     return replace(layer, channels=replace(ch, offset=ch.offset - (layer.in_zp - INT8_MIN) * total))
 
 
-def _cut_poly(layer: Layer, words: int, limit: int) -> Cut:
+def _cut_kronecker(layer: Layer, words: int, limit: int) -> Cut:
     (in_h, in_w, in_c), (out_h, out_w, _) = layer.in_shape, layer.out_shape
     kernel_h, (stride, phases) = layer.kernel[0], layer.stride
     tile = _even(out_w, 6 * ((17 - words) // 3) - 1)

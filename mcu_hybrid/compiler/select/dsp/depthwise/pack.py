@@ -108,7 +108,7 @@ def pack2(w: np.ndarray) -> np.ndarray:
     return np.stack(words, 1)
 
 
-def pack_poly(weights: np.ndarray, phases: int, words: int) -> np.ndarray:
+def pack_kronecker(weights: np.ndarray, phases: int, words: int) -> np.ndarray:
     """Bytes (w1, w0) of each word of weights, phase by phase within a row."""
     channels, height, _ = weights.shape
     parts = np.zeros((channels, height, phases, 2 * words), np.int64)

@@ -1,6 +1,6 @@
-/* Depthwise convolution by polynomials: rows of outputs of any width, of 5 and of 3, times segments
- * of 2, 3 and 4 words. For the registers see mh_dwp_asm.h. */
-#include "mh_dwp_asm.h"
+/* Kronecker-packed depthwise convolution: rows of outputs of any width, of 5 and of 3, times segments
+ * of 2, 3 and 4 words. For the registers see mh_dwk_asm.h. */
+#include "mh_dwk_asm.h"
 
 /* The next row at 3, or the next channel. */
 .macro NEXT_ROW
@@ -19,7 +19,7 @@
     add r12, sp, #FRAME(TABLE)
     FIELDS FRAME(TABLE), FRAME(ROWS), FRAME(OUT_ROW), FRAME(PLANE)
     ldm r12, {r4, r6, r7, r10}
-    FIELDS MH_DWP_ROW_IN, MH_DWP_ROW_WEIGHTS, MH_DWP_ROW_ENTRY, MH_DWP_ROW_WEIGHTS_END
+    FIELDS MH_DWK_ROW_IN, MH_DWK_ROW_WEIGHTS, MH_DWK_ROW_ENTRY, MH_DWK_ROW_WEIGHTS_END
     ldm r4!, {r0-r3}
     ldr r8, [sp, #FRAME(BLOCKS)]
     str r8, [sp, #FRAME(BLOCKS_LEFT)]
@@ -92,7 +92,7 @@
 3:
     ldr r4, [sp, #FRAME(TABLE)]
     ldr r10, [sp, #FRAME(PLANE)]
-    FIELDS MH_DWP_ROW_IN, MH_DWP_ROW_WEIGHTS, MH_DWP_ROW_ENTRY, MH_DWP_ROW_WEIGHTS_END
+    FIELDS MH_DWK_ROW_IN, MH_DWK_ROW_WEIGHTS, MH_DWK_ROW_ENTRY, MH_DWK_ROW_WEIGHTS_END
     ldm r4!, {r0-r3}
     str r4, [sp, #FRAME(TABLE)]
     str r3, [sp, #FRAME_ROW(WEIGHTS_END)]
@@ -132,20 +132,20 @@
     END \name
 .endm
 
-/* void name(const mh_dwp_job *job): the forms of a core, by the words of a segment, the width of
+/* void name(const mh_dwk_job *job): the forms of a core, by the words of a segment, the width of
  * rows and the bytes of a segment's code. */
 .macro FORMS n, width, code
-    CORE_\width mh_core_dwp\n\width\()_exact, \n, \code, exact, 0
-    CORE_\width mh_core_dwp\n\width\()_slope8, \n, \code, slope, 8
-    CORE_\width mh_core_dwp\n\width\()_slope12, \n, \code, slope, 12
-    CORE_\width mh_core_dwp\n\width\()_slope16, \n, \code, slope, 16
+    CORE_\width mh_core_dwk\n\width\()_exact, \n, \code, exact, 0
+    CORE_\width mh_core_dwk\n\width\()_slope8, \n, \code, slope, 8
+    CORE_\width mh_core_dwk\n\width\()_slope12, \n, \code, slope, 12
+    CORE_\width mh_core_dwk\n\width\()_slope16, \n, \code, slope, 16
 .endm
-FORMS 2, any, MH_DWP_WIDE2_CODE
-FORMS 3, any, MH_DWP_WIDE3_CODE
-FORMS 4, any, MH_DWP_WIDE4_CODE
-FORMS 2, w5, MH_DWP_WIDE2_CODE
-FORMS 3, w5, MH_DWP_WIDE3_CODE
-FORMS 4, w5, MH_DWP_WIDE4_CODE
-FORMS 2, w3, MH_DWP_NARROW2_CODE
-FORMS 3, w3, MH_DWP_NARROW3_CODE
-FORMS 4, w3, MH_DWP_NARROW4_CODE
+FORMS 2, any, MH_DWK_WIDE2_CODE
+FORMS 3, any, MH_DWK_WIDE3_CODE
+FORMS 4, any, MH_DWK_WIDE4_CODE
+FORMS 2, w5, MH_DWK_WIDE2_CODE
+FORMS 3, w5, MH_DWK_WIDE3_CODE
+FORMS 4, w5, MH_DWK_WIDE4_CODE
+FORMS 2, w3, MH_DWK_NARROW2_CODE
+FORMS 3, w3, MH_DWK_NARROW3_CODE
+FORMS 4, w3, MH_DWK_NARROW4_CODE

@@ -1,6 +1,6 @@
 /* clang-format off */
-/* The parts of depthwise_poly_s8.S: segments, the fields of their sums, and channels. The
- * arithmetic is explained in depthwise_poly_s8.c.
+/* The parts of depthwise_kronecker_s8.S: segments, the fields of their sums, and channels. The
+ * arithmetic is explained in depthwise_kronecker_s8.c.
  *
  *   r0            in: a segment's inputs
  *   r1            weights of the segment
@@ -10,15 +10,15 @@
  *
  * After the segments r0-r3 hold mul, start, the output's channels and out.
  */
-#ifndef MH_DWP_ASM_H
-#define MH_DWP_ASM_H
+#ifndef MH_DWK_ASM_H
+#define MH_DWK_ASM_H
 
-#include "mh_dwp_job.h"
+#include "mh_dwk_job.h"
 
 /* The frame is a copy of the job. */
-#define FRAME(field) MH_DWP_JOB_##field
-#define FRAME_ROW(field) (MH_DWP_JOB_ROW + MH_DWP_ROW_##field)
-#define FRAME_BYTES MH_DWP_JOB_BYTES
+#define FRAME(field) MH_DWK_JOB_##field
+#define FRAME_ROW(field) (MH_DWK_JOB_ROW + MH_DWK_ROW_##field)
+#define FRAME_BYTES MH_DWK_JOB_BYTES
 
 /* Products of a word of weights with inputs at three places, or at two. */
 .macro AT3 w, a, b, c
@@ -33,7 +33,7 @@
 .macro WIDE2
     ldrd r2, r3, [r1], #8
     ldrd r10, r11, [r0], #8
-    ldrd r12, lr, [r0], #(MH_DWP_SEGMENT_BYTES - 8)
+    ldrd r12, lr, [r0], #(MH_DWK_SEGMENT_BYTES - 8)
     AT3 r2, r10, r11, r12
     AT3 r3, r11, r12, lr
 .endm
@@ -43,7 +43,7 @@
     AT3 r2, r10, r11, r12
     AT3 r3, r11, r12, lr
     ldr.w r2, [r1], #4
-    ldr.w r10, [r0], #(MH_DWP_SEGMENT_BYTES - 16)
+    ldr.w r10, [r0], #(MH_DWK_SEGMENT_BYTES - 16)
     AT3 r2, r12, lr, r10
 .endm
 .macro WIDE4
@@ -52,21 +52,21 @@
     AT3 r2, r10, r11, r12
     AT3 r3, r11, r12, lr
     ldrd r2, r3, [r1], #8
-    ldrd r10, r11, [r0], #(MH_DWP_SEGMENT_BYTES - 16)
+    ldrd r10, r11, [r0], #(MH_DWK_SEGMENT_BYTES - 16)
     AT3 r2, r12, lr, r10
     AT3 r3, lr, r10, r11
 .endm
 .macro NARROW2
     ldrd r2, r3, [r1], #8
     ldrd r10, r11, [r0], #8
-    ldr.w r12, [r0], #(MH_DWP_SEGMENT_BYTES - 8)
+    ldr.w r12, [r0], #(MH_DWK_SEGMENT_BYTES - 8)
     AT2 r2, r10, r11
     AT2 r3, r11, r12
 .endm
 .macro NARROW3
     ldrd r2, r3, [r1], #8
     ldrd r10, r11, [r0], #8
-    ldrd r12, lr, [r0], #(MH_DWP_SEGMENT_BYTES - 8)
+    ldrd r12, lr, [r0], #(MH_DWK_SEGMENT_BYTES - 8)
     AT2 r2, r10, r11
     AT2 r3, r11, r12
     ldr.w r2, [r1], #4
@@ -78,7 +78,7 @@
     AT2 r2, r10, r11
     AT2 r3, r11, r12
     ldrd r2, r3, [r1], #8
-    ldr.w r10, [r0], #(MH_DWP_SEGMENT_BYTES - 16)
+    ldr.w r10, [r0], #(MH_DWK_SEGMENT_BYTES - 16)
     AT2 r2, r12, lr
     AT2 r3, lr, r10
 .endm
@@ -87,10 +87,10 @@
 .macro SEGMENTS name, segment, code
     .balign 4
     LABEL \name\()_loop
-    .rept MH_DWP_UNROLLED
+    .rept MH_DWK_UNROLLED
     \segment
     .endr
-    .if . - \name\()_loop != MH_DWP_UNROLLED * \code
+    .if . - \name\()_loop != MH_DWK_UNROLLED * \code
     .error "a segment of \name has other than \code bytes"
     .endif
     ldr r2, [sp, #FRAME_ROW(WEIGHTS_END)]
@@ -206,7 +206,7 @@
     push {r4-r11, lr}
     sub sp, #FRAME_BYTES
     .if FRAME_BYTES != 3 * 12 * 4 /* what is copied */
-    .error "mh_dwp_job has not 36 words"
+    .error "mh_dwk_job has not 36 words"
     .endif
     ldm r0!, {r1-r12}
     FIELDS FRAME(BEGIN)

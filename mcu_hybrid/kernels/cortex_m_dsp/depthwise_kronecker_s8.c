@@ -1,4 +1,5 @@
-/* Depthwise convolution with any kernel: polynomials in 64 bits, 4 products per instruction.
+/* Depthwise convolution with any kernel, Kronecker-packed: polynomials whose coefficients are the
+ * digits of one 64-bit number (Kronecker substitution), 4 products per instruction.
  *
  * Two neighbouring inputs, 0 .. 255 each, are one word x0 + x1 * B with B = 2^21, two neighbouring
  * weights w1 + w0 * B. Their product is x0 w1 + (x0 w0 + x1 w1) B + x1 w0 B^2: the middle belongs
@@ -12,15 +13,15 @@
  */
 #include "mh_small.h" /* before all others */
 #include "mh_dw.h"
-#include "mh_dwp_job.h"
+#include "mh_dwk_job.h"
 
 #define EXACT_WORDS 4 /* mul, start, addend, right */
 
-typedef void (*dwp_core)(const mh_dwp_job *job);
+typedef void (*dwk_core)(const mh_dwk_job *job);
 
 /* A core, and what the C around it must know of it. */
-struct mh_dwp_form {
-    dwp_core core, exact;
+struct mh_dwk_form {
+    dwk_core core, exact;
     mh_code loop, exact_loop;
     int32_t words;        /* of weights per segment */
     int32_t segment_code; /* bytes */
@@ -31,12 +32,12 @@ struct mh_dwp_form {
 /* A layer at work. */
 typedef struct {
     const mh_dw_params *p;
-    const mh_dwp_form *form;
+    const mh_dwk_form *form;
     void (*gather)(const mh_gather_job *job);
     mh_gather_job fill;
-    mh_dwp_job job;
+    mh_dwk_job job;
     uint8_t *planes;
-    mh_dwp_row *table;
+    mh_dwk_row *table;
     uint32_t *unpacked;
     int8_t *last_row;   /* a copy of the map's last row, with room behind it; or NULL */
     int32_t columns;    /* that the tile reads */
@@ -48,7 +49,7 @@ typedef struct {
     uint32_t padding;     /* a word of padding */
     int is_clipped;       /* padding is 0: its rows are left out */
     const uint16_t *fixup;
-} dwp_layer;
+} dwk_layer;
 
 static int32_t max_of(int32_t a, int32_t b)
 {
@@ -60,7 +61,7 @@ static int32_t min_of(int32_t a, int32_t b)
     return a < b ? a : b;
 }
 
-static void gather(dwp_layer *l, const int8_t *in, int32_t first, int32_t end)
+static void gather(dwk_layer *l, const int8_t *in, int32_t first, int32_t end)
 {
     const mh_dw_params *p = l->p;
     uint8_t *const to = l->planes + (first - l->begin) * l->row_bytes + l->fill.dst_skip;
@@ -85,7 +86,7 @@ static void gather(dwp_layer *l, const int8_t *in, int32_t first, int32_t end)
 }
 
 /* The planes' rows for output rows oy to oy + rows: what is there already, new rows, padding. */
-static void fill(dwp_layer *l, const int8_t *in, int32_t oy, int32_t rows)
+static void fill(dwk_layer *l, const int8_t *in, int32_t oy, int32_t rows)
 {
     const mh_dw_params *p = l->p;
     const int32_t low = oy * p->stride_h - p->pad_top;
@@ -115,39 +116,39 @@ static void fill(dwp_layer *l, const int8_t *in, int32_t oy, int32_t rows)
 }
 
 /* Where the rows of a strip begin. */
-static void tabulate(dwp_layer *l, mh_code loop, int32_t oy, int32_t rows)
+static void tabulate(dwk_layer *l, mh_code loop, int32_t oy, int32_t rows)
 {
     const mh_dw_params *p = l->p;
-    const mh_dwp_form *form = l->form;
+    const mh_dwk_form *form = l->form;
     for (int32_t i = 0; i < rows; i++) {
         const int32_t top = (oy + i) * p->stride_h - p->pad_top;
         const int32_t skip = max_of(l->begin - top, 0);
         const int32_t used = min_of(l->end - top, p->kernel_h) - skip;
-        const int32_t over = used * form->phases % MH_DWP_UNROLLED;
-        mh_dwp_row *const row = &l->table[i];
+        const int32_t over = used * form->phases % MH_DWK_UNROLLED;
+        mh_dwk_row *const row = &l->table[i];
         row->in = l->planes + (top + skip - l->begin) * l->row_bytes;
         row->weights = l->unpacked + skip * l->row_words;
         row->weights_end = row->weights + used * l->row_words;
-        row->entry = (mh_code)((uintptr_t)loop + (uintptr_t)((MH_DWP_UNROLLED - over) %
-                                                             MH_DWP_UNROLLED * form->segment_code));
+        row->entry = (mh_code)((uintptr_t)loop + (uintptr_t)((MH_DWK_UNROLLED - over) %
+                                                             MH_DWK_UNROLLED * form->segment_code));
     }
 }
 
 /* Some output channels, whose planes begin with ``plane`` and are ``step`` apart. */
-static void channels(dwp_layer *l, int8_t *out, int32_t first, int32_t count, int32_t plane,
-                     int32_t step, dwp_core core, const uint32_t *stream)
+static void channels(dwk_layer *l, int8_t *out, int32_t first, int32_t count, int32_t plane,
+                     int32_t step, dwk_core core, const uint32_t *stream)
 {
-    mh_dwp_job *const job = &l->job;
+    mh_dwk_job *const job = &l->job;
     job->channels = count;
     job->out_row = job->out_channel = out + first;
-    job->plane = plane * (MH_DWP_SEGMENT_BYTES / 4);
-    job->plane_step = step * (MH_DWP_SEGMENT_BYTES / 4);
+    job->plane = plane * (MH_DWK_SEGMENT_BYTES / 4);
+    job->plane_step = step * (MH_DWK_SEGMENT_BYTES / 4);
     job->stream = stream;
     core(job);
 }
 
 /* The channels of the group that no slope fits; the planes still hold them. */
-static const uint16_t *fixup(dwp_layer *l, int8_t *out, int32_t oy, int32_t rows, int32_t plane,
+static const uint16_t *fixup(dwk_layer *l, int8_t *out, int32_t oy, int32_t rows, int32_t plane,
                              int32_t end)
 {
     const mh_dw_params *p = l->p;
@@ -163,11 +164,11 @@ static const uint16_t *fixup(dwp_layer *l, int8_t *out, int32_t oy, int32_t rows
 }
 
 /* Input channels from ``first`` on, whose planes begin with ``plane``; in, out: of the tile. */
-static void group(dwp_layer *l, const int8_t *in, int8_t *out, int32_t first, int32_t plane,
+static void group(dwk_layer *l, const int8_t *in, int8_t *out, int32_t first, int32_t plane,
                   int32_t count)
 {
     const mh_dw_params *p = l->p;
-    const mh_dwp_form *form = l->form;
+    const mh_dwk_form *form = l->form;
     const int32_t end = (first + count) * p->multiplier, words = l->stream_words;
     const uint16_t *next = l->fixup;
     l->end = -p->in_h - p->kernel_h; /* nothing is there */
@@ -195,17 +196,17 @@ static void group(dwp_layer *l, const int8_t *in, int8_t *out, int32_t first, in
     l->fixup = next;
 }
 
-static void tile(dwp_layer *l, const int8_t *in, int8_t *out, int32_t x, int32_t width)
+static void tile(dwk_layer *l, const int8_t *in, int8_t *out, int32_t x, int32_t width)
 {
     const mh_dw_params *p = l->p;
     const mh_span span = mh_columns(p, x, width, l->form->phases);
-    mh_dwp_job *const job = &l->job;
+    mh_dwk_job *const job = &l->job;
     job->blocks = (width + 6) / 6;
     job->last = width - 6 * (job->blocks - 1);
     if (l->form->phases == 1) {
-        mh_gather_poly1_begin(&l->fill, p, &span, MH_DWP_SEGMENT_BYTES);
+        mh_gather_kronecker1_begin(&l->fill, p, &span, MH_DWK_SEGMENT_BYTES);
     } else {
-        mh_gather_poly2_begin(&l->fill, p, &span, MH_DWP_SEGMENT_BYTES);
+        mh_gather_kronecker2_begin(&l->fill, p, &span, MH_DWK_SEGMENT_BYTES);
     }
     mh_fill_words(l->planes, l->padding, (int32_t)((uint8_t *)l->table - l->planes));
     l->columns = span.count;
@@ -219,25 +220,25 @@ static void tile(dwp_layer *l, const int8_t *in, int8_t *out, int32_t x, int32_t
     }
 }
 
-mh_status mh_dwp_s8(const mh_dw_params *p, const int8_t *in, int8_t *out, void *scratch)
+mh_status mh_dwk_s8(const mh_dw_params *p, const int8_t *in, int8_t *out, void *scratch)
 {
-    const mh_dwp_form *const form = p->form.poly;
+    const mh_dwk_form *const form = p->form.kronecker;
     const uint32_t zero = (uint32_t)(p->in_zp + 128);
-    dwp_layer l;
-    mh_dwp_job *const job = &l.job;
+    dwk_layer l;
+    mh_dwk_job *const job = &l.job;
     l.p = p;
     l.form = form;
-    l.gather = form->phases == 1 ? mh_gather_poly1 : mh_gather_poly2;
+    l.gather = form->phases == 1 ? mh_gather_kronecker1 : mh_gather_kronecker2;
     l.is_clipped = zero == 0;
     l.padding = zero | zero << 21;
-    l.row_bytes = form->phases * MH_DWP_SEGMENT_BYTES;
+    l.row_bytes = form->phases * MH_DWK_SEGMENT_BYTES;
     l.row_words = form->phases * form->words;
     job->words = (p->kernel_h * l.row_words + 3) / 4 * 2; /* two unpacked to one, an even number */
     l.stream_words = job->words + form->form_words;
     const int32_t all = (p->strip - 1) * p->stride_h + p->kernel_h;
     const int32_t held = l.is_clipped ? min_of(all, p->in_h) : all;
     l.planes = scratch;
-    l.table = (mh_dwp_row *)(void *)(l.planes + held * l.row_bytes);
+    l.table = (mh_dwk_row *)(void *)(l.planes + held * l.row_bytes);
     l.unpacked = (uint32_t *)(void *)(l.table + p->strip);
     l.last_row = p->in_c < 4 ? (int8_t *)(l.unpacked + 2 * job->words) : NULL;
     for (int i = 0; i < 3; i++) {
@@ -256,11 +257,11 @@ mh_status mh_dwp_s8(const mh_dw_params *p, const int8_t *in, int8_t *out, void *
 }
 
 #define DECLARE_CORE(N, W, core)                                                                   \
-    void mh_core_dwp##N##W##_##core(const mh_dwp_job *job);                                        \
-    void mh_core_dwp##N##W##_##core##_loop(void);
+    void mh_core_dwk##N##W##_##core(const mh_dwk_job *job);                                        \
+    void mh_core_dwk##N##W##_##core##_loop(void);
 #define DEFINE_FORM(N, W, S, BYTES, name, core, exact_core, exact_loop, WORDS)                     \
-    MH_DW_FORM_DEFINE(mh_dwp_form, dwp##N##W##_s##S##_##name, mh_core_dwp##N##W##_##core,          \
-                      exact_core, mh_core_dwp##N##W##_##core##_loop, exact_loop, N, BYTES, S,      \
+    MH_DW_FORM_DEFINE(mh_dwk_form, dwk##N##W##_s##S##_##name, mh_core_dwk##N##W##_##core,          \
+                      exact_core, mh_core_dwk##N##W##_##core##_loop, exact_loop, N, BYTES, S,      \
                       WORDS)
 #define DEFINE_BOTH(N, W, BYTES, name, core, exact_core, exact_loop, WORDS)                        \
     DEFINE_FORM(N, W, 1, BYTES, name, core, exact_core, exact_loop, WORDS)                         \
@@ -268,8 +269,8 @@ mh_status mh_dwp_s8(const mh_dw_params *p, const int8_t *in, int8_t *out, void *
 #define DEFINE_SLOPE(N, W, BYTES, shift)                                                           \
     DECLARE_CORE(N, W, slope##shift)                                                               \
     DEFINE_BOTH(N, W, BYTES, slope##shift, slope##shift, NULL, NULL, 2)                            \
-    DEFINE_BOTH(N, W, BYTES, slope##shift##x, slope##shift, mh_core_dwp##N##W##_exact,             \
-                mh_core_dwp##N##W##_exact_loop, 2)
+    DEFINE_BOTH(N, W, BYTES, slope##shift##x, slope##shift, mh_core_dwk##N##W##_exact,             \
+                mh_core_dwk##N##W##_exact_loop, 2)
 #define DEFINE_FORMS(N, W, BYTES)                                                                  \
     DECLARE_CORE(N, W, exact)                                                                      \
     DEFINE_BOTH(N, W, BYTES, exact, exact, NULL, NULL, 4)                                          \
@@ -278,12 +279,12 @@ mh_status mh_dwp_s8(const mh_dw_params *p, const int8_t *in, int8_t *out, void *
     DEFINE_SLOPE(N, W, BYTES, 16)
 
 /* Words of a segment, width of rows, bytes of a segment's code. */
-DEFINE_FORMS(2, any, MH_DWP_WIDE2_CODE)
-DEFINE_FORMS(3, any, MH_DWP_WIDE3_CODE)
-DEFINE_FORMS(4, any, MH_DWP_WIDE4_CODE)
-DEFINE_FORMS(2, w5, MH_DWP_WIDE2_CODE)
-DEFINE_FORMS(3, w5, MH_DWP_WIDE3_CODE)
-DEFINE_FORMS(4, w5, MH_DWP_WIDE4_CODE)
-DEFINE_FORMS(2, w3, MH_DWP_NARROW2_CODE)
-DEFINE_FORMS(3, w3, MH_DWP_NARROW3_CODE)
-DEFINE_FORMS(4, w3, MH_DWP_NARROW4_CODE)
+DEFINE_FORMS(2, any, MH_DWK_WIDE2_CODE)
+DEFINE_FORMS(3, any, MH_DWK_WIDE3_CODE)
+DEFINE_FORMS(4, any, MH_DWK_WIDE4_CODE)
+DEFINE_FORMS(2, w5, MH_DWK_WIDE2_CODE)
+DEFINE_FORMS(3, w5, MH_DWK_WIDE3_CODE)
+DEFINE_FORMS(4, w5, MH_DWK_WIDE4_CODE)
+DEFINE_FORMS(2, w3, MH_DWK_NARROW2_CODE)
+DEFINE_FORMS(3, w3, MH_DWK_NARROW3_CODE)
+DEFINE_FORMS(4, w3, MH_DWK_NARROW4_CODE)

@@ -1,16 +1,17 @@
-/* Four channels of a row of pixels to four planes of words x0 + x1 * 2^21 (depthwise_poly_s8.c). */
+/* Four channels of a row of pixels to four planes of words x0 + x1 * 2^21
+ * (depthwise_kronecker_s8.c). */
 #include "mh_small.h" /* before all others */
 #include "mh_dw.h"
 
-void mh_gather_poly1_begin(mh_gather_job *job, const mh_dw_params *p, const mh_span *span,
-                           int32_t segment_bytes)
+void mh_gather_kronecker1_begin(mh_gather_job *job, const mh_dw_params *p, const mh_span *span,
+                                int32_t segment_bytes)
 {
     mh_gather_begin(job, p, span, segment_bytes);
     job->offset = 0x00800080u; /* 128 twice: polynomials take inputs of 0 .. 255 */
 }
 
-void mh_gather_poly2_begin(mh_gather_job *job, const mh_dw_params *p, const mh_span *span,
-                           int32_t segment_bytes)
+void mh_gather_kronecker2_begin(mh_gather_job *job, const mh_dw_params *p, const mh_span *span,
+                                int32_t segment_bytes)
 {
     const uint32_t lead = (uint32_t)span->pad & 3u;
     const int32_t first = lead == 0 ? 0 : (int32_t)(4u - lead); /* pixels of the first quad */

@@ -1,8 +1,8 @@
-/* Four channels of a row of pixels to four planes of words x0 + x1 * 2^21 (depthwise_poly_s8.c):
+/* Four channels of a row of pixels to four planes of words x0 + x1 * 2^21 (depthwise_kronecker_s8.c):
  * a plane has 64 bytes, and with stride 2 the odd columns' planes follow those of the even ones. */
 #include "mh_gather_asm.h"
 
-#define PLANE 64 /* MH_DWP_SEGMENT_BYTES / 4 */
+#define PLANE 64 /* MH_DWK_SEGMENT_BYTES / 4 */
 #define ODD (4 * PLANE)
 
 /* Pixels a, b: their channels 1 and 3 to odd_a, odd_b, 0 and 2 stay; the second's are shifted by 5,
@@ -33,7 +33,7 @@
     strd r4, r5, [r2, #(PLANE - 8)]; strd r8, r10, [r2, #(3 * PLANE - 8)]
 .endm
 
-GATHER mh_gather_poly1, PAIR, QUAD
+GATHER mh_gather_kronecker1, PAIR, QUAD
 
 /* Those of four pixels that the mask in r8 has, padding for the others. */
 .macro LOAD_SOME
@@ -47,9 +47,9 @@ GATHER mh_gather_poly1, PAIR, QUAD
     .endr
 .endm
 
-/* void mh_gather_poly2(const mh_gather_job *job)
+/* void mh_gather_kronecker2(const mh_gather_job *job)
  * Stride 2: the units are quads; lead and tail are masks of pixels of the first and the last. */
-FUNCTION mh_gather_poly2
+FUNCTION mh_gather_kronecker2
     ENTER
 1:
     ldr r8, [sp, #FRAME_LEAD]
@@ -92,4 +92,4 @@ FUNCTION mh_gather_poly2
     b 3b
 5:
     NEXT_ROW
-END mh_gather_poly2
+END mh_gather_kronecker2
