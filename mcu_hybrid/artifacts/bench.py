@@ -51,6 +51,15 @@ class SelfTestFacts:
 
 
 @dataclass(frozen=True)
+class M4Cycles:
+    """Cycles by the Cortex-M4's instruction table: least, assumed and most."""
+
+    low: int
+    estimate: int
+    high: int
+
+
+@dataclass(frozen=True)
 class Mix:
     """Executed instructions by class; ``registers``: 32-bit ones moved by the *_multiple classes.
 
@@ -60,7 +69,7 @@ class Mix:
     instructions: int
     classes: Mapping[str, int]
     registers: Mapping[str, int]
-    m4_cycles: Mapping[str, int] | None
+    m4_cycles: M4Cycles | None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mcu_hybrid.artifacts.bench import LayerMix, Mix, ModelMix
+from mcu_hybrid.artifacts.bench import LayerMix, M4Cycles, Mix, ModelMix
 from mcu_hybrid.artifacts.build import LayerRow
 from mcu_hybrid.bench import thumb
 from mcu_hybrid.bench.thumb import CLASSES, Cycles, Instruction
@@ -202,5 +202,5 @@ def _mix(row: np.ndarray, on_m4: bool) -> Mix:
     values = [round(float(value)) for value in row]
     classes = dict(zip(CLASSES, values, strict=False))
     registers = dict(zip(_MULTIPLE, values[len(CLASSES) :], strict=False))
-    cycles = dict(zip(Cycles._fields, values[-len(Cycles._fields) :], strict=True))
+    cycles = M4Cycles(*values[-len(Cycles._fields) :])
     return Mix(sum(classes.values()), classes, registers, cycles if on_m4 else None)

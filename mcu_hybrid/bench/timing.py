@@ -101,7 +101,7 @@ def with_mix(result: BenchResult, board: Board, mix: ModelMix, code: str) -> Ben
     layers = list(result.layers)
     parts: list[price.Part] = []
     for n, row in enumerate(mix.layers or ()):
-        cycles = (row.mix.m4_cycles or total)["estimate"]
+        cycles = (row.mix.m4_cycles or total).estimate
         dense = layers[n].macs if row.op == price.DENSE else None
         parts.append(price.Part(row.mix.instructions, dense, cycles))
         time = price.estimate(board, parts[-1:], code)
@@ -109,7 +109,7 @@ def with_mix(result: BenchResult, board: Board, mix: ModelMix, code: str) -> Ben
     rest = price.Part(
         mix.total.instructions - sum(part.instructions for part in parts),
         None,
-        total["estimate"] - sum(part.m4_cycles or 0.0 for part in parts),
+        total.estimate - sum(part.m4_cycles or 0.0 for part in parts),
     )
     time = price.estimate(board, [*parts, rest], code)
     return replace(result, layers=tuple(layers), time=time.said())

@@ -181,7 +181,7 @@ def _layer_cycles(data: BenchResult) -> list[str]:
     """Cycles per layer by the Cortex-M4's table; nothing where they are not known."""
     layers = (data.mix and data.mix.layers) or ()
     cycles = [layer.mix.m4_cycles for layer in layers]
-    return [f"{known['estimate']:,}" for known in cycles if known]
+    return [f"{known.estimate:,}" for known in cycles if known]
 
 
 def print_mix(mix: ModelMix) -> None:
@@ -202,8 +202,8 @@ def print_mix(mix: ModelMix) -> None:
     cycles = total.m4_cycles
     if cycles is not None:
         click.echo(
-            f"M4 cycles     {cycles['estimate']:>14,}   {cycles['low']:,} to {cycles['high']:,}, "
-            f"{cycles['estimate'] / total.instructions:.2f} per instruction: {mix.m4_basis}"
+            f"M4 cycles     {cycles.estimate:>14,}   {cycles.low:,} to {cycles.high:,}, "
+            f"{cycles.estimate / total.instructions:.2f} per instruction: {mix.m4_basis}"
         )
 
 

@@ -54,13 +54,13 @@ def test_the_mix_is_the_whole_inference(name: str, board: str, shared: Path) -> 
         assert 4 * (total.classes["mac"] + total.classes["multiply"]) >= result.macs_executed
     if board == "mps2-an386":
         cycles = total.m4_cycles
-        assert cycles is not None and cycles["low"] <= cycles["estimate"] <= cycles["high"]
+        assert cycles is not None and cycles.low <= cycles.estimate <= cycles.high
         # One each, IT may be none; LDM and the like one more per register.
         least = total.instructions - total.classes["system"] + sum(total.registers.values())
-        assert cycles["low"] >= least
+        assert cycles.low >= least
         # The table prices the time; a share of it is added for weights in the STM32F446's flash.
         assert 1e-6 * 180e6 * (result.time.latency_us or 0) == pytest.approx(
-            cycles["estimate"] + 0.14 * total.instructions, rel=0.05
+            cycles.estimate + 0.14 * total.instructions, rel=0.05
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from mcu_hybrid.artifacts.bench import BenchResult, LayerMix, LayerTime, Mix, ModelMix
+from mcu_hybrid.artifacts.bench import BenchResult, LayerMix, LayerTime, M4Cycles, Mix, ModelMix
 from mcu_hybrid.artifacts.build import LayerRow
 from mcu_hybrid.artifacts.run import RunResult
 from mcu_hybrid.artifacts.times import Latency, Rests
@@ -214,7 +214,7 @@ def test_results_of_the_first_version() -> None:
     assert price.kind_of(replace(seen, latency_basis="host process: ticks at 1 Hz")) is None
 
 
-def bench(board: str, time: price.Time, cycles: dict[str, int] | None) -> BenchResult:
+def bench(board: str, time: price.Time, cycles: M4Cycles | None) -> BenchResult:
     mix = Mix(1000, {"alu": 1000}, {}, cycles)
     layer = example(LayerTime, op="CONV_2D", macs=10, instructions=1000, time=time.span)
     return example(
@@ -235,7 +235,7 @@ def test_bench_prints_milliseconds_a_layer(capsys: pytest.CaptureFixture[str]) -
     told = capsys.readouterr().out
     assert "ms, estimate (range)" in told and "M4 cycles" not in told
     assert "5,859 (5,390-7,031)" in told
-    cycles = {"low": 1400, "estimate": 1500, "high": 1600}
+    cycles = M4Cycles(1400, 1500, 1600)
     print_bench(bench("mps2-an386", price.estimate(load_board("mps2-an386"), 1000), cycles))
     assert "M4 cycles" in capsys.readouterr().out
     print_bench(bench("mps3-an547", price.estimate(load_board("mps3-an547"), 1000), None))

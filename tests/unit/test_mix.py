@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mcu_hybrid.artifacts.bench import M4Cycles
 from mcu_hybrid.artifacts.build import LayerRow
 from mcu_hybrid.bench import thumb
 from mcu_hybrid.bench.mix import count
@@ -312,7 +313,7 @@ def test_counts_along_the_path() -> None:
     assert mix.total.instructions == sum(present.values())
     # push 3, literal 2, stores 3, ldm 5 x 3, mac 5, alu 10, pop 3, branches 9; P for 8 of them
     cycles = mix.total.m4_cycles
-    assert cycles == {"low": 50 + 8, "estimate": 50 + 16, "high": 50 + 24}
+    assert cycles == M4Cycles(low=50 + 8, estimate=50 + 16, high=50 + 24)
 
 
 def test_layers_begin_at_their_store_and_add_up() -> None:
@@ -328,9 +329,10 @@ def test_layers_begin_at_their_store_and_add_up() -> None:
     for name in thumb.CLASSES:
         assert first.mix.classes[name] + second.mix.classes[name] == mix.total.classes[name]
     for bound in thumb.Cycles._fields:
-        assert (first.mix.m4_cycles or {})[bound] + (second.mix.m4_cycles or {})[bound] == (
-            mix.total.m4_cycles or {}
-        )[bound]
+        one, two, both = (
+            getattr(found.m4_cycles, bound) for found in (first.mix, second.mix, mix.total)
+        )
+        assert one + two == both
 
 
 def test_no_layers_where_their_stores_do_not_fit() -> None:
