@@ -21,8 +21,10 @@ from tests.unit.test_layers import FLOORS
 
 OWN_KINDS = {"ROUTE_FEATURES", "TABLE"}  # of ours, in no .tflite
 CHECKED = ("architecture.md", "extend.md", "porting.md", "python.md", "adr")
-PLACEHOLDER = re.compile(r"(?:^|/)[a-z](?:[./]|_s8|$)|NAME|CHIP|DIR|<|\*")  # one letter: yours
-PATH = re.compile(r"[\w./<>*-]+/[\w./<>*-]*|\w+\.py")
+PLACEHOLDER = re.compile(
+    r"(?:^|/)[a-z](?:[./]|_s8|$)|NAME|CHIP|DIR|FOLDER|<|\*"
+)  # one letter: yours
+PATH = re.compile(r"[\w./<>*-]+/[\w./<>*-]*")
 
 
 def page(root: Path, name: str) -> str:
