@@ -14,11 +14,11 @@ from torch import nn
 from experiments.hybrid.plan import BOARD
 from mcu_hybrid import mechanisms
 from mcu_hybrid.board.load import load_board
-from mcu_hybrid.compiler.engine import EngineOptions, Model
+from mcu_hybrid.compiler.engine import EngineOptions
 from mcu_hybrid.compiler.passes import run_passes
 from mcu_hybrid.compiler.read.tflite import ModelFile, read_tflite
 from mcu_hybrid.compiler.report import weights_bytes
-from mcu_hybrid.engines.compile import compile_model
+from mcu_hybrid.engines.compile import compile_graph
 from mcu_hybrid.export import link
 from mcu_hybrid.export.heads import write_heads
 from mcu_hybrid.export.onnx import IMAGE
@@ -83,7 +83,7 @@ def edge_facts(file: ModelFile) -> dict[str, Any]:
     """What the device's part costs on the budget's board: instructions, arena, weights."""
     board = load_board(BOARD)
     graph = graph_of(file)
-    program = compile_model(Model(b"", file, graph), board, EngineOptions()).program
+    program = compile_graph(graph, board, EngineOptions()).program
     return {
         "instructions": program.instructions,
         "arena_bytes": program.plan.arena_bytes,

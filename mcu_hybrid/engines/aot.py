@@ -14,7 +14,7 @@ from mcu_hybrid.compiler.emit.known_answers import KnownAnswer
 from mcu_hybrid.compiler.emit.model import emit
 from mcu_hybrid.compiler.engine import Compiled, EngineFacts, EngineOptions, Model
 from mcu_hybrid.compiler.router_cost import router_costs
-from mcu_hybrid.engines.compile import Selected, compile_model
+from mcu_hybrid.engines.compile import Selected, compile_graph
 from mcu_hybrid.events import OnEvent
 from mcu_hybrid.machines import price
 
@@ -28,7 +28,7 @@ class AotEngine:
         """Optimise, choose, plan; raises CapacityError where no schedule keeps a limit."""
         if on_event:
             on_event("choose kernels", 0, 1)
-        made = compile_model(model, board, options, on_event)
+        made = compile_graph(model.graph, board, options, on_event)
         program = made.program
         layers = report.layer_rows(program)
 

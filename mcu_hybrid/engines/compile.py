@@ -9,7 +9,7 @@ from itertools import takewhile
 from mcu_hybrid.board.load import Board
 from mcu_hybrid.compiler import code_budget
 from mcu_hybrid.compiler.code_budget import Budgeted
-from mcu_hybrid.compiler.engine import EngineOptions, Model
+from mcu_hybrid.compiler.engine import EngineOptions
 from mcu_hybrid.compiler.lowering import Step, leaner, lower_graph, lowerer
 from mcu_hybrid.compiler.passes import optimise
 from mcu_hybrid.compiler.program import Program, assemble, program_of
@@ -32,13 +32,6 @@ class Selected:
     program: Program
     front: tuple[Program, ...] = ()
     code: Budgeted | None = None
-
-
-def compile_model(
-    model: Model, board: Board, options: EngineOptions, on_event: OnEvent | None = None
-) -> Selected:
-    """``compile_graph`` of a model's graph."""
-    return compile_graph(model.graph, board, options, on_event)
 
 
 def compile_graph(

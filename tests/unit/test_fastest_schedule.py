@@ -13,7 +13,7 @@ from mcu_hybrid.compiler.engine import EngineOptions
 from mcu_hybrid.compiler.program import Program
 from mcu_hybrid.compiler.schedule.choose import MUCH_SMALLER, SAME_SPEED, choose
 from mcu_hybrid.compiler.schedule.stream import Stream
-from mcu_hybrid.engines.compile import Selected, compile_model
+from mcu_hybrid.engines.compile import Selected, compile_graph
 from mcu_hybrid.steps.build import read_model
 
 MODELS = (
@@ -33,7 +33,7 @@ def _predicted(made: Selected) -> int:
 
 def _compiled(model: Path, **options: object) -> Selected:
     wanted = replace(EngineOptions(), **options)  # type: ignore[arg-type]
-    return compile_model(read_model(model), load_board("mps2-an500"), wanted)
+    return compile_graph(read_model(model).graph, load_board("mps2-an500"), wanted)
 
 
 @pytest.mark.parametrize("name", MODELS)

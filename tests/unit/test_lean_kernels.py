@@ -12,7 +12,7 @@ from mcu_hybrid.compiler.engine import EngineOptions
 from mcu_hybrid.compiler.lowering import leaner, lower_graph, lowerer
 from mcu_hybrid.compiler.passes import optimise
 from mcu_hybrid.compiler.schedule.search import LEAN_COST, front
-from mcu_hybrid.engines.compile import compile_model
+from mcu_hybrid.engines.compile import compile_graph
 from mcu_hybrid.reference import interp
 from mcu_hybrid.steps.build import read_model
 from tests.support.random_cnn import random_cnn
@@ -27,8 +27,8 @@ BESIDE_ARENA_BYTES = 2_600  # statics and stack of ours
 def test_micro_speech_takes_less_ram_than_tflm(shared: Path) -> None:
     model = read_model(shared / "models" / "micro_speech_quantized.tflite")
     board = load_board("mps2-an500")
-    speed = compile_model(model, board, EngineOptions()).program
-    ram = compile_model(model, board, EngineOptions(optimize="ram")).program
+    speed = compile_graph(model.graph, board, EngineOptions()).program
+    ram = compile_graph(model.graph, board, EngineOptions(optimize="ram")).program
     assert ram.plan.arena_bytes + BESIDE_ARENA_BYTES < TFLM_RAM_BYTES < speed.plan.arena_bytes
     assert ram.plan.scratch_bytes < speed.plan.scratch_bytes / 4
     assert not ram.streams
@@ -37,7 +37,7 @@ def test_micro_speech_takes_less_ram_than_tflm(shared: Path) -> None:
 def test_no_scratch_is_bought_at_any_price(shared: Path) -> None:
     """The reference convolutions of this model take ten times the instructions for 384 bytes."""
     model = read_model(shared / "models" / "kws_ref_model.tflite")
-    made = compile_model(model, load_board("mps2-an500"), EngineOptions(optimize="ram"))
+    made = compile_graph(model.graph, load_board("mps2-an500"), EngineOptions(optimize="ram"))
     counts = [point.instructions for point in made.front]
     assert counts[-1] <= (1 + LEAN_COST) * counts[0]
 

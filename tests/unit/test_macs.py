@@ -12,14 +12,14 @@ from mcu_hybrid.board.load import load_board
 from mcu_hybrid.cli.bench import print_bench
 from mcu_hybrid.compiler import report
 from mcu_hybrid.compiler.engine import EngineOptions
-from mcu_hybrid.engines.compile import compile_model
+from mcu_hybrid.engines.compile import compile_graph
 from mcu_hybrid.steps.build import read_model
 from tests.support.artefacts import example
 
 
 def _rows(model: Path, **options: object) -> int:
     board = load_board("mps2-an500")
-    made = compile_model(read_model(model), board, EngineOptions(**options))  # type: ignore[arg-type]
+    made = compile_graph(read_model(model).graph, board, EngineOptions(**options))  # type: ignore[arg-type]
     return sum(row.macs for row in report.layer_rows(made.program))
 
 
@@ -34,7 +34,7 @@ def test_rows_that_no_window_sees_are_not_executed(shared: Path) -> None:
     """The last pool reads 8 of 9 rows, as 8 of 9 columns: a stream leaves the rows out."""
     path = shared / "models" / "field" / "mltk_image_example1.tflite"
     given = read_model(path).graph
-    made = compile_model(read_model(path), load_board("mps2-an500"), EngineOptions())
+    made = compile_graph(read_model(path).graph, load_board("mps2-an500"), EngineOptions())
     graph = made.program.graph
     (number, stream), *_ = made.program.streams
     whole = sum(ops.operator(part.kind).macs(graph, part) for part in stream.run)
@@ -47,7 +47,9 @@ def test_rows_that_no_window_sees_are_not_executed(shared: Path) -> None:
 
 def test_rows_that_are_computed_twice_count_twice(shared: Path) -> None:
     path = shared / "models" / "vww_96_int8.tflite"
-    made = compile_model(read_model(path), load_board("mps2-an500"), EngineOptions(optimize="ram"))
+    made = compile_graph(
+        read_model(path).graph, load_board("mps2-an500"), EngineOptions(optimize="ram")
+    )
     graph = made.program.graph
     for number, stream in made.program.streams:
         if not stream.keep:
