@@ -163,7 +163,7 @@ def _shape(graph: Graph, tensor: int | None) -> str:
 
 
 def _live(plan: MemoryPlan, time: int) -> int:
-    """Bytes of the arena that hold something then; what slides over another counts once."""
+    """Bytes of the arena that hold something then; what overlaps another counts once."""
     alive = (row for row in plan.lifetimes if row.first <= time <= row.last)
     end = total = 0
     for start, stop in sorted((row.offset, row.offset + row.bytes) for row in alive):

@@ -1,7 +1,7 @@
 """Runs a scheduled graph in one byte array at the plan's places, strip by strip, in numpy.
 
 Kernels are replaced by the operators' own references on each strip's small map; what is checked is
-the schedule: rows, windows, moves, padding, and how far output slides over input.
+the schedule: rows, windows, moves, padding, and how far output overlaps input.
 """
 
 from __future__ import annotations

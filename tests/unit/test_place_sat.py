@@ -15,8 +15,8 @@ from mcu_hybrid.compiler.arena.place import place
 from mcu_hybrid.compiler.arena.place_sat import lowest
 from mcu_hybrid.compiler.arena.spans import (
     ALIGN,
+    Overlaps,
     Overwrites,
-    Slides,
     Span,
     aligned,
     height,
@@ -29,7 +29,7 @@ from tests.support.random_graph import random_graph, random_inputs, run_in_arena
 NONE: Overwrites = frozenset()
 
 
-def may_lie(a: int, b: int, at: Sequence[int], spans: Sequence[Span], s: Slides, o: Overwrites):
+def may_lie(a: int, b: int, at: Sequence[int], spans: Sequence[Span], s: Overlaps, o: Overwrites):
     """True where spans ``a`` and ``b`` may lie there together."""
     if not spans[a].meets(spans[b]):
         return True
@@ -44,14 +44,14 @@ def may_lie(a: int, b: int, at: Sequence[int], spans: Sequence[Span], s: Slides,
 
 
 def is_valid(
-    spans: Sequence[Span], at: Sequence[int], slides: Slides, overwrites: Overwrites
+    spans: Sequence[Span], at: Sequence[int], overlaps: Overlaps, overwrites: Overwrites
 ) -> bool:
     return all(x >= 0 and x % ALIGN == 0 for x in at) and all(
-        may_lie(a, b, at, spans, slides, overwrites) for a in range(len(spans)) for b in range(a)
+        may_lie(a, b, at, spans, overlaps, overwrites) for a in range(len(spans)) for b in range(a)
     )
 
 
-def brute_force(spans: Sequence[Span], slides: Slides, overwrites: Overwrites) -> int:
+def brute_force(spans: Sequence[Span], overlaps: Overlaps, overwrites: Overwrites) -> int:
     """The lowest height, found by trying every offset of every span."""
 
     def fits(top: int, at: list[int]) -> bool:
@@ -60,7 +60,7 @@ def brute_force(spans: Sequence[Span], slides: Slides, overwrites: Overwrites) -
             return True
         for offset in range(0, top - aligned(spans[n].bytes) + 1, ALIGN):
             here = [*at, offset]
-            apart = all(may_lie(n, m, here, spans, slides, overwrites) for m in range(n))
+            apart = all(may_lie(n, m, here, spans, overlaps, overwrites) for m in range(n))
             if apart and fits(top, here):
                 return True
         return False
@@ -89,22 +89,22 @@ def stacked(spans: Sequence[Span]) -> list[int]:
 @given(st.lists(span, max_size=5), st.randoms(use_true_random=False))
 def test_nothing_is_lower_than_what_is_found(spans: list[Span], rng: random.Random) -> None:
     """With the pairs that layers allow: one input that dies as one output is born."""
-    slides: dict[tuple[int, int], int] = {}
+    overlaps: dict[tuple[int, int], int] = {}
     overwrites = set()
     for a, read in enumerate(spans):
         for b, written in enumerate(spans):
             if not read.first < read.last == written.first:
                 continue
-            # One layer slides over one input only.
-            if rng.random() < 0.5 and all(w != b for _, w in slides):
+            # One layer overlaps one input only.
+            if rng.random() < 0.5 and all(w != b for _, w in overlaps):
                 most = aligned(written.bytes) // ALIGN
-                slides[a, b] = rng.randint(0, most) * ALIGN
+                overlaps[a, b] = rng.randint(0, most) * ALIGN
             if rng.random() < 0.5 and written.bytes <= read.bytes:
                 overwrites.add((a, b))
-    found = lowest(spans, stacked(spans), slides, frozenset(overwrites))
-    assert is_valid(spans, found.offsets, slides, frozenset(overwrites))
+    found = lowest(spans, stacked(spans), overlaps, frozenset(overwrites))
+    assert is_valid(spans, found.offsets, overlaps, frozenset(overwrites))
     assert height(spans, found.offsets) == found.height_bytes == found.lower_bound_bytes
-    assert found.height_bytes == brute_force(spans, slides, frozenset(overwrites))
+    assert found.height_bytes == brute_force(spans, overlaps, frozenset(overwrites))
 
 
 def sized(*rows: tuple[int, int, int]) -> list[Span]:

@@ -51,7 +51,7 @@ def test_most_random_networks_have_streams() -> None:
     assert {stream.keep for chosen in found for stream in chosen} == {True, False}
 
 
-def test_a_slide_that_is_too_short_is_seen() -> None:
+def test_an_overlap_that_is_too_short_is_seen() -> None:
     """The arena run can fail: an output placed below what is still read corrupts it."""
     broken = 0
     for seed in range(40):
@@ -74,9 +74,9 @@ def _running(graph: Graph) -> list[Op]:
 
 def _shorter(step: Step) -> Step:
     kernel = step.kernel
-    if kernel is None or not kernel.slide:
+    if kernel is None or not kernel.overlap:
         return step
-    return replace(step, kernel=replace(kernel, slide=max(kernel.slide - 64, 0)))
+    return replace(step, kernel=replace(kernel, overlap=max(kernel.overlap - 64, 0)))
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -1,7 +1,7 @@
 """What the memory plan places: buffers of tensors that share a place, and which may overlap.
 
 Views alias their input. An operator that allows it may overwrite an input that dies with it, or
-read ahead of what it writes (a slide). Not here: offsets (place.py) and the choice (plan.py).
+read ahead of what it writes (an overlap). Not here: offsets (place.py) and the choice (plan.py).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcu_hybrid.compiler.arena.spans import Overwrites, Slides, Span, aligned
+from mcu_hybrid.compiler.arena.spans import Overlaps, Overwrites, Span, aligned
 from mcu_hybrid.compiler.lowering import Steps
 from mcu_hybrid.compiler.schedule.stream import Work
 from mcu_hybrid.graph.types import ABSENT, Graph
@@ -76,21 +76,21 @@ def buffers_of(graph: Graph, steps: Steps, joins: frozenset[int]) -> list[Buffer
     return buffers + _scratch(steps, times)
 
 
-def slides_of(graph: Graph, steps: Steps, buffers: Sequence[Buffer]) -> Slides:
+def overlaps_of(graph: Graph, steps: Steps, buffers: Sequence[Buffer]) -> Overlaps:
     """Pairs of buffers (input that dies, output that is born) whose layer lets them overlap."""
     of = {tensor: n for n, buffer in enumerate(buffers) for tensor in buffer.tensors}
-    slides: dict[tuple[int, int], int] = {}
+    overlaps: dict[tuple[int, int], int] = {}
     for time, step in zip(_times(steps), steps, strict=True):
         op, choice = step.op, step.kernel
-        if time is None or choice is None or choice.slide is None:
+        if time is None or choice is None or choice.overlap is None:
             continue
         source, target = of.get(op.inputs[0]), of[op.outputs[0]]
         if source is None or source == target:
             continue
         read, written = buffers[source].span, buffers[target].span
         if read.last == written.first == time:
-            slides[source, target] = min(aligned(choice.slide), aligned(written.bytes))
-    return slides
+            overlaps[source, target] = min(aligned(choice.overlap), aligned(written.bytes))
+    return overlaps
 
 
 def overwrites_of(graph: Graph, steps: Steps, buffers: Sequence[Buffer]) -> Overwrites:

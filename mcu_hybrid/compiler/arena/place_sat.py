@@ -15,10 +15,10 @@ from typing import Any
 
 from mcu_hybrid.compiler.arena.spans import (
     ALIGN,
+    NO_OVERLAPS,
     NO_OVERWRITES,
-    NO_SLIDES,
+    Overlaps,
     Overwrites,
-    Slides,
     Span,
     aligned,
     height,
@@ -41,7 +41,7 @@ class Placement:
 def lowest(
     spans: Sequence[Span],
     known: Sequence[int],
-    slides: Slides = NO_SLIDES,
+    overlaps: Overlaps = NO_OVERLAPS,
     overwrites: Overwrites = NO_OVERWRITES,
     *,
     limit: float = LIMIT,
@@ -50,16 +50,16 @@ def lowest(
 
     Args:
         known: a valid placement, byte offsets that are multiples of 16.
-        slides: pairs that may overlap where the one that is read lies so much higher.
+        overlaps: pairs that may overlap where the one that is read lies so much higher.
         overwrites: pairs that may overlap where both begin at one offset.
         limit: deterministic time after which one question stays open; open questions can leave
             the height above the bound.
     """
     offsets, top = list(known), height(spans, known)
-    bound = live_bound(spans, slides, overwrites)  # no height below it
+    bound = live_bound(spans, overlaps, overwrites)  # no height below it
     ask = low = bound  # no height below ``low`` is tried (again)
     while low < top:
-        answer = _fits(spans, slides, overwrites, ask, limit)
+        answer = _fits(spans, overlaps, overwrites, ask, limit)
         if isinstance(answer, list):
             offsets, top = answer, height(spans, answer)
         else:
@@ -71,7 +71,7 @@ def lowest(
 
 
 def _fits(
-    spans: Sequence[Span], slides: Slides, overwrites: Overwrites, top: int, limit: float
+    spans: Sequence[Span], overlaps: Overlaps, overwrites: Overwrites, top: int, limit: float
 ) -> list[int] | bool | None:
     """Offsets in bytes that end by ``top`` bytes, False where there are none, None if left open.
 
@@ -87,14 +87,15 @@ def _fits(
         model.new_fixed_size_interval_var(start, size, f"box{n}")
         for n, (start, size) in enumerate(zip(starts, sizes, strict=True))
     ]
-    pairs = overwrites | slides.keys()
+    pairs = overwrites | overlaps.keys()
     for apart in _kept_apart(spans, pairs):
         model.add_no_overlap([boxes[n] for n in apart])
     for read, written in sorted(pairs):
-        slide = slides.get((read, written))
+        overlap = overlaps.get((read, written))
         ways = [
             starts[read] + sizes[read] <= starts[written],
-            starts[written] + (sizes[written] if slide is None else slide // ALIGN) <= starts[read],
+            starts[written] + (sizes[written] if overlap is None else overlap // ALIGN)
+            <= starts[read],
         ]
         if (read, written) in overwrites:
             ways.append(starts[read] == starts[written])

@@ -16,15 +16,15 @@ from mcu_hybrid.compiler.arena.buffers import (
     Buffer,
     buffers_of,
     joinable,
+    overlaps_of,
     overwrites_of,
-    slides_of,
 )
 from mcu_hybrid.compiler.arena.place import place
 from mcu_hybrid.compiler.arena.place_sat import lowest
 from mcu_hybrid.compiler.arena.spans import (
     NO_OVERWRITES,
+    Overlaps,
     Overwrites,
-    Slides,
     Span,
     height,
     live_bound,
@@ -71,11 +71,11 @@ class MemoryPlan:
 
 @dataclass(frozen=True)
 class _Try:
-    """Buffers with what may slide, and where they lie; ``joins`` are the layers that overwrite."""
+    """Buffers, what may overlap, and where they lie; ``joins`` are the layers that overwrite."""
 
     joins: frozenset[int]
     buffers: tuple[Buffer, ...]
-    slides: Slides
+    overlaps: Overlaps
     offsets: tuple[int, ...]
     overwrites: Overwrites = NO_OVERWRITES
 
@@ -95,7 +95,7 @@ def plan(graph: Graph, steps: Steps) -> MemoryPlan:
     """
     best, bound = _proved(graph, steps, _search(graph, steps))
     buffers, offsets = best.buffers, best.offsets
-    alive = list(live_bytes(best.spans, best.slides, best.overwrites))
+    alive = list(live_bytes(best.spans, best.overlaps, best.overwrites))
     peak_op = max(alive, key=lambda item: item[1], default=(0, 0))[0]
     tensors = {t: at for b, at in zip(buffers, offsets, strict=True) for t in b.tensors}
     scratch = {
@@ -121,13 +121,13 @@ def _search(graph: Graph, steps: Steps) -> _Try:
     """
     can, equal = joinable(graph, steps)
     tries = [_try(graph, steps, joins) for joins in (can, equal, frozenset[int]())]
-    bound = min(live_bound(t.spans, t.slides) for t in tries)
+    bound = min(live_bound(t.spans, t.overlaps) for t in tries)
     best = min(tries, key=lambda t: t.arena)
     for time in sorted(can):
         if best.arena <= bound:
             break
         found = _try(graph, steps, best.joins ^ {time})
-        bound = min(bound, live_bound(found.spans, found.slides))
+        bound = min(bound, live_bound(found.spans, found.overlaps))
         best = min(best, found, key=lambda t: t.arena)
     return best
 
@@ -139,23 +139,23 @@ def _proved(graph: Graph, steps: Steps, found: _Try) -> tuple[_Try, int]:
     itself and decides which inputs are overwritten; ``found`` is one of the plans it chooses from.
     """
     buffers = tuple(buffers_of(graph, steps, frozenset()))
-    slides = slides_of(graph, steps, buffers)
+    overlaps = overlaps_of(graph, steps, buffers)
     overwrites = overwrites_of(graph, steps, buffers)
     spans = [buffer.span for buffer in buffers]
-    if found.arena <= live_bound(spans, slides, overwrites):
+    if found.arena <= live_bound(spans, overlaps, overwrites):
         return found, found.arena
     lies = {key: at for b, at in zip(found.buffers, found.offsets, strict=True) for key in b.keys}
-    best = lowest(spans, [lies[b.keys[0]] for b in buffers], slides, overwrites)
+    best = lowest(spans, [lies[b.keys[0]] for b in buffers], overlaps, overwrites)
     if best.height_bytes < found.arena:
         offsets = tuple(best.offsets)
-        found = _Try(frozenset(), buffers, slides, offsets, overwrites)
+        found = _Try(frozenset(), buffers, overlaps, offsets, overwrites)
     return found, best.lower_bound_bytes
 
 
 def _try(graph: Graph, steps: Steps, joins: frozenset[int]) -> _Try:
     buffers = tuple(buffers_of(graph, steps, joins))
-    slides = slides_of(graph, steps, buffers)
-    return _Try(joins, buffers, slides, tuple(place([b.span for b in buffers], slides)))
+    overlaps = overlaps_of(graph, steps, buffers)
+    return _Try(joins, buffers, overlaps, tuple(place([b.span for b in buffers], overlaps)))
 
 
 def _lifetimes(

@@ -10,8 +10,8 @@ ALIGN = 16  # a vector of Helium, which may read to the end of its unit; TFLM's 
 
 # (span that is read, span that is written) -> bytes, a multiple of the alignment, that the first
 # must lie above the second where they share memory. The first ends at the time the second begins.
-Slides = Mapping[tuple[int, int], int]
-NO_SLIDES: Slides = MappingProxyType({})
+Overlaps = Mapping[tuple[int, int], int]
+NO_OVERLAPS: Overlaps = MappingProxyType({})
 
 # (span that is read, span that is written): the second, no larger, may begin where the first does.
 Overwrites = frozenset[tuple[int, int]]
@@ -37,12 +37,12 @@ def aligned(size: int) -> int:
 
 
 def live_bytes(
-    spans: Sequence[Span], slides: Slides = NO_SLIDES, overwrites: Overwrites = NO_OVERWRITES
+    spans: Sequence[Span], overlaps: Overlaps = NO_OVERLAPS, overwrites: Overwrites = NO_OVERWRITES
 ) -> Iterator[tuple[int, int]]:
     """(time, bytes that no placement can do without then) where something begins to live."""
     shared: dict[int, int] = {}  # written span -> what it may share with those it is made of
-    for (read, written), slide in slides.items():
-        most = min(aligned(spans[read].bytes), aligned(spans[written].bytes) - slide)
+    for (read, written), overlap in overlaps.items():
+        most = min(aligned(spans[read].bytes), aligned(spans[written].bytes) - overlap)
         shared[written] = shared.get(written, 0) + max(most, 0)
     for _, written in overwrites:
         shared[written] = max(shared.get(written, 0), aligned(spans[written].bytes))
@@ -53,10 +53,10 @@ def live_bytes(
 
 
 def live_bound(
-    spans: Sequence[Span], slides: Slides = NO_SLIDES, overwrites: Overwrites = NO_OVERWRITES
+    spans: Sequence[Span], overlaps: Overlaps = NO_OVERLAPS, overwrites: Overwrites = NO_OVERWRITES
 ) -> int:
     """Bytes of the fullest time: no placement is lower."""
-    return max((n for _, n in live_bytes(spans, slides, overwrites)), default=0)
+    return max((n for _, n in live_bytes(spans, overlaps, overwrites)), default=0)
 
 
 def height(spans: Sequence[Span], offsets: Sequence[int]) -> int:

@@ -93,7 +93,7 @@ def _has_rows(graph: Graph, run: Sequence[Op], rows: int, keep: bool) -> Iterato
 
 
 def stream_of(graph: Graph, first: int, last: int, *, rows: int, keep: bool) -> Stream:
-    """A run as a stream; its first map comes first, because the output may slide on it."""
+    """A run as a stream; its first map comes first, because the output may overlap it."""
     run = graph.ops[first : last + 1]
     made = {output for op in run for output in op.outputs}
     read = [i for op in run for i in op.inputs if i != ABSENT and i not in made]

@@ -2,7 +2,7 @@
 
 The kernels are chosen for the small maps as for whole ones, so every core's own kernels serve; the
 padding above and below a strip is explicit, and is there only where the map ends. Here too: the
-buffers within the stream's scratch, and how far the output may slide over the first input.
+buffers within the stream's scratch, and how far the output may overlap the first input.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class _Strips:
             one = next(choice for part, choice in self.lowered.items() if part.op == n)
             for form, count in one.forms.items():
                 forms[form] = forms.get(form, 0) + count
-        return Choice(call, size, (), self.cost(acts), forms, self.slide())
+        return Choice(call, size, (), self.cost(acts), forms, self.overlap())
 
     def is_const(self, tensor: int) -> bool:
         return self.graph.tensor(tensor).is_const
@@ -175,7 +175,7 @@ class _Strips:
                 total += count
         return round(total)
 
-    def slide(self) -> int | None:
+    def overlap(self) -> int | None:
         """How far input 0 must lie above the output: rows are written after others are read."""
         source, target = self.stream.inputs[0], self.stream.outputs[0]
         last = self.run[-1]

@@ -247,7 +247,7 @@ class _Live:
                 size = self.bytes(target)
                 most = max(most, size if size <= self.bytes(source) else 0)
         source = self.root.get(choice.call.ins[0])
-        if choice.slide is not None and source is not None and self.last[source] <= last:
-            over = self.bytes(target) - min(aligned(choice.slide), self.bytes(target))
+        if choice.overlap is not None and source is not None and self.last[source] <= last:
+            over = self.bytes(target) - min(aligned(choice.overlap), self.bytes(target))
             most = max(most, min(over, self.bytes(source)))
         return most

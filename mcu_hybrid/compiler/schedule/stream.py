@@ -18,7 +18,7 @@ class Stream:
     """Operators from position ``first`` of a graph on, and how their maps are cut.
 
     ``inputs`` are the tensors that the run reads and does not make, each once; first a map that the
-    output may slide on. ``rows`` of the last operator's output are made at a time. ``keep``: rows
+    output may overlap. ``rows`` of the last operator's output are made at a time. ``keep``: rows
     that the next strip needs again are kept (a rolling window); False: they are computed again
     (patches with a halo).
     """

@@ -17,12 +17,12 @@ from mcu_hybrid.compiler.schedule.call import Call
 class Choice:
     """A kernel call (or a stream of them) and what it takes.
 
-    ``inplace`` is as in ops/base.py. ``slide`` is how many bytes input 0 must lie above the output
-    where the two overlap, because the kernel reads what it has not overwritten yet (None: they must
-    not overlap but as ``inplace`` says). ``instructions`` is the predicted count of executed
-    instructions of the call (None: not measured, see compiler/cost). ``forms`` counts channels per
-    form of requantisation. ``others`` are ways with more instructions, which may share code with
-    other layers or take less of it (code_budget.py picks).
+    ``inplace`` is as in ops/base.py. ``overlap`` is how many bytes input 0 must lie above the
+    output where the two overlap, because the kernel reads what it has not overwritten yet (None:
+    they must not overlap but as ``inplace`` says). ``instructions`` is the predicted count of
+    executed instructions of the call (None: not measured, see compiler/cost). ``forms`` counts
+    channels per form of requantisation. ``others`` are ways with more instructions, which may share
+    code with other layers or take less of it (code_budget.py picks).
     """
 
     call: Call
@@ -30,5 +30,5 @@ class Choice:
     inplace: tuple[tuple[int, int], ...]
     instructions: int | None
     forms: Mapping[str, int]
-    slide: int | None = None
+    overlap: int | None = None
     others: tuple[Choice, ...] = ()

@@ -46,8 +46,8 @@ class Geometry:
         pixels = max(reach, self.pad_left + self.in_w)
         return (pixels * self.kernel_h * self.in_c + 3 + 3) // 4 * 4
 
-    def slide(self, out_c: int) -> int:
-        """How far the map must lie above the output where the two overlap (Choice.slide).
+    def overlap(self, out_c: int) -> int:
+        """How far the map must lie above the output where the two overlap (Choice.overlap).
 
         Pixels are written in threes, each three after its windows have been read; where channels
         are not a multiple of 4, all rows that an output row sees are read before it.
@@ -78,8 +78,8 @@ def product(op: Op, packed: Packed, pixels: int) -> Choice:
     scratch = (24 if pixels >= 3 or packed.is_small else 8) * packed.steps
     # Pixels are written in threes, each three after it has been read.
     before_last = pixels - 1 if pixels % 3 else pixels - 3
-    slide = max(before_last * (packed.out_c - 4 * packed.steps), 0)
-    found = _choice(op, packed, kernel, params, scratch, slide)
+    overlap = max(before_last * (packed.out_c - 4 * packed.steps), 0)
+    found = _choice(op, packed, kernel, params, scratch, overlap)
     small = None if packed.is_small else packed.small()
     return found if small is None else replace(found, others=(product(op, small, pixels),))
 
@@ -96,7 +96,7 @@ def sliding(op: Op, packed: Packed, geometry: Geometry) -> Choice | None:
     extra = geometry.in_c if is_aligned else 12 * packed.steps + geometry.band_bytes
     scratch = 24 * packed.steps + extra
     params = CStruct("mh_conv_fast_params", (_form(kernel), *packed.fields, *sizes, band))
-    found = _choice(op, packed, kernel, params, scratch, geometry.slide(packed.out_c))
+    found = _choice(op, packed, kernel, params, scratch, geometry.overlap(packed.out_c))
     small = None if packed.is_small else packed.small()
     other = None if small is None else sliding(op, small, geometry)
     return found if other is None else replace(found, others=(other,))
@@ -110,7 +110,7 @@ def _form(kernel: KernelId) -> Field:
 
 
 def _choice(
-    op: Op, packed: Packed, kernel: KernelId, params: CStruct, scratch: int, slide: int
+    op: Op, packed: Packed, kernel: KernelId, params: CStruct, scratch: int, overlap: int
 ) -> Choice:
     call = KernelCall(
         kernel,
@@ -122,7 +122,7 @@ def _choice(
         (*_HELPERS, *_on_demand(packed)),
     )
     found = cost.instructions(call, cost.DSP)
-    return Choice(call, scratch, (), found, packed.forms, slide)
+    return Choice(call, scratch, (), found, packed.forms, overlap)
 
 
 def _on_demand(packed: Packed) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ small = st.integers(1, 4)
     st.tuples(st.integers(0, 2), st.integers(0, 2)),
     st.integers(1, 9),
 )
-def test_a_slide_is_safe_and_no_longer_than_needed(
+def test_an_overlap_is_safe_and_no_longer_than_needed(
     size: tuple[int, int],
     in_c: int,
     kernel: tuple[int, int],
@@ -34,15 +34,15 @@ def test_a_slide_is_safe_and_no_longer_than_needed(
     out = [(n + 2 * p - r) // s + 1 for n, p, r, s in zip(size, pad, reach, stride, strict=True)]
     assume(min(out) >= 1 and all(p < r for p, r in zip(pad, reach, strict=True)))
     g = Geometry(*size, in_c, *out, *kernel, *stride, *dilation, *pad, 0)
-    slide = g.slide(out_c)
-    assert _is_safe(g, out_c, slide)
+    overlap = g.overlap(out_c)
+    assert _is_safe(g, out_c, overlap)
     # By rows and by blocks of three pixels it may keep a row or three pixels more than it needs.
     slack = size[1] * in_c + 3 * out_c * max(stride) + in_c * max(stride) * 3
-    if slide > slack:
-        assert not _is_safe(g, out_c, slide - slack)
+    if overlap > slack:
+        assert not _is_safe(g, out_c, overlap - slack)
 
 
-def _is_safe(g: Geometry, out_c: int, slide: int) -> bool:
+def _is_safe(g: Geometry, out_c: int, overlap: int) -> bool:
     """Whether no byte is written before its last reading, with the input this far above."""
     size = g.in_h * g.in_w * g.in_c
     last_read = np.full(size, -1)
@@ -69,7 +69,7 @@ def _is_safe(g: Geometry, out_c: int, slide: int) -> bool:
                     when = 2 * ((oy * g.out_w) // 3) if by_row else time
                     last_read[at : at + g.in_c] = np.maximum(last_read[at : at + g.in_c], when)
     for at in range(size):
-        place = at + slide  # the output begins at 0
+        place = at + overlap  # the output begins at 0
         if place < written.size and last_read[at] >= 0 and written[place] < last_read[at]:
             return False
     return True
