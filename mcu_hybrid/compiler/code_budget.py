@@ -1,8 +1,9 @@
 """Which kernels a model runs on under a limit of code: few instructions, or few bytes.
 
 Layers share code: a kernel's bytes are paid once, and most kernels need others. So layers are not
-chosen one by one. A search begins with the fastest way of every layer and gives up sections of code
-one after the other; a layer that used such a section goes the next best way (``Choice.others``).
+chosen one by one. A search begins with the fastest candidate of every layer and gives up sections
+of code one after the other; a layer that used such a section takes the next best
+(``Choice.others``).
 Bytes come from code_bytes.json, which tools/calibrate/code_size.py measures. Nothing is
 compiled here.
 """
@@ -106,15 +107,15 @@ def code_table(kernel_dirs: Sequence[str]) -> CodeTable:
 
 
 def pick(choice: Choice, banned: Banned, table: CodeTable) -> Choice:
-    """The fastest of a layer's ways without banned code; the least banned one where none is."""
+    """A layer's fastest candidate without banned code; the least banned one where none is."""
     if not banned or not choice.others:
         return choice
-    ways = (choice, *choice.others)
+    candidates = (choice, *choice.others)
     return min(
-        ways,
-        key=lambda way: (
-            table.bytes(table.closure(way.call) & banned),
-            way.instructions or 0,
+        candidates,
+        key=lambda one: (
+            table.bytes(table.closure(one.call) & banned),
+            one.instructions or 0,
         ),
     )
 
@@ -188,8 +189,8 @@ class _Search:
         for layer, now in zip(self.kernels, state.kernels, strict=True):
             if layer is not None and now is not None:
                 used |= self.table.closure(now.call)
-                ways = [self.table.closure(way.call) for way in (layer, *layer.others)]
-                needed |= frozenset.intersection(*ways)
+                closures = [self.table.closure(one.call) for one in (layer, *layer.others)]
+                needed |= frozenset.intersection(*closures)
         return used - needed
 
     def down(self, state: _State, most: int | None = None, enough: int = 0) -> _State:

@@ -92,22 +92,22 @@ def lowerer(
 def leaner(
     kernel_dirs: Sequence[str] = REFERENCE, core: str = ""
 ) -> Callable[[Graph, Op], Iterator[Choice]]:
-    """The function that gives an operator's other ways: less scratch, more instructions.
+    """The function that gives an operator's leaner candidates: less scratch, more instructions.
 
-    Among them is the reference kernel; ways without a predicted cost are left out.
+    Among them is the reference kernel; candidates without a predicted cost are left out.
     """
     matches = [match for folder in kernel_dirs for match in LEAN.get(folder, ())]
     own = core or cost.core_of(kernel_dirs)
 
-    def ways(graph: Graph, op: Op) -> Iterator[Choice]:
+    def candidates(graph: Graph, op: Op) -> Iterator[Choice]:
         if operator(op.kind).lower(graph, op) is None:
             return
         found = [match(graph, op) for match in matches] + [_lower(graph, op, ())]
-        for choice in (_predicted(way, own) for way in found):
+        for choice in (_predicted(one, own) for one in found):
             if choice is not None and choice.instructions is not None:
                 yield choice
 
-    return ways
+    return candidates
 
 
 def _predicted(choice: Choice | None, core: str) -> Choice | None:

@@ -55,8 +55,8 @@ def compile_graph(
     ways = tuple(step.kernel for step in fastest)
     code = code_budget.choose(ways, code_budget.code_table(dirs), options.code_budget)
     room = _room(board, options)
-    lower_op, lean_ways = lowerer(dirs, core, code.banned), leaner(dirs, core)
-    points = schedules(graph, lower_op, on_event, lean_ways)
+    lower_op, lean_candidates = lowerer(dirs, core, code.banned), leaner(dirs, core)
+    points = schedules(graph, lower_op, on_event, lean_candidates)
     compared = _within_code(_compared(points, options, room), board, options)
     whole = assemble(graph, tuple(map(Step, graph.ops, code.kernels)))
     found = choose(compared, options.optimize, room) or (compared or (whole,))[-1]

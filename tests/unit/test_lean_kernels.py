@@ -47,13 +47,13 @@ def test_lean_schedules_are_exact(seed: int) -> None:
     graph = optimise(random_cnn(seed))
     inputs = random_inputs(graph, seed)
     expected = interp.run(graph, inputs)
-    for made in front(graph, lowerer(DSP), lean_ways=leaner(DSP)):
+    for made in front(graph, lowerer(DSP), leaner=leaner(DSP)):
         got = Arena(made).run(inputs)
         for want, have in zip(expected, got, strict=True):
             np.testing.assert_array_equal(have, want)
 
 
-def test_lean_ways_take_less_scratch_somewhere() -> None:
+def test_lean_candidates_take_less_scratch_somewhere() -> None:
     """The test above would pass without any."""
     found = 0
     for seed in range(10):

@@ -23,7 +23,7 @@ from mcu_hybrid.graph.types import ABSENT, Graph, Op
 from mcu_hybrid.ops import traits
 
 LowerOp = Callable[[Graph, Work], Choice | None]
-LeanWays = Callable[[Graph, Op], Iterable[Choice]]
+LeanCandidates = Callable[[Graph, Op], Iterable[Choice]]
 MOST_POINTS = 24  # of the front: as many as a reader can use; planning each takes long
 # Of a run's instructions: streams can be faster (rows that no window sees are left out, a kernel
 # suits narrow strips better), and below this it is not worth their code.
@@ -50,17 +50,17 @@ def front(
     graph: Graph,
     lower_op: LowerOp,
     on_event: OnEvent | None = None,
-    lean_ways: LeanWays | None = None,
+    leaner: LeanCandidates | None = None,
 ) -> tuple[Program, ...]:
     """All that ``schedules`` gives."""
-    return tuple(schedules(graph, lower_op, on_event, lean_ways))
+    return tuple(schedules(graph, lower_op, on_event, leaner))
 
 
 def schedules(
     graph: Graph,
     lower_op: LowerOp,
     on_event: OnEvent | None = None,
-    lean_ways: LeanWays | None = None,
+    leaner: LeanCandidates | None = None,
 ) -> Iterator[Program]:
     """A program per schedule, fastest first, each with a smaller arena than the one before.
 
@@ -69,9 +69,9 @@ def schedules(
     Args:
         graph: an optimised graph.
         lower_op: gives an operator's kernel, cost and scratch on the core.
-        lean_ways: gives ways of an operator with less scratch; None: there are none.
+        leaner: gives candidates of an operator with less scratch; None: there are none.
     """
-    pieces = _pieces(graph, lower_op, on_event, lean_ways)
+    pieces = _pieces(graph, lower_op, on_event, leaner)
     found, least = 0, None
     limit = None
     while found < MOST_POINTS:
@@ -87,11 +87,14 @@ def schedules(
 
 
 def _pieces(
-    graph: Graph, lower_op: LowerOp, on_event: OnEvent | None, lean_ways: LeanWays | None
+    graph: Graph,
+    lower_op: LowerOp,
+    on_event: OnEvent | None,
+    leaner: LeanCandidates | None,
 ) -> list[Piece]:
     live = _Live(graph)
     single = [_single(live, n, lower_op(graph, op)) for n, op in enumerate(graph.ops)]
-    lean = list(_lean(graph, live, single, lean_ways)) if lean_ways else []
+    lean = list(_lean(graph, live, single, leaner)) if leaner else []
     pieces = [*single, *lean]
     found = list(runs(graph))
     smaller = set(_smaller(found, live, single, lean))
@@ -106,7 +109,7 @@ def _pieces(
 
 
 def _lean(
-    graph: Graph, live: _Live, single: Sequence[Piece], lean_ways: LeanWays
+    graph: Graph, live: _Live, single: Sequence[Piece], leaner: LeanCandidates
 ) -> Iterator[Piece]:
     """Operators by themselves with less scratch, where that does not take too long."""
     most = LEAN_COST * sum(piece.instructions for piece in single)
@@ -114,11 +117,11 @@ def _lean(
         usual = single[n]
         if usual.choice is None or not usual.choice.scratch_bytes:
             continue
-        ways = [_single(live, n, way) for way in lean_ways(graph, op)]
+        found = [_single(live, n, one) for one in leaner(graph, op)]
         yield from _thinned(
-            way
-            for way in ways
-            if way.live_bytes < usual.live_bytes and way.instructions - usual.instructions <= most
+            one
+            for one in found
+            if one.live_bytes < usual.live_bytes and one.instructions - usual.instructions <= most
         )
 
 

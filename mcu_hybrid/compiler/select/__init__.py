@@ -1,8 +1,9 @@
 """Fast kernels: which one an operator may use, its repacked constants, and what it will cost.
 
-One module per family of operators, each with ``match(graph, op) -> Choice | None``; None means
-that the operator's own ``lower`` (the reference kernel) is the only way. Here is only what they
-share with the emitter; nothing here chooses between kernels or writes C.
+A folder per family of kernels, ``<isa>/<family>/``: match.py has ``match(graph, op) -> Choice |
+None`` (None: the operator's own ``lower``, the reference kernel, is the only candidate), pack.py the
+constants in the kernel's order, cost.py its terms. Here is only what they share with the emitter;
+nothing here chooses between kernels or writes C.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ class Choice:
     output where the two overlap, because the kernel reads what it has not overwritten yet (None:
     they must not overlap but as ``inplace`` says). ``instructions`` is the predicted count of
     executed instructions of the call (None: not measured, see compiler/cost). ``forms`` counts
-    channels per form of requantisation. ``others`` are ways with more instructions, which may share
-    code with other layers or take less of it (code_budget.py picks).
+    channels per form of requantisation. ``others`` are candidates with more instructions, which
+    may share code with other layers or take less of it (code_budget.py picks).
     """
 
     call: Call

@@ -45,7 +45,7 @@ FAST: dict[str, tuple[Match, ...]] = {
     ),
 }
 
-# Ways with less scratch and more instructions, for schedules that need the bytes.
+# Candidates with less scratch and more instructions, for schedules that need the bytes.
 LEAN: dict[str, tuple[Match, ...]] = {
     "cortex_m_dsp": (
         dsp_matrix.match_one_channel,

@@ -74,8 +74,8 @@ def _match3(op: Op, layer: Layer, scratch: int) -> Choice | None:
     form = find_form(layer, PRESCALE3)
     if form is None:
         return None
-    ways = ((layer, form), (layer.transposed(), form.transposed()))
-    return _cheapest(_choice3(op, *way, row, scratch) for way in ways for row in ROWS3)
+    walks = ((layer, form), (layer.transposed(), form.transposed()))
+    return _cheapest(_choice3(op, *walk, row, scratch) for walk in walks for row in ROWS3)
 
 
 def _choice3(op: Op, layer: Layer, form: Form, row: int, scratch: int) -> Choice | None:
@@ -124,13 +124,13 @@ def _match_kronecker(op: Op, layer: Layer, scratch: int) -> Choice | None:
     if form.name != EXACT:
         flip = np.array([0, 1 << 31])  # the sums' fields begin in the middle of their range
         form = replace(form, rows=replace(form.rows, constants=form.rows.constants + flip))
-    ways = [(layer, form)]
+    walks = [(layer, form)]
     if layer.in_shape[2] >= 4:
-        ways.append((layer.transposed(), form.transposed()))
+        walks.append((layer.transposed(), form.transposed()))
     found = []
-    for way in ways:
-        widths = {ANY_WIDTH, *(n for n in NARROW if n == way[0].out_shape[1])}
-        found += [_choice_kronecker(op, *way, width, scratch) for width in sorted(widths)]
+    for walk in walks:
+        widths = {ANY_WIDTH, *(n for n in NARROW if n == walk[0].out_shape[1])}
+        found += [_choice_kronecker(op, *walk, width, scratch) for width in sorted(widths)]
     return _cheapest(found)
 
 
