@@ -87,10 +87,7 @@ def schedules(
 
 
 def _pieces(
-    graph: Graph,
-    lower_op: LowerOp,
-    on_event: OnEvent | None,
-    leaner: LeanCandidates | None,
+    graph: Graph, lower_op: LowerOp, on_event: OnEvent | None, leaner: LeanCandidates | None
 ) -> list[Piece]:
     live = _Live(graph)
     single = [_single(live, n, lower_op(graph, op)) for n, op in enumerate(graph.ops)]

@@ -1,9 +1,9 @@
 """Fast kernels: which one an operator may use, its repacked constants, and what it will cost.
 
 A folder per family of kernels, ``<isa>/<family>/``: match.py has ``match(graph, op) -> Choice |
-None`` (None: the operator's own ``lower``, the reference kernel, is the only candidate), pack.py the
-constants in the kernel's order, cost.py its terms. Here is only what they share with the emitter;
-nothing here chooses between kernels or writes C.
+None`` (None: the operator's own ``lower``, the reference kernel, is the only candidate), pack.py
+the constants in the kernel's order, cost.py its terms. Here is only what they share with the
+emitter; nothing here chooses between kernels or writes C.
 """
 
 from __future__ import annotations
