@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 LIMITS = ("arena", "sram", "flash", "latency", "cost")  # what a proposal may exceed
 STALE_S = 3600.0  # without a sign of life from another machine
 _QUESTION, _OWNER, _BEAT, _CLAIM = "question", "owner", "beat", "claim"
-_SCRATCH = (_OWNER, _BEAT, _CLAIM)
+_CHOOSING = "choosing"  # said ahead of a claim, whose number the others cannot see yet
+_SCRATCH = (_OWNER, _BEAT, _CLAIM, _CHOOSING)
+_CHOOSING_S = 30.0  # far more than two writes take; who hangs in between is not waited for
 
 
 def require_optuna() -> None:
@@ -71,9 +73,15 @@ class Book:
         trial.set_user_attr(_BEAT, time.time())
 
     def claim(self, trial: Trial) -> bool:
-        """Take a place; False (and the trial is given up) where others were faster."""
-        mine = time.time()
+        """Take a place; False (and the trial is given up) where others were faster.
+
+        Lamport's bakery: who chooses a number says so first, and is waited for. Without it two
+        could each miss the other's claim, and one candidate too many would be trained.
+        """
+        trial.set_user_attr(_CHOOSING, True)
+        mine = 1 + max((t.user_attrs[_CLAIM] for t in self.taken()), default=0)
         trial.set_user_attr(_CLAIM, mine)
+        self._wait_for_choices(trial.number)
         before = [
             t for t in self.taken() if (t.user_attrs[_CLAIM], t.number) < (mine, trial.number)
         ]
@@ -81,6 +89,17 @@ class Book:
             return True
         self.give_up(trial.number)
         return False
+
+    def _wait_for_choices(self, number: int) -> None:
+        from optuna.trial import TrialState
+
+        end = time.monotonic() + _CHOOSING_S
+        while time.monotonic() < end and any(
+            _CHOOSING in t.user_attrs and _CLAIM not in t.user_attrs and _is_alive(t)
+            for t in self.trials((TrialState.RUNNING,))
+            if t.number != number
+        ):
+            time.sleep(0.02)
 
     def give_up(self, number: int) -> bool:
         """Fail a running trial; False where another process has finished it meanwhile."""

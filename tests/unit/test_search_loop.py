@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +122,29 @@ def test_other_machines_trials_are_left_alone_until_they_are_silent(
     again = rig.search.propose()
     assert again is not None and again.base == proposal.base
     assert again.trial.user_attrs["retry_of"] == proposal.trial.number
+
+
+def test_the_last_place_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process is slow between choosing its number and writing it; the other one waits."""
+    storage = str(tmp_path / "study.log")
+    study.open_book(storage, "search", {}, places=1, seed=1, resume=False)
+    books = [
+        study.open_book(storage, "search", {}, places=1, seed=seed, resume=True) for seed in (1, 2)
+    ]
+    trials = [book.study.ask() for book in books]
+    for trial in trials:
+        trial.set_user_attr("owner", study._me())
+    slow, write, chosen = trials[0], trials[0].set_user_attr, threading.Event()
+
+    def written_late(key: str, value: object) -> None:
+        if key == "claim":
+            chosen.set()
+            time.sleep(0.5)
+        write(key, value)
+
+    monkeypatch.setattr(slow, "set_user_attr", written_late)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(books[0].claim, slow)
+        assert chosen.wait(10)
+        second = pool.submit(books[1].claim, trials[1])
+        assert sorted([first.result(20), second.result(20)]) == [False, True]
