@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mcu_hybrid import resources
 from mcu_hybrid.board.clock_tree import LIMITS
 from mcu_hybrid.board.strict_toml import Table, read
 from mcu_hybrid.board.types import Chip, Core, Region, Tick
@@ -97,11 +98,22 @@ def _load_core(chip_table: Table, key: str, name: str, folders: Sequence[Path]) 
         title=table.take("title", str),
         cflags=table.strings("cflags"),
         prefix=table.take("prefix", str),
-        kernel_dirs=table.strings("kernel_dirs", ["ref"]),
+        kernel_dirs=_kernel_dirs(table),
         **_cycles(table),
     )
     table.finish()
     return core
+
+
+def _kernel_dirs(table: Table) -> tuple[str, ...]:
+    """The folders of kernels; one that is misspelt would be exact, and slow, without a word."""
+    named = table.strings("kernel_dirs", ["ref"])
+    known = [p.name for p in resources.kernels().iterdir() if p.is_dir() and p.name != "include"]
+    for name in named:
+        if name not in known:
+            fact = f"there is no folder '{name}' of kernels"
+            raise table.error("kernel_dirs", fact, f"one of: {', '.join(sorted(known))}")
+    return named
 
 
 def _cycles(table: Table) -> dict[str, Any]:

@@ -12,7 +12,7 @@ CORES = """\
 title = "Arm Cortex-M7"
 cflags = ["-mcpu=cortex-m7", "-mthumb", "-mfloat-abi=soft"]
 prefix = "arm-none-eabi-"
-kernel_dirs = ["not_there", "ref"]
+kernel_dirs = ["ref"]
 """
 CHIP = """\
 title = "a chip"

@@ -108,6 +108,7 @@ SPOILED = [
     ("chips/small.toml", "region =", "regions =", "small.toml: regions: unknown key"),
     ("cores.toml", "prefix", "prefx", "cores.toml: mine.prefix: the key is missing"),
     ("cores.toml", '"-mthumb"', "3", "cores.toml: mine.cflags: must be a list of strings"),
+    ("cores.toml", '["ref"]', '["cortex_m_plain"]', "no folder 'cortex_m_plain' of kernels"),
     ("cores.toml", "prefix", "x = 1\nprefix", "cores.toml: mine.x: unknown key"),
 ]
 
