@@ -15,9 +15,9 @@ import numpy as np
 from mcu_hybrid import ops
 from mcu_hybrid.errors import UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import KernelCall, Operands, Operator, RawOp, Tflm, Traits, tied_along
+from mcu_hybrid.ops.base import Operands, RawOp, Tflm
 from mcu_hybrid.ops.checks import where
-from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, inplace_unary, lower_table, to_int8
+from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, table_operator, to_int8
 from mcu_hybrid.ops.table import TABLE
 
 _INT32 = 2.0**31 - 256  # the zero point is still to be added
@@ -94,21 +94,13 @@ def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray
     return (values(graph, op)[np.asarray(inputs[0]).view(np.uint8)],)
 
 
-def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
-    """The table of all 256 inputs."""
-    return lower_table(graph, op, values(graph, op))
-
-
-ELU = Operator(
+ELU = table_operator(
     "ELU",
     attrs=Attrs,
     read=read,
     check=check,
     reference=reference,
-    lower=lower,
-    inplace=inplace_unary,
-    traits=Traits(bytewise=True, pointwise=True, tflm=Tflm("AddElu")),
-    ties=tied_along,
+    tflm=Tflm("AddElu"),
 )
 GELU = replace(ELU, kind="GELU", traits=replace(ELU.traits, tflm=None))
 RELU_0_TO_1 = replace(ELU, kind="RELU_0_TO_1", traits=replace(ELU.traits, tflm=None))

@@ -8,10 +8,10 @@ import numpy as np
 
 from mcu_hybrid.errors import ModelError
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import KernelCall, Operands, Operator, RawOp, Tflm, Traits, tied_along
+from mcu_hybrid.ops.base import Operands, RawOp, Tflm
 from mcu_hybrid.ops.checks import where
 from mcu_hybrid.ops.fixed_point import round_shift
-from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, inplace_unary, lower_table, to_int8
+from mcu_hybrid.ops.lut import check_unary, table_operator, to_int8
 from mcu_hybrid.quant import multiplier_shift
 
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
@@ -105,19 +105,11 @@ def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray
     return (compute(_params(graph, op), np.asarray(inputs[0])),)
 
 
-def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
-    """The table of all 256 inputs."""
-    return lower_table(graph, op, compute(_params(graph, op), EVERY_INT8))
-
-
-HARD_SWISH = Operator(
+HARD_SWISH = table_operator(
     "HARD_SWISH",
     attrs=Attrs,
     read=read,
     check=check,
     reference=reference,
-    lower=lower,
-    inplace=inplace_unary,
-    traits=Traits(bytewise=True, pointwise=True, tflm=Tflm("AddHardSwish")),
-    ties=tied_along,
+    tflm=Tflm("AddHardSwish"),
 )

@@ -8,8 +8,8 @@ import numpy as np
 
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import fixed_point
-from mcu_hybrid.ops.base import KernelCall, Operands, Operator, RawOp, Tflm, Traits, tied_along
-from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, inplace_unary, lower_table, to_int8
+from mcu_hybrid.ops.base import Operands, RawOp, Tflm
+from mcu_hybrid.ops.lut import check_unary, table_operator, to_int8
 from mcu_hybrid.ops.sigmoid import SigmoidInput, require_output_quant, sigmoid_input
 
 
@@ -46,19 +46,12 @@ def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray
     return (compute(sigmoid_input(graph, op), np.asarray(inputs[0])),)
 
 
-def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
-    """The table of all 256 inputs."""
-    return lower_table(graph, op, compute(sigmoid_input(graph, op), EVERY_INT8))
-
-
-LOGISTIC = Operator(
+LOGISTIC = table_operator(
     "LOGISTIC",
     attrs=Attrs,
     read=read,
     check=check,
     reference=reference,
-    lower=lower,
-    inplace=inplace_unary,
-    traits=Traits(bytewise=True, pointwise=True, squashes=True, tflm=Tflm("AddLogistic")),
-    ties=tied_along,
+    tflm=Tflm("AddLogistic"),
+    squashes=True,
 )

@@ -7,10 +7,24 @@ of flash. Not here: what the functions compute (each operator's module).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import CStruct, CTable, KernelCall, KernelId
+from mcu_hybrid.ops.base import (
+    A,
+    CStruct,
+    CTable,
+    KernelCall,
+    KernelId,
+    Operands,
+    Operator,
+    RawOp,
+    Tflm,
+    Traits,
+    tied_along,
+)
 from mcu_hybrid.ops.checks import require_int8, require_operands, require_same_shape
 
 # In the order of the index that the kernel uses, (uint8_t)value: 0 .. 127, -128 .. -1.
@@ -49,3 +63,31 @@ def inplace_unary(graph: Graph, op: Op[object]) -> tuple[tuple[int, int], ...]:
 def to_int8(values: np.ndarray) -> np.ndarray:
     """Saturate to int8."""
     return np.clip(values, -128, 127).astype(np.int8)
+
+
+def table_operator(
+    kind: str,
+    *,
+    attrs: type[A],
+    read: Callable[[RawOp], A],
+    check: Callable[[Graph, Op[A]], None],
+    reference: Callable[[Graph, Op[A], Operands], tuple[np.ndarray, ...]],
+    tflm: Tflm | None,
+    squashes: bool = False,
+) -> Operator[A]:
+    """The operator whose table is what its own reference makes of all 256 inputs."""
+
+    def lower(graph: Graph, op: Op[A]) -> KernelCall:
+        return lower_table(graph, op, reference(graph, op, [EVERY_INT8])[0])
+
+    return Operator(
+        kind,
+        attrs=attrs,
+        read=read,
+        check=check,
+        reference=reference,
+        lower=lower,
+        inplace=inplace_unary,
+        traits=Traits(bytewise=True, pointwise=True, squashes=squashes, tflm=tflm),
+        ties=tied_along,
+    )

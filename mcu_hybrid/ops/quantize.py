@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcu_hybrid.graph.types import Graph, Op
-from mcu_hybrid.ops.base import KernelCall, Operands, Operator, RawOp, Tflm, Traits, tied_along
+from mcu_hybrid.ops.base import Operands, RawOp, Tflm
 from mcu_hybrid.ops.checks import require_left_shift
-from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, inplace_unary, lower_table, to_int8
+from mcu_hybrid.ops.lut import check_unary, table_operator, to_int8
 from mcu_hybrid.quant import multiplier_shift, multiply_by_quantized_multiplier
 
 DEQUANTIZE = "DEQUANTIZE"  # none of ours: the reader takes it off, or makes a table of it
@@ -52,19 +52,11 @@ def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray
     return (compute(graph, op, np.asarray(inputs[0])),)
 
 
-def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
-    """The table of all 256 inputs."""
-    return lower_table(graph, op, compute(graph, op, EVERY_INT8))
-
-
-QUANTIZE = Operator(
+QUANTIZE = table_operator(
     "QUANTIZE",
     attrs=Attrs,
     read=read,
     check=check,
     reference=reference,
-    lower=lower,
-    inplace=inplace_unary,
-    traits=Traits(bytewise=True, pointwise=True, tflm=Tflm("AddQuantize")),
-    ties=tied_along,
+    tflm=Tflm("AddQuantize"),
 )

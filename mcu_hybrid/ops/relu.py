@@ -12,9 +12,9 @@ import numpy as np
 from mcu_hybrid.errors import UnsupportedOp
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops.activation import round_half_away
-from mcu_hybrid.ops.base import KernelCall, Operands, Operator, RawOp, Tflm, Traits, tied_along
+from mcu_hybrid.ops.base import Operands, RawOp, Tflm
 from mcu_hybrid.ops.checks import require_left_shift, where
-from mcu_hybrid.ops.lut import EVERY_INT8, check_unary, inplace_unary, lower_table
+from mcu_hybrid.ops.lut import check_unary, table_operator
 from mcu_hybrid.quant import INT8_MAX, multiplier_shift, multiply_by_quantized_multiplier
 
 
@@ -71,20 +71,12 @@ def reference(graph: Graph, op: Op[Attrs], inputs: Operands) -> tuple[np.ndarray
     return (compute(graph, op, np.asarray(inputs[0])),)
 
 
-def lower(graph: Graph, op: Op[Attrs]) -> KernelCall:
-    """The table of all 256 inputs."""
-    return lower_table(graph, op, compute(graph, op, EVERY_INT8))
-
-
-RELU = Operator(
+RELU = table_operator(
     "RELU",
     attrs=Attrs,
     read=read,
     check=check,
     reference=reference,
-    lower=lower,
-    inplace=inplace_unary,
-    traits=Traits(bytewise=True, pointwise=True, tflm=Tflm("AddRelu")),
-    ties=tied_along,
+    tflm=Tflm("AddRelu"),
 )
 RELU6 = replace(RELU, kind="RELU6", traits=replace(RELU.traits, tflm=Tflm("AddRelu6")))
