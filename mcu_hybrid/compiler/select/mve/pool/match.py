@@ -6,6 +6,7 @@ from math import prod
 
 from mcu_hybrid.compiler import cost
 from mcu_hybrid.compiler.select import Choice
+from mcu_hybrid.compiler.select.means import MOST_PIXELS, mean_of
 from mcu_hybrid.graph.types import Graph, Op
 from mcu_hybrid.ops import operator
 from mcu_hybrid.ops.average_pool2d import AVERAGE_POOL_2D
@@ -14,7 +15,6 @@ from mcu_hybrid.ops.max_pool2d import MAX_POOL_2D
 from mcu_hybrid.ops.mean import MEAN
 from mcu_hybrid.ops.pooling import PoolAttrs
 
-MOST_PIXELS = 256  # of a sum in 16 bits
 _FAMILIES = {AVERAGE_POOL_2D.kind: "mve_average_pool", MAX_POOL_2D.kind: "mve_max_pool"}
 
 
@@ -33,22 +33,10 @@ def _pool(graph: Graph, op: Op) -> Choice | None:
 
 
 def _mean(graph: Graph, op: Op) -> Choice | None:
-    source, axes = graph.tensor(op.inputs[0]), op.attrs.axes
-    if not axes or list(axes) != list(range(axes[0], axes[-1] + 1)):
+    mean = mean_of(graph, op)
+    if mean is None or mean.inner < 4 or mean.count > MOST_PIXELS:
         return None
-    outer, count = prod(source.shape[: axes[0]]), prod(source.shape[i] for i in axes)
-    inner = prod(source.shape[axes[-1] + 1 :])
-    if inner < 4 or count > MOST_PIXELS:
-        return None
-    own = dict(operator(op.kind).call(graph, op).params.fields)
-    fields = (
-        ("outer", outer),
-        ("count", count),
-        ("inner", inner),
-        ("offset", -count * source.require_quant().zero_point),
-        *((name, own[name]) for name in ("mult", "shift", "out_zp")),
-    )
-    return _choice(op, "mve_mean", CStruct("mh_mve_mean_params", fields))
+    return _choice(op, "mve_mean", CStruct("mh_mve_mean_params", mean.fields))
 
 
 def _choice(op: Op, family: str, params: CStruct) -> Choice:
